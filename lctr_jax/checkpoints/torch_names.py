@@ -1,0 +1,85 @@
+"""Our parameters beside the tensors of a PyTorch LCTR or DeiT checkpoint: names and axis orders."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Layout(NamedTuple):
+    """A PyTorch tensor's name and the axis order that turns it into ours (None: as it is).
+
+    A name with `{}` stands for one tensor a block; ours stacks them along a leading layer axis.
+    """
+
+    name: str
+    axes: tuple[int, ...] | None = None
+
+
+_DENSE, _CONV = (1, 0), (2, 3, 1, 0)
+
+
+def _layer(ours: str, torch: str, weight: str, axes: tuple[int, ...] | None) -> dict[str, Layout]:
+    return {f"{ours}.{weight}": Layout(f"{torch}.weight", axes), f"{ours}.bias": Layout(f"{torch}.bias")}
+
+
+BACKBONE: dict[str, Layout] = {
+    "backbone.cls_token": Layout("cls_token"),
+    "backbone.pos_embed": Layout("pos_embed"),
+    **_layer("backbone.patch_embed", "patch_embed.proj", "kernel", _CONV),
+    **_layer("backbone.blocks.norm1", "blocks.{}.norm1", "scale", None),
+    **_layer("backbone.blocks.attn.qkv", "blocks.{}.attn.qkv", "kernel", _DENSE),
+    **_layer("backbone.blocks.attn.proj", "blocks.{}.attn.proj", "kernel", _DENSE),
+    **_layer("backbone.blocks.norm2", "blocks.{}.norm2", "scale", None),
+    **_layer("backbone.blocks.mlp.fc1", "blocks.{}.mlp.fc1", "kernel", _DENSE),
+    **_layer("backbone.blocks.mlp.fc2", "blocks.{}.mlp.fc2", "kernel", _DENSE),
+    **_layer("backbone.norm", "norm", "scale", None),
+}
+CDM: dict[str, Layout] = {
+    **_layer("cdm.conv3x3", "conv3x3", "kernel", _CONV),
+    **_layer("cdm.route_mean", "CDM._routing_fn_two.fc", "kernel", _DENSE),
+    **_layer("cdm.route_max", "CDM._routing_fn_two.fc2", "kernel", _DENSE),
+    "cdm.kernels": Layout("CDM.weight", (3, 4, 2, 0, 1)),
+    "cdm.bias": Layout("CDM.bias"),
+}
+LCTR: dict[str, Layout] = BACKBONE | CDM
+
+
+def torch_names(layouts: Mapping[str, Layout], depth: int) -> list[str]:
+    """Every PyTorch name that the layouts stand for, blocks unrolled."""
+    return [name for layout in layouts.values() for name in _unroll(layout, depth)]
+
+
+def from_torch(
+    tensors: Mapping[str, np.ndarray], layouts: Mapping[str, Layout], depth: int
+) -> dict[str, np.ndarray]:
+    """PyTorch's tensors as our parameters, by dotted path.
+
+    Raises:
+        KeyError: a tensor is missing.
+    """
+    ours = {}
+    for path, layout in layouts.items():
+        found = [_permute(tensors[name], layout.axes) for name in _unroll(layout, depth)]
+        ours[path] = np.stack(found) if "{}" in layout.name else found[0]
+    return ours
+
+
+def to_torch(parameters: Mapping[str, np.ndarray], layouts: Mapping[str, Layout], depth: int) -> dict[str, np.ndarray]:
+    """Our parameters as PyTorch's tensors, by name: the inverse of `from_torch`, bit for bit."""
+    theirs = {}
+    for path, layout in layouts.items():
+        stacked = "{}" in layout.name
+        for index, name in enumerate(_unroll(layout, depth)):
+            array = parameters[path][index] if stacked else parameters[path]
+            inverse = None if layout.axes is None else tuple(np.argsort(layout.axes))
+            theirs[name] = _permute(array, inverse)
+    return theirs
+
+
+def _unroll(layout: Layout, depth: int) -> list[str]:
+    return [layout.name.format(index) for index in range(depth)] if "{}" in layout.name else [layout.name]
+
+
+def _permute(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
+    return np.ascontiguousarray(array if axes is None else array.transpose(axes))

@@ -1,0 +1,1 @@
+"""The network: DeiT backbone, RPAM and CDM, as Flax modules and pure functions."""

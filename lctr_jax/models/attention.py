@@ -1,0 +1,58 @@
+"""Multi-head self-attention that reports the statistics LCTR reads from it."""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from lctr_jax.models.rpam import patch_relation
+from lctr_jax.models.sizes import ModelSpec
+
+Statistics = Literal["cls", "relation"]
+
+
+class AttentionStatistics(NamedTuple):
+    """What one layer's attention says about the patches.
+
+    `cls`: attention of the CLS token, mean over heads. `relation`: RPAM's vector of the layer, or None where
+    it was not asked for.
+    """
+
+    cls: Float[Array, "batch patches"]
+    relation: Float[Array, "batch patches"] | None
+
+
+class Attention(nnx.Module):
+    """Softmax attention with a fused query-key-value projection (Vaswani et al., 2017)."""
+
+    def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
+        init = nnx.initializers.truncated_normal(0.02)
+        self.qkv = nnx.Linear(spec.width, 3 * spec.width, dtype=spec.dtype, kernel_init=init, rngs=rngs)
+        self.proj = nnx.Linear(spec.width, spec.width, dtype=spec.dtype, kernel_init=init, rngs=rngs)
+        self.heads = spec.heads
+
+    def __call__(
+        self, tokens: Float[Array, "batch tokens width"], *, statistics: Statistics
+    ) -> tuple[Float[Array, "batch tokens width"], AttentionStatistics]:
+        """Attend; `statistics` chooses CLS's row alone (training) or RPAM's vector as well (maps)."""
+        batch, count, width = tokens.shape
+        # Torch's order of the fused projection: (query, key, value) x heads x head width.
+        qkv = self.qkv(tokens).reshape(batch, count, 3, self.heads, width // self.heads)
+        query, key, value = qkv.transpose(2, 0, 3, 1, 4)
+        weights = attention_weights(query, key)
+        attended = jnp.einsum("bhqk,bhkd->bqhd", weights.astype(value.dtype), value)
+        out = self.proj(attended.reshape(batch, count, width))
+        cls = weights[:, :, 0, 1:].mean(1)
+        if statistics == "cls":
+            return out, AttentionStatistics(cls, None)
+        return out, AttentionStatistics(cls, patch_relation(weights.mean(1)))
+
+
+def attention_weights(
+    query: Float[Array, "batch heads tokens head_width"], key: Float[Array, "batch heads tokens head_width"]
+) -> Float[Array, "batch heads tokens tokens"]:
+    """softmax(Q K^T / sqrt(head_width)), accumulated and normalised in float32."""
+    scores = jnp.einsum("bhqd,bhkd->bhqk", query, key, preferred_element_type=jnp.float32)
+    return jax.nn.softmax(scores * query.shape[-1] ** -0.5, axis=-1)

@@ -1,0 +1,110 @@
+"""CDM, the cue digging module (LCTR, AAAI 2022, section "Cue Digging"), in closed form.
+
+A cue convolution looks at the patches that CLS attends to least and routes a mixture of expert kernels, which
+a dynamic convolution applies to the patch tokens. The paper's logits are the mean of that convolution's
+3x3-average-pooled output. All of it is linear in the tokens once the routing is known, so the logits need
+nine weighted sums of the tokens and one matrix product; the convolution's output, one map a class, is
+computed only for the classes asked for.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Float32, Int
+
+from lctr_jax.models.sizes import ModelSpec
+
+TAPS = 3  # the side of every kernel here
+
+
+def _uniform(bound: float) -> nnx.Initializer:
+    def initialize(key, shape, dtype=jnp.float32, out_sharding=None):
+        del out_sharding
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return initialize
+
+
+class CueDigging(nnx.Module):
+    """Cue convolution, routing and the dynamic convolution's logits and class maps.
+
+    Initialised as torch initialises these layers: uniform within 1/sqrt(fan-in), the fan-in of the expert
+    kernels being 9 x width x classes (torch's rule on their 5-D tensor).
+    """
+
+    def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
+        width, classes, experts = spec.width, spec.num_classes, spec.experts
+        cue, routing = _uniform((TAPS**2 * width) ** -0.5), _uniform(width**-0.5)
+        self.conv3x3 = nnx.Conv(
+            width, width, (TAPS, TAPS), padding=1, dtype=spec.dtype, kernel_init=cue, bias_init=cue, rngs=rngs
+        )
+        self.route_mean = nnx.Linear(width, experts, kernel_init=routing, bias_init=routing, rngs=rngs)
+        self.route_max = nnx.Linear(width, experts, kernel_init=routing, bias_init=routing, rngs=rngs)
+        kernels = _uniform((TAPS**2 * width * classes) ** -0.5)
+        # Classes last: one [9 width, experts classes] matrix for the logits, one gather of columns for a map.
+        self.kernels = nnx.Param(kernels(rngs.params(), (TAPS, TAPS, width, experts, classes)))
+        self.bias = nnx.Param(kernels(rngs.params(), (classes,)))
+
+    def route(
+        self, patches: Float[Array, "batch grid_h grid_w width"], attention: Float[Array, "batch grid_h grid_w"]
+    ) -> Float32[Array, "batch experts"]:
+        """Each expert's weight in (0, 1), from the cues in the regions with little attention."""
+        weak = (1 - attention)[..., None].astype(patches.dtype)
+        cues = self.conv3x3(patches * weak).astype(jnp.float32)
+        return jax.nn.sigmoid(self.route_mean(cues.mean((1, 2))) + self.route_max(cues.max((1, 2))))
+
+    def logits(
+        self, patches: Float[Array, "batch grid_h grid_w width"], routing: Float32[Array, "batch experts"]
+    ) -> Float32[Array, "batch classes"]:
+        """The mean over positions of the average-pooled dynamic convolution, without that convolution."""
+        batch, grid_h, grid_w, width = patches.shape
+        taps, total = pooling_weights(grid_h, grid_w)
+        pooled = jnp.einsum(
+            "bhwd,hwt->btd", patches, taps.astype(patches.dtype), preferred_element_type=jnp.float32
+        ).astype(patches.dtype)
+        kernels = self.kernels[...].astype(patches.dtype)
+        by_expert = jnp.dot(
+            pooled.reshape(batch, -1),
+            kernels.reshape(TAPS**2 * width, -1),
+            preferred_element_type=jnp.float32,
+        ).reshape(batch, *kernels.shape[-2:])
+        return jnp.einsum("be,bek->bk", routing, by_expert) + self.bias[...] * total
+
+    def class_maps(
+        self,
+        patches: Float[Array, "batch grid_h grid_w width"],
+        routing: Float32[Array, "batch experts"],
+        classes: Int[Array, "batch asked"],
+    ) -> Float32[Array, "batch asked grid_h grid_w"]:
+        """The dynamic convolution's output F before pooling, for the classes asked for only."""
+        grid_h, grid_w = patches.shape[1:3]
+        columns = jnp.take(self.kernels[...], classes, axis=-1)  # [3, 3, width, experts, batch, asked]
+        kernel = jnp.einsum("yxdebc,be->bcyxd", columns, routing).astype(patches.dtype)
+        by_tap = jnp.einsum("bhwd,bcyxd->bcyxhw", patches, kernel, preferred_element_type=jnp.float32)
+        padded = jnp.pad(by_tap, [(0, 0)] * 4 + [(1, 1)] * 2)
+        shifted = [
+            padded[:, :, y, x, y : y + grid_h, x : x + grid_w] for y in range(TAPS) for x in range(TAPS)
+        ]
+        return sum(shifted[1:], shifted[0]) + self.bias[...][classes][..., None, None]
+
+
+def pooling_weights(grid_h: int, grid_w: int) -> tuple[Float32[np.ndarray, "grid_h grid_w taps"], float]:
+    """How much the token at each position counts in the logits through each kernel tap, and their bias's weight.
+
+    Mean over positions after a padded 3x3 average pool weighs the convolution's output at (y, x) by
+    w = windows that cover it / (9 x positions); tap (i, j) there reads the token at (y + i - 1, x + j - 1).
+    """
+
+    def covering(length: int) -> np.ndarray:
+        positions = np.arange(length)
+        return (np.abs(positions[:, None] - positions) <= TAPS // 2).sum(1) / TAPS
+
+    weights = np.outer(covering(grid_h), covering(grid_w)) / (grid_h * grid_w)
+    padded = np.pad(weights, TAPS // 2)
+    taps = [
+        padded[TAPS - 1 - y : TAPS - 1 - y + grid_h, TAPS - 1 - x : TAPS - 1 - x + grid_w]
+        for y in range(TAPS)
+        for x in range(TAPS)
+    ]
+    return np.stack(taps, axis=-1).astype(np.float32), float(weights.sum())

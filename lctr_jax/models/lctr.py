@@ -1,0 +1,70 @@
+"""LCTR: DeiT's backbone, RPAM and CDM, from images to logits and maps."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Float32, Int, Key
+
+from lctr_jax.models.cdm import CueDigging
+from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.vit import VisionTransformer
+
+
+class Output(NamedTuple):
+    """Everything the network says of an image, by name.
+
+    `logits`. `class_map`: relu(F_c) of CDM for the predicted class, or of `classes`. `relation_map`: RPAM's S.
+    The localization map is their product. Intermediates: `cls_attention`, mean over heads and layers;
+    `routing`, the experts' weights; `patch_tokens` after the final norm.
+    """
+
+    logits: Float32[Array, "batch classes"]
+    class_map: Float32[Array, "batch *asked grid_h grid_w"]
+    relation_map: Float32[Array, "batch grid_h grid_w"]
+    cls_attention: Float32[Array, "batch grid_h grid_w"]
+    routing: Float32[Array, "batch experts"]
+    patch_tokens: Float[Array, "batch grid_h grid_w width"]
+
+
+class LCTR(nnx.Module):
+    """LCTR (Chen et al., "LCTR: On Awakening the Local Continuity of Transformer for WSOL", AAAI 2022)."""
+
+    def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
+        self.backbone = VisionTransformer(spec, rngs=rngs)
+        self.cdm = CueDigging(spec, rngs=rngs)
+        self.spec = spec
+
+    def logits(
+        self, images: Float[Array, "batch height width 3"], *, drop_path_key: Key[Array, ""] | None = None
+    ) -> Float32[Array, "batch classes"]:
+        """What training needs: logits of normalised images, no maps."""
+        features = self.backbone(images, statistics="cls", drop_path_key=drop_path_key)
+        routing = self.cdm.route(features.patch_tokens, features.cls_attention)
+        return self.cdm.logits(features.patch_tokens, routing)
+
+    def __call__(
+        self,
+        images: Float[Array, "batch height width 3"],
+        classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None = None,
+    ) -> Output:
+        """Logits and maps of normalised images.
+
+        `classes` asks for class maps: [batch] for one an image, [batch, asked] for several; the predicted
+        class when left out.
+        """
+        features = self.backbone(images, statistics="relation")
+        routing = self.cdm.route(features.patch_tokens, features.cls_attention)
+        logits = self.cdm.logits(features.patch_tokens, routing)
+        asked = jnp.argmax(logits, axis=-1) if classes is None else jnp.asarray(classes)
+        maps = self.cdm.class_maps(features.patch_tokens, routing, asked.reshape(images.shape[0], -1))
+        assert features.relation is not None
+        return Output(
+            logits=logits,
+            class_map=jax.nn.relu(maps).reshape(*asked.shape, *maps.shape[2:]),
+            relation_map=features.relation,
+            cls_attention=features.cls_attention,
+            routing=routing,
+            patch_tokens=features.patch_tokens,
+        )

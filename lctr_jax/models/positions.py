@@ -1,0 +1,27 @@
+"""Position embeddings on another grid of patches."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def resample_positions(
+    embedding: Float[Array, "1 tokens width"], *, grid: tuple[int, int], to_grid: tuple[int, int]
+) -> Float[Array, "1 new_tokens width"]:
+    """Resample the patches' part of a position embedding, CLS's row first, to another grid.
+
+    Antialiased bicubic (Keys, a = -0.5), as timm resamples: equal to torch's
+    `interpolate(mode="bicubic", antialias=True)`.
+
+    Raises:
+        ValueError: the embedding does not have 1 + height x width rows.
+    """
+    height, width = grid
+    if embedding.shape[1] != 1 + height * width:
+        raise ValueError(f"position embedding: got {embedding.shape[1]} rows, expected 1 + {height} x {width}")
+    if grid == to_grid:
+        return embedding
+    cls, patches = embedding[:, :1], embedding[:, 1:]
+    patches = patches.reshape(1, height, width, -1)
+    patches = jax.image.resize(patches, (1, *to_grid, patches.shape[-1]), "bicubic", antialias=True)
+    return jnp.concatenate([cls, patches.reshape(1, -1, patches.shape[-1])], axis=1)

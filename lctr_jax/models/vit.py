@@ -1,0 +1,111 @@
+"""The backbone: a plain ViT with a CLS token, as in DeiT (Touvron et al., ICML 2021)."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Key
+
+from lctr_jax.models.attention import Statistics
+from lctr_jax.models.layers import Block, initialize_weights, layer_norm
+from lctr_jax.models.positions import resample_positions
+from lctr_jax.models.sizes import ModelSpec
+
+
+class BackboneOutput(NamedTuple):
+    """What the heads read.
+
+    `cls_token`, `patch_tokens`: after the final norm. `cls_attention`: CLS's attention, mean over heads and
+    layers. `relation`: RPAM's map, mean over layers, or None in training.
+    """
+
+    cls_token: Float[Array, "batch width"]
+    patch_tokens: Float[Array, "batch grid_h grid_w width"]
+    cls_attention: Float[Array, "batch grid_h grid_w"]
+    relation: Float[Array, "batch grid_h grid_w"] | None
+
+
+class VisionTransformer(nnx.Module):
+    """DeiT without its classification head.
+
+    The blocks' parameters are stacked along a leading layer axis and run by `lax.scan`: compile time does not
+    grow with depth, and the backward pass is not at the mercy of how XLA fuses the residual chain.
+    """
+
+    def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
+        patch = (spec.patch_size, spec.patch_size)
+        self.patch_embed = nnx.Conv(
+            3,
+            spec.width,
+            patch,
+            patch,
+            padding="VALID",
+            dtype=spec.dtype,
+            kernel_init=initialize_weights,
+            rngs=rngs,
+        )
+        num_tokens = 1 + spec.grid[0] * spec.grid[1]
+        self.cls_token = nnx.Param(initialize_weights(rngs.params(), (1, 1, spec.width)))
+        self.pos_embed = nnx.Param(initialize_weights(rngs.params(), (1, num_tokens, spec.width)))
+        self.blocks = _stack_blocks(spec, rngs)
+        self.norm = layer_norm(spec, rngs)
+        self.spec = spec
+
+    def __call__(
+        self,
+        images: Float[Array, "batch height width 3"],
+        *,
+        statistics: Statistics,
+        drop_path_key: Key[Array, ""] | None = None,
+    ) -> BackboneOutput:
+        """Run the backbone; with `drop_path_key`, drop residual branches as in training.
+
+        Raises:
+            ValueError: the image's sides are not multiples of the patch size.
+        """
+        tokens, grid = self._embed(images)
+        tokens, cls_attention, relation = self._run_blocks(tokens, statistics, drop_path_key)
+        tokens = self.norm(tokens)
+        batch, _, width = tokens.shape
+        return BackboneOutput(
+            cls_token=tokens[:, 0],
+            patch_tokens=tokens[:, 1:].reshape(batch, *grid, width),
+            cls_attention=cls_attention.reshape(batch, *grid),
+            relation=None if relation is None else relation.reshape(batch, *grid),
+        )
+
+    def _embed(self, images: Array) -> tuple[Array, tuple[int, int]]:
+        batch, height, width, _ = images.shape
+        patch = self.spec.patch_size
+        if height % patch or width % patch:
+            raise ValueError(f"images: got {height} x {width} pixels, expected multiples of the patch size {patch}")
+        patches = self.patch_embed(images)
+        grid = patches.shape[1:3]
+        positions = resample_positions(self.pos_embed[...], grid=self.spec.grid, to_grid=grid).astype(patches.dtype)
+        patches = patches.reshape(batch, -1, patches.shape[-1]) + positions[:, 1:]
+        cls = jnp.broadcast_to(self.cls_token[...].astype(patches.dtype) + positions[:, :1], (batch, 1, patches.shape[-1]))
+        return jnp.concatenate([cls, patches], axis=1), grid
+
+    def _run_blocks(self, tokens: Array, statistics: Statistics, drop_path_key: Array | None):
+        graph, stacked = nnx.split(self.blocks)
+        depth = self.spec.depth
+        dropping = drop_path_key is not None and self.spec.drop_path > 0
+        drop = (jax.random.split(drop_path_key, depth), jnp.linspace(0, self.spec.drop_path, depth)) if dropping else None
+
+        def run(tokens, layer):
+            parameters, drop = layer
+            return nnx.merge(graph, parameters)(tokens, statistics=statistics, drop=drop)
+
+        tokens, layers = jax.lax.scan(run, tokens, (stacked, drop))
+        relation = None if layers.relation is None else layers.relation.mean(0)
+        return tokens, layers.cls.mean(0), relation
+
+
+def _stack_blocks(spec: ModelSpec, rngs: nnx.Rngs) -> Block:
+    @nnx.split_rngs(splits=spec.depth)
+    @nnx.vmap(in_axes=(0,), out_axes=0)
+    def make(rngs: nnx.Rngs) -> Block:
+        return Block(spec, rngs=rngs)
+
+    return make(rngs)
