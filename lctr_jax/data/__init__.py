@@ -1,0 +1,1 @@
+"""Datasets in, batches out: TFDS builders, box lists, image geometry, augmentation, the grain pipeline."""

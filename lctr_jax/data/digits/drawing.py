@@ -1,0 +1,180 @@
+"""Draw one `digits` picture: a handwritten digit on a textured ground, among scribbles that are no digits.
+
+Digits and scribbles pass through the same 8x8 raster, the same enlargement, the same range of sizes, angles
+and colours. They differ in shape alone, so nothing but the class label tells which bright thing to box.
+"""
+
+import dataclasses
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+_GLYPH = 64  # side of an enlarged glyph, pixels
+_INK = 0.4  # a pixel belongs to a glyph when ink covers at least this share of it
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scene:
+    """How hard the pictures are; ranges are (low, high). Changing any field makes another dataset on disk."""
+
+    image_size: int = 64
+    digit_height: tuple[float, float]  # of the digit's 8x8 raster, as a share of the image side
+    max_angle: float  # degrees, either way
+    num_scribbles: tuple[int, int]  # both ends included
+    centre_jitter: float  # 0: the digit sits in the middle; 1: anywhere inside the frame
+    ink: tuple[float, float] = (150.0, 255.0)  # brightness of digits and scribbles
+    ground: tuple[float, float] = (20.0, 90.0)  # brightness of the background
+    tint: float = 30.0  # how far each colour channel may stray from the brightness
+    texture: float = 18.0  # standard deviation of the background's smooth noise
+    grain: float = 6.0  # standard deviation of the per-pixel noise
+    jpeg_quality: int = 95
+    num_examples: tuple[int, int, int]  # train, val, test
+
+
+CLEAN = Scene(
+    digit_height=(0.8, 1.0),
+    max_angle=15.0,
+    num_scribbles=(0, 0),
+    centre_jitter=1.0,
+    num_examples=(12_000, 500, 1_000),
+)
+SCENES = Scene(
+    digit_height=(0.38, 0.5),
+    max_angle=20.0,
+    num_scribbles=(1, 2),
+    centre_jitter=1.0,
+    num_examples=(12_000, 500, 1_000),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """An image, and the mask of its digit (0 or 1)."""
+
+    image: UInt8[np.ndarray, "size size 3"]
+    mask: UInt8[np.ndarray, "size size"]
+
+
+def enlarge(raster: Float[np.ndarray, "8 8"]) -> Float[np.ndarray, "64 64"]:
+    """Enlarge an 8x8 raster in [0, 1] smoothly, and clear its faint rim."""
+    smooth = cv2.resize(raster.astype(np.float32), (_GLYPH, _GLYPH), interpolation=cv2.INTER_CUBIC)
+    return np.clip((smooth - 0.2) / 0.6, 0.0, 1.0)
+
+
+def scribble(rng: np.random.Generator) -> Float[np.ndarray, "64 64"]:
+    """Draw a shaky arc, star or zigzag at a digit's stroke width, through a digit's 8x8 raster."""
+    strokes = _SHAPES[rng.integers(len(_SHAPES))](rng)
+    canvas = np.zeros((_GLYPH, _GLYPH), np.uint8)
+    for stroke in strokes:
+        points = _GLYPH / 2 + 24.0 * (stroke + rng.normal(0.0, 0.08, stroke.shape))
+        path = np.round(_spline(points) * 16).astype(np.int32)
+        cv2.polylines(canvas, [path], False, 255, thickness=8, lineType=cv2.LINE_AA, shift=4)
+    return enlarge(cv2.resize(canvas, (8, 8), interpolation=cv2.INTER_AREA) / np.float32(255))
+
+
+def draw(digit: Float[np.ndarray, "64 64"], scene: Scene, rng: np.random.Generator) -> Picture:
+    """Place an enlarged digit and the scene's scribbles; every random choice comes from `rng`."""
+    image = _ground(scene, rng)
+    digit_cover = _place(digit, scene, rng, taken=np.zeros(image.shape[:2], np.float32))
+    taken = digit_cover.copy()
+    for _ in range(rng.integers(scene.num_scribbles[0], scene.num_scribbles[1] + 1)):
+        cover = _place(scribble(rng), scene, rng, taken=taken)
+        _paint(image, cover, scene, rng)
+        taken = np.maximum(taken, cover)
+    _paint(image, digit_cover, scene, rng)  # last, so that nothing hides the digit
+    image += rng.normal(0.0, scene.grain, image.shape).astype(np.float32)
+    return Picture(np.clip(image, 0, 255).astype(np.uint8), (digit_cover >= _INK).astype(np.uint8))
+
+
+def tight_box(mask: UInt8[np.ndarray, "height width"]) -> Float[np.ndarray, " 4"]:
+    """Return [x0, y0, x1, y1] around a mask's non-zero pixels, the far ends open (last pixel + 1)."""
+    x, y, width, height = cv2.boundingRect(mask)
+    return np.array([x, y, x + width, y + height], np.float32)
+
+
+def _arc(rng: np.random.Generator) -> list[np.ndarray]:
+    """A C, a U, or anything between."""
+    angles = rng.uniform(0, 2 * np.pi) + np.radians(np.linspace(0, rng.uniform(190, 240), 6))
+    return [np.stack([np.cos(angles), np.sin(angles)], axis=1)]
+
+
+def _star(rng: np.random.Generator) -> list[np.ndarray]:
+    """Two or three strokes crossing in the middle."""
+    count = int(rng.integers(2, 4))
+    angles = rng.uniform(0, np.pi) + np.arange(count) * np.pi / count
+    return [np.outer(np.linspace(-1, 1, 4), [np.cos(angle), np.sin(angle)]) for angle in angles]
+
+
+def _zigzag(rng: np.random.Generator) -> list[np.ndarray]:
+    """An M or a W."""
+    heights = np.array([1, -1, 0.7, -1, 1]) * rng.choice([-1, 1])
+    return [np.stack([np.array([-1, -0.6, 0, 0.6, 1]), heights], axis=1)]
+
+
+_SHAPES = (_arc, _star, _zigzag)
+
+
+def _spline(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "m 2"]:
+    """Join points by a Catmull-Rom curve."""
+    padded = np.concatenate([points[:1], points, points[-1:]])
+    t = np.linspace(0.0, 1.0, 12)[:, None, None]
+    a, b, c, d = (padded[i : len(points) - 1 + i] for i in range(4))
+    curve = b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
+    return curve.swapaxes(0, 1).reshape(-1, 2)
+
+
+def _ground(scene: Scene, rng: np.random.Generator) -> Float[np.ndarray, "size size 3"]:
+    """Smooth coloured noise of three scales."""
+    size = (scene.image_size, scene.image_size)
+    texture = sum(
+        cv2.resize(rng.normal(size=(cells, cells, 3)).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
+        for cells in (4, 9, 20)
+    )
+    return _colour(scene.ground, scene, rng) + np.float32(scene.texture / 3**0.5) * texture
+
+
+def _colour(
+    brightness: tuple[float, float], scene: Scene, rng: np.random.Generator
+) -> Float[np.ndarray, " 3"]:
+    return (rng.uniform(*brightness) + rng.uniform(-scene.tint, scene.tint, 3)).astype(np.float32)
+
+
+def _paint(
+    image: Float[np.ndarray, "size size 3"],
+    cover: Float[np.ndarray, "size size"],
+    scene: Scene,
+    rng: np.random.Generator,
+) -> None:
+    """Blend a random ink into the image, in place, where `cover` (0..1) says."""
+    image += cover[..., None] * (_colour(scene.ink, scene, rng) - image)
+
+
+def _place(
+    glyph: Float[np.ndarray, "64 64"],
+    scene: Scene,
+    rng: np.random.Generator,
+    *,
+    taken: Float[np.ndarray, "size size"],
+) -> Float[np.ndarray, "size size"]:
+    """Return how much ink of a glyph, at random height, angle and place, lies on each pixel of the image.
+
+    Of 24 random places inside the frame, the one that overlaps least with what is taken already.
+    """
+    size = scene.image_size
+    height = rng.uniform(*scene.digit_height) * size
+    turn = cv2.getRotationMatrix2D(
+        (_GLYPH / 2, _GLYPH / 2), rng.uniform(-1, 1) * scene.max_angle, height / _GLYPH
+    )
+    free = max(size - height, 0.0) / 2 * scene.centre_jitter
+    best, least = np.zeros_like(taken), np.inf
+    for shift in rng.uniform(-free, free, (24, 2)):
+        move = turn.copy()
+        move[:, 2] += size / 2 - _GLYPH / 2 + shift
+        cover = cv2.warpAffine(glyph, move, (size, size), flags=cv2.INTER_LINEAR)
+        overlap = float((cover * taken).sum())
+        if overlap < least:
+            best, least = cover, overlap
+        if overlap == 0.0:
+            break
+    return best
