@@ -47,7 +47,9 @@ class CueDigging(nnx.Module):
         self.bias = nnx.Param(kernels(rngs.params(), (classes,)))
 
     def route(
-        self, patches: Float[Array, "batch grid_h grid_w width"], attention: Float[Array, "batch grid_h grid_w"]
+        self,
+        patches: Float[Array, "batch grid_h grid_w width"],
+        attention: Float[Array, "batch grid_h grid_w"],
     ) -> Float32[Array, "batch experts"]:
         """Each expert's weight in (0, 1), from the cues in the regions with little attention."""
         weak = (1 - attention)[..., None].astype(patches.dtype)
@@ -90,7 +92,7 @@ class CueDigging(nnx.Module):
 
 
 def pooling_weights(grid_h: int, grid_w: int) -> tuple[Float32[np.ndarray, "grid_h grid_w taps"], float]:
-    """How much the token at each position counts in the logits through each kernel tap, and their bias's weight.
+    """How much each token counts in the logits through each kernel tap, and how much the bias does.
 
     Mean over positions after a padded 3x3 average pool weighs the convolution's output at (y, x) by
     w = windows that cover it / (9 x positions); tap (i, j) there reads the token at (y + i - 1, x + j - 1).

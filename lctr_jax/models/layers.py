@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Float32, Key
 
 from lctr_jax.models.attention import Attention, AttentionStatistics, Statistics
 from lctr_jax.models.sizes import ModelSpec
@@ -26,18 +26,20 @@ class Mlp(nnx.Module):
         self.fc2 = nnx.Linear(hidden, spec.width, dtype=spec.dtype, kernel_init=initialize_weights, rngs=rngs)
 
     def __call__(self, tokens: Float[Array, "batch tokens width"]) -> Float[Array, "batch tokens width"]:
+        """Apply to each token alone."""
         return self.fc2(nnx.gelu(self.fc1(tokens), approximate=False))
 
 
-def drop_path(
-    key: Key[Array, ""], branch: Float[Array, "batch tokens width"], rate: Float[Array, ""]
-) -> Float[Array, "batch tokens width"]:
-    """Zero a residual branch of whole samples with probability `rate`; scale the others to keep the mean.
+def branch_scales(keys: Key[Array, " batch"], *, depth: int, rate: float) -> Float32[Array, "depth 2 batch"]:
+    """Drop path: what each sample's two residual branches of each block are multiplied by.
 
-    Stochastic depth (Huang et al., 2016), per sample.
+    Stochastic depth (Huang et al., 2016): 0 with the block's rate, which rises linearly from 0 to `rate`,
+    else 1 / (1 - rate), which keeps the mean. One key a sample, so that a sample's draw does not depend on
+    which device, host or slice of the batch it lands in.
     """
-    keep = jax.random.bernoulli(key, 1 - rate, (branch.shape[0], 1, 1))
-    return jnp.where(keep, branch / (1 - rate).astype(branch.dtype), 0)
+    uniform = jax.vmap(lambda key: jax.random.uniform(key, (depth, 2)))(keys)
+    keep = 1 - jnp.linspace(0, rate, depth)[:, None, None]
+    return jnp.where(uniform.transpose(1, 2, 0) < keep, 1 / keep, 0)
 
 
 class Block(nnx.Module):
@@ -54,15 +56,13 @@ class Block(nnx.Module):
         tokens: Float[Array, "batch tokens width"],
         *,
         statistics: Statistics,
-        drop: tuple[Key[Array, ""], Float[Array, ""]] | None = None,
+        scales: Float32[Array, "2 batch"] | None = None,
     ) -> tuple[Float[Array, "batch tokens width"], AttentionStatistics]:
-        """`drop` is a key and this block's drop-path rate; without it nothing is dropped."""
+        """`scales`, of `branch_scales`, drops branches of samples; without them nothing is dropped."""
         attended, attention = self.attn(self.norm1(tokens), statistics=statistics)
-        if drop is not None:
-            key, rate = drop
-            attended = drop_path(jax.random.fold_in(key, 0), attended, rate)
-        tokens = tokens + attended
-        transformed = self.mlp(self.norm2(tokens))
-        if drop is not None:
-            transformed = drop_path(jax.random.fold_in(key, 1), transformed, rate)
-        return tokens + transformed, attention
+        tokens = tokens + _scaled(attended, scales, 0)
+        return tokens + _scaled(self.mlp(self.norm2(tokens)), scales, 1), attention
+
+
+def _scaled(branch: Array, scales: Array | None, index: int) -> Array:
+    return branch if scales is None else branch * scales[index, :, None, None].astype(branch.dtype)

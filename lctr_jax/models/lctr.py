@@ -1,31 +1,14 @@
 """LCTR: DeiT's backbone, RPAM and CDM, from images to logits and maps."""
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Int, Key
 
 from lctr_jax.models.cdm import CueDigging
+from lctr_jax.models.output import Output
 from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.models.vit import VisionTransformer
-
-
-class Output(NamedTuple):
-    """Everything the network says of an image, by name.
-
-    `logits`. `class_map`: relu(F_c) of CDM for the predicted class, or of `classes`. `relation_map`: RPAM's S.
-    The localization map is their product. Intermediates: `cls_attention`, mean over heads and layers;
-    `routing`, the experts' weights; `patch_tokens` after the final norm.
-    """
-
-    logits: Float32[Array, "batch classes"]
-    class_map: Float32[Array, "batch *asked grid_h grid_w"]
-    relation_map: Float32[Array, "batch grid_h grid_w"]
-    cls_attention: Float32[Array, "batch grid_h grid_w"]
-    routing: Float32[Array, "batch experts"]
-    patch_tokens: Float[Array, "batch grid_h grid_w width"]
 
 
 class LCTR(nnx.Module):
@@ -34,13 +17,15 @@ class LCTR(nnx.Module):
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
         self.backbone = VisionTransformer(spec, rngs=rngs)
         self.cdm = CueDigging(spec, rngs=rngs)
-        self.spec = spec
 
     def logits(
-        self, images: Float[Array, "batch height width 3"], *, drop_path_key: Key[Array, ""] | None = None
+        self,
+        images: Float[Array, "batch height width 3"],
+        *,
+        drop_path_keys: Key[Array, " batch"] | None = None,
     ) -> Float32[Array, "batch classes"]:
         """What training needs: logits of normalised images, no maps."""
-        features = self.backbone(images, statistics="cls", drop_path_key=drop_path_key)
+        features = self.backbone(images, statistics="cls", drop_path_keys=drop_path_keys)
         routing = self.cdm.route(features.patch_tokens, features.cls_attention)
         return self.cdm.logits(features.patch_tokens, routing)
 

@@ -18,7 +18,9 @@ def resample_positions(
     """
     height, width = grid
     if embedding.shape[1] != 1 + height * width:
-        raise ValueError(f"position embedding: got {embedding.shape[1]} rows, expected 1 + {height} x {width}")
+        raise ValueError(
+            f"position embedding: got {embedding.shape[1]} rows, expected 1 + {height} x {width}"
+        )
     if grid == to_grid:
         return embedding
     cls, patches = embedding[:, :1], embedding[:, 1:]

@@ -5,17 +5,21 @@ import difflib
 from dataclasses import dataclass
 from typing import Any
 
+METHODS = ("lctr", "deit")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """Every hyperparameter that shapes an LCTR network.
+    """Every hyperparameter that shapes a network.
 
-    `image_size` and `patch_size` are pixels of a square; `mlp_ratio` is the MLP's hidden width over `width`;
-    `experts` the number of kernels that CDM mixes; `drop_path` the rate of the last block, earlier ones rise
-    to it linearly from 0; `dtype` the compute type (parameters, softmax, LayerNorm and loss stay float32).
+    `method` names what reads the backbone: "lctr", or "deit" for the plain classifier. `image_size` and
+    `patch_size` are pixels of a square; `mlp_ratio` is the MLP's hidden width over `width`; `experts` the
+    number of kernels that CDM mixes; `drop_path` the rate of the last block, earlier ones rise to it linearly
+    from 0; `dtype` the compute type (parameters, softmax, LayerNorm and loss stay float32).
     """
 
     num_classes: int
+    method: str = "lctr"
     width: int
     depth: int
     heads: int
@@ -32,24 +36,39 @@ class ModelSpec:
         Raises:
             ValueError: a field is out of range or two fields disagree.
         """
-        for name in ("num_classes", "width", "depth", "heads", "image_size", "patch_size", "mlp_ratio", "experts"):
+        for name in (
+            "num_classes",
+            "width",
+            "depth",
+            "heads",
+            "image_size",
+            "patch_size",
+            "mlp_ratio",
+            "experts",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"model.{name}: got {getattr(self, name)}, expected 1 or more")
         if self.width % self.heads:
-            raise ValueError(f"model.width: got {self.width}, expected a multiple of model.heads = {self.heads}")
+            raise ValueError(
+                f"model.width: got {self.width}, expected a multiple of model.heads = {self.heads}"
+            )
         if self.image_size % self.patch_size:
             raise ValueError(
-                f"model.image_size: got {self.image_size}, expected a multiple of model.patch_size = {self.patch_size}"
+                f"model.image_size: got {self.image_size}, "
+                f"expected a multiple of model.patch_size = {self.patch_size}"
             )
         if not 0 <= self.drop_path < 1:
             raise ValueError(f"model.drop_path: got {self.drop_path}, expected 0 <= rate < 1")
+        if self.method not in METHODS:
+            raise ValueError(f"model.method: got {self.method!r}, expected one of {', '.join(METHODS)}")
         if self.dtype not in ("float32", "bfloat16"):
             raise ValueError(f"model.dtype: got {self.dtype!r}, expected 'float32' or 'bfloat16'")
 
     @property
     def grid(self) -> tuple[int, int]:
         """Patches along height and width."""
-        return (self.image_size // self.patch_size,) * 2
+        side = self.image_size // self.patch_size
+        return side, side
 
 
 SIZES: dict[str, dict[str, int]] = {
@@ -69,7 +88,9 @@ def model_spec(name: str, **overrides: Any) -> ModelSpec:
         ValueError: no such size or field, or an impossible value.
     """
     if name not in SIZES:
-        raise ValueError(f"model.name: got {name!r}, expected one of {', '.join(SIZES)}{_nearest(name, SIZES)}")
+        raise ValueError(
+            f"model.name: got {name!r}, expected one of {', '.join(SIZES)}{_nearest(name, SIZES)}"
+        )
     fields = {field.name for field in dataclasses.fields(ModelSpec)}
     for key in overrides:
         if key not in fields:

@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from lctr_jax.models.attention import Statistics
-from lctr_jax.models.layers import Block, initialize_weights, layer_norm
+from lctr_jax.models.layers import Block, branch_scales, initialize_weights, layer_norm
 from lctr_jax.models.positions import resample_positions
 from lctr_jax.models.sizes import ModelSpec
 
@@ -57,15 +57,15 @@ class VisionTransformer(nnx.Module):
         images: Float[Array, "batch height width 3"],
         *,
         statistics: Statistics,
-        drop_path_key: Key[Array, ""] | None = None,
+        drop_path_keys: Key[Array, " batch"] | None = None,
     ) -> BackboneOutput:
-        """Run the backbone; with `drop_path_key`, drop residual branches as in training.
+        """Run the backbone; with `drop_path_keys`, one a sample, drop residual branches as in training.
 
         Raises:
             ValueError: the image's sides are not multiples of the patch size.
         """
         tokens, grid = self._embed(images)
-        tokens, cls_attention, relation = self._run_blocks(tokens, statistics, drop_path_key)
+        tokens, cls_attention, relation = self._run_blocks(tokens, statistics, drop_path_keys)
         tokens = self.norm(tokens)
         batch, _, width = tokens.shape
         return BackboneOutput(
@@ -79,25 +79,31 @@ class VisionTransformer(nnx.Module):
         batch, height, width, _ = images.shape
         patch = self.spec.patch_size
         if height % patch or width % patch:
-            raise ValueError(f"images: got {height} x {width} pixels, expected multiples of the patch size {patch}")
+            raise ValueError(
+                f"images: got {height} x {width} pixels, expected multiples of the patch size {patch}"
+            )
         patches = self.patch_embed(images)
         grid = patches.shape[1:3]
-        positions = resample_positions(self.pos_embed[...], grid=self.spec.grid, to_grid=grid).astype(patches.dtype)
+        positions = resample_positions(self.pos_embed[...], grid=self.spec.grid, to_grid=grid).astype(
+            patches.dtype
+        )
         patches = patches.reshape(batch, -1, patches.shape[-1]) + positions[:, 1:]
-        cls = jnp.broadcast_to(self.cls_token[...].astype(patches.dtype) + positions[:, :1], (batch, 1, patches.shape[-1]))
+        cls = jnp.broadcast_to(
+            self.cls_token[...].astype(patches.dtype) + positions[:, :1], (batch, 1, patches.shape[-1])
+        )
         return jnp.concatenate([cls, patches], axis=1), grid
 
-    def _run_blocks(self, tokens: Array, statistics: Statistics, drop_path_key: Array | None):
+    def _run_blocks(self, tokens: Array, statistics: Statistics, drop_path_keys: Array | None):
         graph, stacked = nnx.split(self.blocks)
-        depth = self.spec.depth
-        dropping = drop_path_key is not None and self.spec.drop_path > 0
-        drop = (jax.random.split(drop_path_key, depth), jnp.linspace(0, self.spec.drop_path, depth)) if dropping else None
+        scales = None
+        if drop_path_keys is not None and self.spec.drop_path > 0:
+            scales = branch_scales(drop_path_keys, depth=self.spec.depth, rate=self.spec.drop_path)
 
         def run(tokens, layer):
-            parameters, drop = layer
-            return nnx.merge(graph, parameters)(tokens, statistics=statistics, drop=drop)
+            parameters, scales = layer
+            return nnx.merge(graph, parameters)(tokens, statistics=statistics, scales=scales)
 
-        tokens, layers = jax.lax.scan(run, tokens, (stacked, drop))
+        tokens, layers = jax.lax.scan(run, tokens, (stacked, scales))
         relation = None if layers.relation is None else layers.relation.mean(0)
         return tokens, layers.cls.mean(0), relation
 

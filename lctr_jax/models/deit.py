@@ -1,0 +1,54 @@
+"""DeiT as a classifier: the pre-training that LCTR starts from."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Float32, Int, Key
+
+from lctr_jax.models.layers import initialize_weights
+from lctr_jax.models.output import Output
+from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.vit import VisionTransformer
+
+
+class DeiT(nnx.Module):
+    """The backbone with a linear head on CLS (Touvron et al., ICML 2021).
+
+    Its class map reads the patch tokens through the same head: a plain CAM (Zhou et al., 2016).
+    """
+
+    def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
+        self.backbone = VisionTransformer(spec, rngs=rngs)
+        self.head = nnx.Linear(spec.width, spec.num_classes, kernel_init=initialize_weights, rngs=rngs)
+
+    def logits(
+        self,
+        images: Float[Array, "batch height width 3"],
+        *,
+        drop_path_keys: Key[Array, " batch"] | None = None,
+    ) -> Float32[Array, "batch classes"]:
+        """Logits of normalised images."""
+        features = self.backbone(images, statistics="cls", drop_path_keys=drop_path_keys)
+        return self.head(features.cls_token.astype(jnp.float32))
+
+    def __call__(
+        self,
+        images: Float[Array, "batch height width 3"],
+        classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None = None,
+    ) -> Output:
+        """Logits and maps of normalised images, as LCTR returns them."""
+        features = self.backbone(images, statistics="relation")
+        logits = self.head(features.cls_token.astype(jnp.float32))
+        asked = jnp.argmax(logits, axis=-1) if classes is None else jnp.asarray(classes)
+        evidence = self.head(features.patch_tokens.astype(jnp.float32))
+        chosen = jnp.take_along_axis(evidence, asked.reshape(images.shape[0], 1, 1, -1), axis=-1)
+        maps = jax.nn.relu(jnp.moveaxis(chosen, -1, 1))
+        assert features.relation is not None
+        return Output(
+            logits=logits,
+            class_map=maps.reshape(*asked.shape, *maps.shape[2:]),
+            relation_map=features.relation,
+            cls_attention=features.cls_attention,
+            patch_tokens=features.patch_tokens,
+            routing=None,
+        )

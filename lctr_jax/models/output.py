@@ -1,0 +1,22 @@
+"""What every network of this package returns."""
+
+from typing import NamedTuple
+
+from jaxtyping import Array, Float, Float32
+
+
+class Output(NamedTuple):
+    """Everything the network says of an image, by name.
+
+    `logits`. `class_map`: the predicted class's evidence at each patch, or that of the classes asked for
+    (LCTR: relu(F_c) of CDM). `relation_map`: RPAM's S. The localization map is their product. Intermediates:
+    `cls_attention`, mean over heads and layers; `patch_tokens` after the final norm; `routing`, the weights
+    of CDM's experts (None where there is no CDM).
+    """
+
+    logits: Float32[Array, "batch classes"]
+    class_map: Float32[Array, "batch *asked grid_h grid_w"]
+    relation_map: Float32[Array, "batch grid_h grid_w"]
+    cls_attention: Float32[Array, "batch grid_h grid_w"]
+    patch_tokens: Float[Array, "batch grid_h grid_w width"]
+    routing: Float32[Array, "batch experts"] | None

@@ -1,0 +1,45 @@
+"""A network's parameters as a plain nested dict of arrays, apart from the module that reads them.
+
+Training, checkpoints and converters pass this dict around; `bind` turns it back into a callable module.
+"""
+
+import functools
+from typing import Any
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Key
+
+from lctr_jax.models.deit import DeiT
+from lctr_jax.models.lctr import LCTR
+from lctr_jax.models.sizes import ModelSpec
+
+Network = LCTR | DeiT
+Parameters = dict[str, Any]  # nested by module name; leaves are float32 arrays
+
+
+def initialise(spec: ModelSpec, key: Key[Array, ""]) -> Parameters:
+    """Fresh parameters, as published (see the modules for each layer's distribution)."""
+    return nnx.to_pure_dict(nnx.state(_network(spec, nnx.Rngs(key)), nnx.Param))
+
+
+def bind(spec: ModelSpec, parameters: Parameters) -> Network:
+    """The network with these parameters, which may be traced arrays."""
+    graph, state = _structure(spec)
+    state = jax.tree.map(lambda leaf: leaf, state)  # a copy: the cached one stays abstract
+    nnx.replace_by_pure_dict(state, parameters)
+    return nnx.merge(graph, state)
+
+
+def parameter_shapes(spec: ModelSpec) -> Parameters:
+    """`initialise`'s tree with a `jax.ShapeDtypeStruct` for every array."""
+    return nnx.to_pure_dict(_structure(spec)[1])
+
+
+def _network(spec: ModelSpec, rngs: nnx.Rngs) -> Network:
+    return DeiT(spec, rngs=rngs) if spec.method == "deit" else LCTR(spec, rngs=rngs)
+
+
+@functools.cache
+def _structure(spec: ModelSpec) -> tuple[nnx.GraphDef[Network], nnx.State]:
+    return nnx.split(nnx.eval_shape(lambda: _network(spec, nnx.Rngs(0))), nnx.Param)
