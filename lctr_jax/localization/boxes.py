@@ -1,0 +1,83 @@
+"""Intersection over union of boxes, in the two conventions that the protocols use."""
+
+import numpy as np
+from jaxtyping import Float, Int, Num
+
+from lctr_jax.localization.protocols import Protocol
+
+
+def box_iou(
+    boxes_xyxy: Num[np.ndarray, "*#batch 4"], other_xyxy: Num[np.ndarray, "*#batch 4"], *, closed: bool
+) -> Float[np.ndarray, "*#batch"]:
+    """Returns the IoU of boxes that broadcast against each other.
+
+    Args:
+        boxes_xyxy: corners in pixels.
+        other_xyxy: corners in pixels.
+        closed: the far corner is the last pixel (widths count +1); otherwise it is one past it.
+            An empty union gives 0.
+    """
+    intersection = box_intersection(boxes_xyxy, other_xyxy, closed=closed)
+    union = box_area(boxes_xyxy, closed=closed) + box_area(other_xyxy, closed=closed) - intersection
+    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+
+
+def box_intersection(
+    boxes_xyxy: Num[np.ndarray, "*#batch 4"], other_xyxy: Num[np.ndarray, "*#batch 4"], *, closed: bool
+) -> Float[np.ndarray, "*#batch"]:
+    """Returns the area in pixels that boxes share, broadcasting."""
+    first, second = np.asarray(boxes_xyxy, np.float64), np.asarray(other_xyxy, np.float64)
+    sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2]) + closed
+    return np.maximum(sides, 0).prod(-1)
+
+
+def box_area(boxes_xyxy: Num[np.ndarray, "*batch 4"], *, closed: bool) -> Float[np.ndarray, "*batch"]:
+    """Returns the area in pixels of boxes [..., 4]."""
+    boxes = np.asarray(boxes_xyxy, np.float64)
+    return (boxes[..., 2:] - boxes[..., :2] + closed).prod(-1)
+
+
+def best_iou(
+    boxes_xyxy: Num[np.ndarray, "boxes 4"], truth_xyxy: Num[np.ndarray, "truths 4"], *, closed: bool
+) -> Float[np.ndarray, " boxes"]:
+    """Returns each box's IoU with the true box that it fits best (0 without true boxes)."""
+    ious = box_iou(boxes_xyxy[:, None], truth_xyxy[None], closed=closed)
+    return ious.max(axis=1, initial=0.0)
+
+
+def protocol_boxes(
+    rectangles_xyxy: Num[np.ndarray, "*batch 4"], *, protocol: Protocol, image_size: int
+) -> Num[np.ndarray, "*batch 4"]:
+    """Writes half-open bounding rectangles as the protocol writes boxes.
+
+    Args:
+        rectangles_xyxy: [x, y, x + w, y + h]; all zeros where there is no foreground.
+        protocol: decides the far end (clipped to the last pixel or not) and the box of no foreground.
+        image_size: side of the frame.
+    """
+    if protocol.closed:
+        return np.minimum(rectangles_xyxy, image_size - 1)
+    full = np.array([0, 0, image_size, image_size], rectangles_xyxy.dtype)
+    empty = (rectangles_xyxy[..., 2] == 0)[..., None]
+    return np.where(empty, full, rectangles_xyxy) if protocol.full_frame_when_empty else rectangles_xyxy
+
+
+def best_iou_per_image(
+    boxes_xyxy: Num[np.ndarray, "boxes 4"],
+    truth_xyxy: Num[np.ndarray, "truths 4"],
+    counts: Int[np.ndarray, " images"],
+    *,
+    closed: bool,
+) -> Float[np.ndarray, "boxes images_with_truth"]:
+    """Returns every box's best IoU in every image that has true boxes.
+
+    Args:
+        boxes_xyxy: boxes tried on all images alike.
+        truth_xyxy: the images' true boxes, end to end.
+        counts: how many of them belong to each image.
+        closed: see `box_iou`.
+    """
+    starts = (np.cumsum(counts) - counts)[counts > 0]
+    if not len(starts):
+        return np.zeros((len(boxes_xyxy), 0))
+    return np.maximum.reduceat(box_iou(boxes_xyxy[:, None], truth_xyxy[None], closed=closed), starts, axis=1)

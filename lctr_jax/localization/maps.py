@@ -1,0 +1,46 @@
+"""Score maps enlarged to the frame and quantised to grey levels, where all 256 thresholds live."""
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from lctr_jax.localization.protocols import Protocol
+
+NUM_CUTS = 256
+"""Distinct cuts of a uint8 map: foreground is `levels > cut`, cut 0..255 (255 leaves none)."""
+
+
+def resize_map(
+    score_map: Float[np.ndarray, "grid_height grid_width"], *, protocol: Protocol, image_size: int
+) -> Float[np.ndarray, "height width"]:
+    """Enlarges a score map to the frame and stretches it to [0, 1] in float32.
+
+    A map that is constant, or holds NaN or infinity, has nothing to localize: it becomes zeros.
+    """
+    frame = cv2.resize(
+        np.asarray(score_map, np.float32), (image_size, image_size), interpolation=protocol.interpolation
+    )
+    low, high = frame.min(), frame.max()
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = high - low
+    if not np.isfinite(spread) or spread <= 0:
+        return np.zeros_like(frame)
+    return (frame - low) / spread
+
+
+def quantize_map(frame: Float[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width"]:
+    """Turns a map in [0, 1] into grey levels 0..255, truncating as both protocols do."""
+    return (frame * 255).astype(np.uint8)
+
+
+def tau_grid(step: float) -> Float[np.ndarray, " taus"]:
+    """Thresholds 0, step, 2 step, ... below 1."""
+    return np.arange(0, 1, step)
+
+
+def cut_of_tau(taus: Float[np.ndarray, " taus"]) -> Int[np.ndarray, " taus"]:
+    """Returns the grey levels above which a pixel is foreground: int(tau * max), with max = 255.
+
+    A map that is not constant always reaches 255; a constant one has no foreground at any cut.
+    """
+    return np.trunc(taus * 255).astype(np.int64)

@@ -1,0 +1,37 @@
+"""PxAP: pixelwise average precision of a score map against an object mask (Choe et al., section 3)."""
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from lctr_jax.localization.maps import tau_grid
+
+IGNORE = 255
+"""Mask value of pixels that count neither as object nor as background."""
+
+
+def score_histograms(
+    frame: Float[np.ndarray, "height width"], mask: UInt8[np.ndarray, "height width"], *, step: float
+) -> Int[np.ndarray, "2 bins"]:
+    """Counts the scores of background (row 0) and object pixels (row 1) between the thresholds.
+
+    Args:
+        frame: the map in the frame, scores in [0, 1].
+        mask: 0 background, 255 ignored, any other value the object.
+        step: spacing of the thresholds; bin edges are the thresholds, then 1, 2, 3.
+    """
+    edges = np.append(tau_grid(step), [1.0, 2.0, 3.0])
+    background, foreground = frame[mask == 0], frame[(mask != 0) & (mask != IGNORE)]
+    return np.stack([np.histogram(scores, bins=edges)[0] for scores in (background, foreground)])
+
+
+def average_precision(histograms: Int[np.ndarray, "2 bins"]) -> float | None:
+    """Returns PxAP in percent from pooled histograms: 100 * sum_k P_k (R_k - R_{k-1}).
+
+    None when no pixel of the object was seen.
+    """
+    false, true = histograms[:, ::-1].cumsum(axis=1)
+    if true[-1] == 0:
+        return None
+    precision = true / np.maximum(true + false, 1)
+    recall = np.append(0.0, true / true[-1])
+    return float(100 * (precision * np.diff(recall)).sum())

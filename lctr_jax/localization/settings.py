@@ -1,0 +1,46 @@
+"""What one evaluation run measures, decided before the first image."""
+
+from dataclasses import dataclass
+
+from lctr_jax.localization.protocols import LCTR, MapClass, Protocol
+from lctr_jax.localization.thresholds import Threshold
+
+IOU_LEVELS = (0.3, 0.5, 0.7)
+"""MaxBoxAccV2's IoU levels; 0.5 is everyone's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The choices that give a localization number its meaning.
+
+    Attributes:
+        threshold: at which each image's box, IoU and error type are reported.
+        num_classes: rows of the per-class table.
+        image_size: side of the square frame, pixels.
+        protocol: how maps become boxes and boxes are compared.
+        map_class: whose map is boxed; the protocol's own choice unless given.
+        first_box_only: compare with the first true box alone, as LCTR's published loader does on ILSVRC.
+        tau_step: spacing of the thresholds that oracle metrics and PxAP try.
+        num_resamples: bootstrap replicates behind the 95% intervals, 0 for none.
+        seed: of the bootstrap.
+    """
+
+    threshold: Threshold
+    num_classes: int
+    image_size: int = 224
+    protocol: Protocol = LCTR
+    map_class: MapClass | None = None
+    first_box_only: bool = False
+    tau_step: float = 0.001
+    num_resamples: int = 1000
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("num_classes", "image_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 1")
+
+    @property
+    def boxed_class(self) -> MapClass:
+        """Whose map is boxed."""
+        return self.map_class or self.protocol.map_class
