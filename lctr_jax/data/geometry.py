@@ -1,0 +1,88 @@
+"""From an image and its boxes to the frame that the network sees, under either protocol, and back.
+
+Boxes are `xyxy` in pixels, float64. A frame is the square network input of side `image_size`.
+
+* `lctr`, the published evaluation: short side to 256/224 of the frame, then the centre crop. The boxes'
+  offset is the published one; it differs from the image's by up to a pixel in about half of all images.
+* `wsoleval` (Choe et al., CVPR 2020): the whole image squeezed into the frame, box corners truncated.
+"""
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+Protocol = Literal["lctr", "wsoleval"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """The evaluation transform of one protocol at one input size.
+
+    Raises:
+      ValueError: for an unknown protocol or an empty frame.
+    """
+
+    protocol: Protocol = "lctr"
+    image_size: int = 224
+
+    def __post_init__(self):
+        if self.protocol not in ("lctr", "wsoleval"):
+            raise ValueError(f"protocol: got {self.protocol!r}, expected 'lctr' or 'wsoleval'")
+        if self.image_size < 1:
+            raise ValueError(f"image_size: got {self.image_size}, expected at least 1 pixel")
+
+    def transform_image(self, image: Image.Image) -> UInt8[np.ndarray, "size size 3"]:
+        """The RGB image in the frame (PIL bilinear)."""
+        if self.protocol == "wsoleval":
+            return np.asarray(image.resize((self.image_size, self.image_size), Image.Resampling.BILINEAR))
+        width, height = _resize_short_side(image.width, image.height, short_side=self._resized_side)
+        left, top = (int((side - self.image_size + 1) * 0.5) for side in (width, height))
+        frame = (left, top, left + self.image_size, top + self.image_size)
+        return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR).crop(frame))
+
+    def boxes_to_frame(
+        self, boxes_xyxy: Float[np.ndarray, "boxes 4"], *, width: int, height: int
+    ) -> Float[np.ndarray, "boxes 4"]:
+        """Ground-truth boxes of a `width` x `height` image in the frame, exactly as the protocol has them."""
+        resized, offset = self._resized_and_offset(width, height)
+        # Multiply before dividing: the quotient first would truncate some exact pixels one lower.
+        boxes = boxes_xyxy.astype(np.float64) * resized / _corners(width, height) - offset
+        if self.protocol == "wsoleval":
+            return np.trunc(boxes)
+        return np.clip(boxes, 0.0, float(self.image_size))
+
+    def boxes_to_original(
+        self, boxes_xyxy: Float[np.ndarray, "boxes 4"], *, width: int, height: int
+    ) -> Float[np.ndarray, "boxes 4"]:
+        """Frame boxes in the original's pixels: the inverse of `boxes_to_frame`, clipped to the image."""
+        resized, offset = self._resized_and_offset(width, height)
+        size = _corners(width, height)
+        return np.clip((boxes_xyxy.astype(np.float64) + offset) * size / resized, 0.0, size)
+
+    @property
+    def _resized_side(self) -> int:
+        return int(self.image_size * 256 / 224)
+
+    def _resized_and_offset(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+        """Size of the resized image and offset of the frame in it, one number per box corner."""
+        if self.protocol == "wsoleval":
+            return _corners(self.image_size, self.image_size), np.zeros(4)
+        # Unlike the image's own sides, these are not truncated to whole pixels (as published).
+        side = self._resized_side
+        resized = (side * width / height, side) if width > height else (side, side * height / width)
+        # Python's round, halves to the even number, as published.
+        left, top = (round((length - (self.image_size - 1)) / 2) for length in resized)
+        return _corners(*resized), _corners(left, top)
+
+
+def _corners(x: float | int, y: float | int) -> np.ndarray:
+    return np.array([x, y, x, y], np.float64)
+
+
+def _resize_short_side(width: int, height: int, *, short_side: int) -> tuple[int, int]:
+    if width <= height:
+        return short_side, int(short_side * height / width)
+    return int(short_side * width / height), short_side

@@ -1,0 +1,215 @@
+"""Batches for training and evaluation from a split of records, over grain.
+
+A training batch is a pure function of (seed, step). Hosts and workers only divide the computing, so the
+sequence of global batches does not depend on their number, and an iterator's whole state is its next step.
+"""
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import grain
+import numpy as np
+from absl import flags
+from PIL import Image
+
+from lctr_jax.data import sampling
+from lctr_jax.data.augmentation import Augmentation, augment
+from lctr_jax.data.geometry import Geometry
+from lctr_jax.data.images import CorruptImageError, decode_rgb
+
+_log = logging.getLogger(__name__)
+
+Batch = dict[str, Any]
+Shard = tuple[int, int]
+Split = grain.sources.RandomAccessDataSource[dict[str, Any]]  # picklable, for workers
+CorruptPolicy = Literal["error", "skip"]
+
+
+class TrainIterator(grain.DatasetIterator[Batch]):
+    """Endless training batches; the state is the next step, valid under any number of workers and hosts."""
+
+    def __init__(self, batches: grain.MapDataset[Batch], *, num_workers: int, steps_per_epoch: int):
+        super().__init__()
+        self.steps_per_epoch = steps_per_epoch
+        self._batches = batches
+        self._num_workers = num_workers
+        self._next_step = 0
+        self._prefetched: grain.DatasetIterator[Batch] | None = None
+
+    def __next__(self) -> Batch:
+        self._assert_not_closed()
+        self.start_prefetch()
+        assert self._prefetched is not None
+        batch = next(self._prefetched)
+        self._next_step += 1
+        return batch
+
+    def get_state(self) -> dict[str, int]:
+        """The step of the batch that comes next."""
+        return {"next_step": self._next_step}
+
+    def set_state(self, state: dict[str, int]) -> None:
+        """Continue at the step of `state`."""
+        self._stop_prefetch()
+        self._next_step = state["next_step"]
+
+    def start_prefetch(self) -> None:
+        """Start the workers now rather than with the first batch."""
+        if self._prefetched is None:
+            self._prefetched = _prefetch(self._batches[self._next_step :], self._num_workers)
+            self._prefetched.start_prefetch()
+
+    def close(self) -> None:
+        """Stop the workers."""
+        self._stop_prefetch()
+        super().close()
+
+    def _stop_prefetch(self) -> None:
+        if self._prefetched is not None:
+            self._prefetched.close()
+        self._prefetched = None
+
+
+def train_batches(
+    split: Split,
+    *,
+    batch_size: int,
+    image_size: int,
+    seed: int,
+    augmentation: Augmentation,
+    num_workers: int = 0,
+    shard: Shard = (0, 1),
+    on_corrupt: CorruptPolicy = "error",
+) -> TrainIterator:
+    """Endless shuffled, augmented batches of {image, label, id, replaced}.
+
+    `batch_size` is global; host `shard[0]` of `shard[1]` gets its contiguous chunk of each batch: `image`
+    uint8 [b, size, size, 3], `label` int32 [b], `id` str [b], `replaced` bool [b]. Every epoch has its own
+    permutation and drops its last partial batch (see `sampling.steps_per_epoch`).
+
+    A record that cannot be decoded is an error that names it, or, with `on_corrupt="skip"`, is logged, marked
+    in `replaced`, and stood in for by the next readable record of the split: all other samples stay the same.
+
+    Raises:
+      ValueError: for a batch larger than an epoch or not divisible among hosts, an unknown policy or a seed
+        outside 32 bits; while iterating, for a corrupt record.
+    """
+    if on_corrupt not in ("error", "skip"):
+        raise ValueError(f"on_corrupt: got {on_corrupt!r}, expected 'error' or 'skip'")
+    repeats = augmentation.repeats
+    steps = sampling.steps_per_epoch(num_examples=len(split), batch_size=batch_size, repeats=repeats)
+    order = sampling.global_order(
+        num_examples=len(split), steps=steps, batch_size=batch_size, repeats=repeats, seed=seed
+    )
+    # The generator that grain hands to `random_map` depends on the seed and the global position alone.
+    samples = order.random_map(_TrainSample(split, augmentation, image_size, on_corrupt))
+    local = sampling.HostChunk(samples, batch_size=batch_size, shard=shard)
+    batches = local.batch(sampling.per_host_batch_size(batch_size, shard), batch_fn=_stack_training)
+    return TrainIterator(batches, num_workers=num_workers, steps_per_epoch=steps)
+
+
+def evaluation_batches(
+    split: Split,
+    *,
+    batch_size: int,
+    geometry: Geometry,
+    num_workers: int = 0,
+    shard: Shard = (0, 1),
+) -> grain.DatasetIterator[Batch]:
+    """One ordered pass of {image, label, records}; every host runs the same number of batches.
+
+    `image` uint8 [b, size, size, 3] and `label` int32 [b] are padded to the full batch with zeros and -1;
+    `records` lists the real ones: dict(id, label, width, height, boxes_xyxy in original pixels, mask as bytes
+    or None).
+
+    Raises:
+      ValueError: for a batch that does not divide among hosts; while iterating, for a corrupt record.
+    """
+    num_batches = -(-len(split) // batch_size)
+    samples = grain.MapDataset.range(num_batches * batch_size).map(_EvaluationSample(split, geometry))
+    local = sampling.HostChunk(samples, batch_size=batch_size, shard=shard)
+    stack = functools.partial(_stack_evaluation, image_size=geometry.image_size)
+    return _prefetch(
+        local.batch(sampling.per_host_batch_size(batch_size, shard), batch_fn=stack), num_workers
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _TrainSample(grain.transforms.RandomMap):
+    split: Split
+    augmentation: Augmentation
+    image_size: int
+    on_corrupt: CorruptPolicy
+
+    def random_map(self, element: int, rng: np.random.Generator) -> dict[str, Any]:
+        for index in [*range(element, len(self.split)), *range(element)]:
+            record = self.split[index]
+            try:
+                image = _decode(record)
+            except CorruptImageError as error:
+                if self.on_corrupt == "error":
+                    raise
+                _log.warning("skipped: %s", error)
+                continue
+            pixels = augment(image, self.augmentation, rng, image_size=self.image_size)
+            return {
+                "image": pixels,
+                "label": record["label"],
+                "id": record["id"],
+                "replaced": index != element,
+            }
+        raise CorruptImageError(f"none of the {len(self.split)} records of the split can be decoded")
+
+
+@dataclasses.dataclass(frozen=True)
+class _EvaluationSample(grain.transforms.Map):
+    split: Split
+    geometry: Geometry
+
+    def map(self, element: int) -> dict[str, Any] | None:
+        if element >= len(self.split):
+            return None
+        record = self.split[element]
+        image = _decode(record)
+        described = {key: record[key] for key in ("id", "label", "boxes_xyxy")}
+        described |= {"width": image.width, "height": image.height, "mask": record.get("mask")}
+        return {"image": self.geometry.transform_image(image), "record": described}
+
+
+def _decode(record: dict[str, Any]) -> Image.Image:
+    try:
+        return decode_rgb(record["image"])
+    except CorruptImageError as error:
+        raise CorruptImageError(f"record {record['id']!r}: {error}; mend or remove the file") from error
+
+
+def _stack_training(samples: Sequence[dict[str, Any]]) -> Batch:
+    return {
+        "image": np.stack([sample["image"] for sample in samples]),
+        "label": np.array([sample["label"] for sample in samples], np.int32),
+        "id": np.array([sample["id"] for sample in samples]),
+        "replaced": np.array([sample["replaced"] for sample in samples]),
+    }
+
+
+def _stack_evaluation(samples: Sequence[dict[str, Any] | None], *, image_size: int) -> Batch:
+    real = [sample for sample in samples if sample is not None]
+    images = np.zeros((len(samples), image_size, image_size, 3), np.uint8)
+    labels = np.full(len(samples), -1, np.int32)
+    for row, sample in enumerate(real):
+        images[row] = sample["image"]
+        labels[row] = sample["record"]["label"]
+    return {"image": images, "label": labels, "records": [sample["record"] for sample in real]}
+
+
+def _prefetch(batches: grain.MapDataset[Batch], num_workers: int) -> grain.DatasetIterator[Batch]:
+    """Compute batches ahead of use: whole batches, one a thread or a worker process, in order."""
+    if num_workers and not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()  # grain reads its flags when it starts a process
+    # Batches are large, so few are kept; the threads overlap decoding (which releases the GIL) and Python.
+    threads = grain.ReadOptions(num_threads=1 if num_workers else 2, prefetch_buffer_size=2)
+    processes = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2)
+    return iter(batches.to_iter_dataset(threads).mp_prefetch(processes))

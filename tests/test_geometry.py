@@ -1,0 +1,122 @@
+"""The evaluation geometry against goldens, PIL and its own inverse."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from lctr_jax.data.geometry import Geometry
+
+GOLDENS = Path(__file__).parent / "goldens"
+
+
+def test_lctr_boxes_match_the_published_transform():
+    geometry = Geometry("lctr", 224)
+    cases = json.loads((GOLDENS / "lctr_geometry.json").read_text())
+    assert len(cases) == 60
+    for case in cases:
+        x, y, w, h = case["box_xywh"]
+        boxes = geometry.boxes_to_frame(
+            np.array([[x, y, x + w, y + h]]), width=case["width"], height=case["height"]
+        )
+        np.testing.assert_allclose(boxes[0], case["box_in_crop"], rtol=0, atol=1e-9)
+
+
+def test_wsoleval_boxes_match_the_published_truncation():
+    cases = json.loads((GOLDENS / "wsoleval_boxes.json").read_text())
+    geometry = Geometry("wsoleval", 224)
+    for (width, height), boxes, expected in zip(
+        cases["image_sizes"], cases["boxes_xyxy"], cases["resized_xyxy"], strict=True
+    ):
+        resized = geometry.boxes_to_frame(np.array(boxes, float), width=width, height=height)
+        np.testing.assert_array_equal(resized, expected)
+
+
+def test_wsoleval_truncates_like_integer_arithmetic():
+    # v * 224 / size on whole pixels is a rational number: its floor is known without floating point.
+    for size in range(1, 700, 3):
+        corners = np.arange(size + 1.0)
+        boxes = np.stack([corners] * 4, axis=1)
+        frame = Geometry("wsoleval", 224).boxes_to_frame(boxes, width=size, height=size)
+        np.testing.assert_array_equal(frame[:, 0], [v * 224 // size for v in range(size + 1)])
+
+
+@pytest.mark.parametrize("image_size", [48, 96, 224, 384])
+def test_the_lctr_crop_shows_the_centre_at_the_published_scale(image_size):
+    # A horizontal ramp: the pixel value tells the column that it came from.
+    width, height = 500, 375
+    ramp = np.broadcast_to(np.arange(width, dtype=np.float32) / 2, (height, width)).astype(np.uint8)
+    frame = Geometry("lctr", image_size).transform_image(Image.fromarray(ramp).convert("RGB"))
+    short_side = int(image_size * 256 / 224)
+    resized_width = int(short_side * width / height)
+    left = int((resized_width - image_size + 1) * 0.5)
+    columns = (np.arange(image_size) + left + 0.5) * width / resized_width - 0.5
+    assert frame.shape == (image_size, image_size, 3)
+    np.testing.assert_allclose(frame[image_size // 2, :, 0], columns / 2, atol=2.0)
+
+
+@pytest.mark.parametrize("size", [(500, 375), (375, 500), (333, 333), (40, 600), (1, 1)])
+def test_wsoleval_squeezes_the_whole_image(size):
+    image = Image.effect_noise(size, 60).convert("RGB")
+    expected = np.asarray(image.resize((224, 224), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(Geometry("wsoleval", 224).transform_image(image), expected)
+
+
+@pytest.mark.parametrize("size", [(500, 375), (375, 500), (333, 333), (40, 600), (1, 1), (256, 256)])
+@pytest.mark.parametrize("image_size", [32, 224])
+def test_the_lctr_frame_has_its_size_for_any_image(size, image_size):
+    image = Image.effect_noise(size, 60).convert("RGB")
+    assert Geometry("lctr", image_size).transform_image(image).shape == (image_size, image_size, 3)
+
+
+@given(
+    width=st.integers(20, 3000),
+    height=st.integers(20, 3000),
+    image_size=st.sampled_from([48, 96, 224, 256]),
+    corners=st.tuples(*[st.floats(0.05, 0.95)] * 4),
+)
+def test_boxes_inside_the_frame_come_back(width, height, image_size, corners):
+    x0, x1 = sorted(corners[:2])
+    y0, y1 = sorted(corners[2:])
+    frame = np.array([[x0, y0, x1, y1]]) * image_size
+    geometry = Geometry("lctr", image_size)
+    original = geometry.boxes_to_original(frame, width=width, height=height)
+    assert (original > 0).all()
+    assert (original < [width, height, width, height]).all()
+    back = geometry.boxes_to_frame(original, width=width, height=height)
+    np.testing.assert_allclose(back, frame, atol=1e-6)
+
+
+def test_wsoleval_boxes_come_back_within_the_truncated_pixel():
+    boxes = np.array([[10.0, 20.0, 310.5, 290.0]])
+    geometry = Geometry("wsoleval", 224)
+    frame = geometry.boxes_to_frame(boxes, width=500, height=375)
+    back = geometry.boxes_to_original(frame, width=500, height=375)
+    assert (back <= boxes + 1e-9).all()
+    assert (boxes - back < [500 / 224, 375 / 224, 500 / 224, 375 / 224]).all()
+
+
+def test_boxes_in_the_original_never_leave_the_image():
+    frame = np.array([[-30.0, -30.0, 400.0, 400.0]])
+    for protocol in ("lctr", "wsoleval"):
+        boxes = Geometry(protocol, 224).boxes_to_original(frame, width=224, height=224)
+        np.testing.assert_array_equal(boxes, [[0, 0, 224, 224]])
+
+
+def test_no_boxes_stay_no_boxes():
+    none = np.zeros((0, 4), np.float32)
+    assert Geometry().boxes_to_frame(none, width=50, height=60).shape == (0, 4)
+
+
+@pytest.mark.parametrize(("arguments", "message"), [(("voc", 224), "protocol"), (("lctr", 0), "image_size")])
+def test_user_mistakes_name_the_input(arguments, message):
+    # Past the run-time type check, which a user does not have.
+    geometry = object.__new__(Geometry)
+    object.__setattr__(geometry, "protocol", arguments[0])
+    object.__setattr__(geometry, "image_size", arguments[1])
+    with pytest.raises(ValueError, match=message):
+        geometry.__post_init__()
