@@ -36,12 +36,19 @@ class Geometry:
 
     def transform_image(self, image: Image.Image) -> UInt8[np.ndarray, "size size 3"]:
         """The RGB image in the frame (PIL bilinear)."""
+        return np.asarray(self._to_frame(image, Image.Resampling.BILINEAR))
+
+    def transform_mask(self, mask: Image.Image) -> UInt8[np.ndarray, "size size"]:
+        """The single-channel mask in the frame, every value one of the original's (nearest)."""
+        return np.asarray(self._to_frame(mask, Image.Resampling.NEAREST))
+
+    def _to_frame(self, image: Image.Image, resampling: Image.Resampling) -> Image.Image:
         if self.protocol == "wsoleval":
-            return np.asarray(image.resize((self.image_size, self.image_size), Image.Resampling.BILINEAR))
+            return image.resize((self.image_size, self.image_size), resampling)
         width, height = _resize_short_side(image.width, image.height, short_side=self._resized_side)
         left, top = (int((side - self.image_size + 1) * 0.5) for side in (width, height))
         frame = (left, top, left + self.image_size, top + self.image_size)
-        return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR).crop(frame))
+        return image.resize((width, height), resampling).crop(frame)
 
     def boxes_to_frame(
         self, boxes_xyxy: Float[np.ndarray, "boxes 4"], *, width: int, height: int

@@ -6,7 +6,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Float32, Int, Key
 
 from lctr_jax.models.layers import initialize_weights
-from lctr_jax.models.output import Output
+from lctr_jax.models.output import Output, asked_classes
 from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.models.vit import VisionTransformer
 
@@ -39,7 +39,7 @@ class DeiT(nnx.Module):
         """Logits and maps of normalised images, as LCTR returns them."""
         features = self.backbone(images, statistics="relation")
         logits = self.head(features.cls_token.astype(jnp.float32))
-        asked = jnp.argmax(logits, axis=-1) if classes is None else jnp.asarray(classes)
+        asked = asked_classes(logits, classes)
         evidence = self.head(features.patch_tokens.astype(jnp.float32))
         chosen = jnp.take_along_axis(evidence, asked.reshape(images.shape[0], 1, 1, -1), axis=-1)
         maps = jax.nn.relu(jnp.moveaxis(chosen, -1, 1))

@@ -1,12 +1,11 @@
 """LCTR: DeiT's backbone, RPAM and CDM, from images to logits and maps."""
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Int, Key
 
 from lctr_jax.models.cdm import CueDigging
-from lctr_jax.models.output import Output
+from lctr_jax.models.output import Output, asked_classes
 from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.models.vit import VisionTransformer
 
@@ -36,13 +35,13 @@ class LCTR(nnx.Module):
     ) -> Output:
         """Logits and maps of normalised images.
 
-        `classes` asks for class maps: [batch] for one an image, [batch, asked] for several; the predicted
-        class when left out.
+        `classes` asks for class maps: [batch] for one an image, [batch, asked] for several; a negative number
+        asks for the predicted class, as does leaving them out.
         """
         features = self.backbone(images, statistics="relation")
         routing = self.cdm.route(features.patch_tokens, features.cls_attention)
         logits = self.cdm.logits(features.patch_tokens, routing)
-        asked = jnp.argmax(logits, axis=-1) if classes is None else jnp.asarray(classes)
+        asked = asked_classes(logits, classes)
         maps = self.cdm.class_maps(features.patch_tokens, routing, asked.reshape(images.shape[0], -1))
         assert features.relation is not None
         return Output(

@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from jaxtyping import Array, Float, Float32
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Float32, Int
 
 
 class Output(NamedTuple):
@@ -20,3 +21,13 @@ class Output(NamedTuple):
     cls_attention: Float32[Array, "batch grid_h grid_w"]
     patch_tokens: Float[Array, "batch grid_h grid_w width"]
     routing: Float32[Array, "batch experts"] | None
+
+
+def asked_classes(
+    logits: Float32[Array, "batch classes"], classes: Int[Array, "batch *asked"] | None
+) -> Int[Array, "batch *asked"]:
+    """Whose maps to make: `classes`, a negative one or None standing for the predicted class."""
+    predicted = jnp.argmax(logits, axis=-1)
+    if classes is None:
+        return predicted
+    return jnp.where(classes < 0, predicted.reshape(-1, *[1] * (classes.ndim - 1)), classes)

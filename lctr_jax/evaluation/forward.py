@@ -1,0 +1,53 @@
+"""The network's forward pass for evaluation, compiled once for a mesh."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int, UInt8
+
+from lctr_jax.models.images import normalize
+from lctr_jax.models.parameters import Parameters, bind
+from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.training.mesh import batch_sharding, put_batch, replicated
+
+
+class Maps(NamedTuple):
+    """What the network says of a global batch.
+
+    `top`: the best classes, best first, at most five; `probability`: theirs. `class_maps`: of the predicted
+    and of the true class. The localization map of a class is its class map times `relation_map`.
+    """
+
+    top: Int[Array, "batch top"]
+    probability: Float[Array, "batch top"]
+    relation_map: Float[Array, "batch grid_h grid_w"]
+    class_maps: Float[Array, "batch 2 grid_h grid_w"]
+
+
+Forward = Callable[[Parameters, UInt8[np.ndarray, "b h w 3"], Int[np.ndarray, " b"]], Maps]
+
+
+def compile_forward(spec: ModelSpec, mesh: Mesh) -> Forward:
+    """A function of parameters and this host's images and labels (-1: unknown) to the global batch's `Maps`.
+
+    It returns at once; reading the arrays waits for the devices.
+    """
+
+    def run(parameters: Parameters, image: Array, label: Array) -> Maps:
+        predicted_and_true = jnp.stack([jnp.full_like(label, -1), label], axis=1)
+        output = bind(spec, parameters)(normalize(image), predicted_and_true)
+        probability, top = jax.lax.top_k(jax.nn.softmax(output.logits), min(5, spec.num_classes))
+        return Maps(top, probability, output.relation_map, output.class_map)
+
+    sharding = batch_sharding(mesh)
+    compiled = jax.jit(run, out_shardings=replicated(mesh))
+
+    def forward(parameters, image, label):
+        placed = put_batch({"image": image, "label": label}, sharding)
+        return compiled(parameters, placed["image"], placed["label"])
+
+    return forward

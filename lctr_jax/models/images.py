@@ -1,0 +1,13 @@
+"""What the network takes: images normalised by ImageNet's statistics."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float32, UInt8
+
+MEAN = np.array((0.485, 0.456, 0.406), np.float32)
+STD = np.array((0.229, 0.224, 0.225), np.float32)
+
+
+def normalize(images: UInt8[Array, "*batch height width 3"]) -> Float32[Array, "*batch height width 3"]:
+    """RGB in 0..255 to the network's input: (image / 255 - mean) / std of ImageNet's channels."""
+    return (images.astype(jnp.float32) / 255 - MEAN) / STD

@@ -1,0 +1,1 @@
+"""Optimizer, state, the jitted step and the loop."""

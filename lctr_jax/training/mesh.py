@@ -1,0 +1,69 @@
+"""The devices as a mesh, and where each array lives on it.
+
+Axis `data` holds copies of the parameters, axis `fsdp` splits them; batches are split over both.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+BATCH_AXES = ("data", "fsdp")
+
+
+def make_mesh(*, fsdp: int = 1) -> Mesh:
+    """A mesh over all devices of all hosts.
+
+    Raises:
+        ValueError: `fsdp` does not divide the number of devices.
+    """
+    devices = jax.device_count()
+    if fsdp < 1 or devices % fsdp:
+        raise ValueError(f"train.fsdp: got {fsdp}, expected a divisor of the {devices} devices")
+    return jax.make_mesh((devices // fsdp, fsdp), BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Split along the leading axis over every device."""
+    return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """A copy on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def state_shardings(mesh: Mesh, tree: Any) -> Any:
+    """For each array of `tree`: its longest axis that `fsdp` divides is split over it, else it is copied."""
+
+    def place(leaf: jax.ShapeDtypeStruct) -> NamedSharding:
+        shards = mesh.shape["fsdp"]
+        divisible = [axis for axis, length in enumerate(leaf.shape) if length % shards == 0]
+        if shards == 1 or not divisible:
+            return replicated(mesh)
+        longest = max(divisible, key=lambda axis: leaf.shape[axis])
+        return NamedSharding(mesh, PartitionSpec(*[None] * longest, "fsdp"))
+
+    return jax.tree.map(place, tree)
+
+
+def check_batch(name: str, batch_size: int, mesh: Mesh, *, parts: int = 1) -> None:
+    """Refuse a global batch that the devices cannot share evenly.
+
+    Raises:
+        ValueError: naming the nearest sizes that they can.
+    """
+    unit = mesh.size * parts
+    if batch_size < 1 or batch_size % unit:
+        below, above = batch_size // unit * unit, (batch_size // unit + 1) * unit
+        nearest = f"{below} or {above}" if below > 0 else str(above)
+        shared = f"{mesh.size} devices" + (f" x {parts} micro-batches" if parts > 1 else "")
+        raise ValueError(
+            f"{name}: got {batch_size}, expected a multiple of {unit} ({shared}), such as {nearest}"
+        )
+
+
+def put_batch(batch: dict[str, np.ndarray], sharding: NamedSharding) -> dict[str, jax.Array]:
+    """This host's part of a batch as part of one global array an entry."""
+    return {key: jax.make_array_from_process_local_data(sharding, value) for key, value in batch.items()}

@@ -1,0 +1,25 @@
+"""What a training step changes."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int32
+
+from lctr_jax.models.parameters import Parameters
+
+
+class TrainState(NamedTuple):
+    """The whole memory of training: with the config and the data, it determines every later step.
+
+    Random draws come from the seed and `step`, and the data's order from the seed and `step` too.
+    """
+
+    step: Int32[Array, ""]  # steps taken
+    parameters: Parameters
+    optimizer: optax.OptState
+
+
+def new_state(parameters: Parameters, optimizer: optax.GradientTransformation) -> TrainState:
+    """The state before the first step."""
+    return TrainState(jnp.zeros((), jnp.int32), parameters, optimizer.init(parameters))

@@ -1,0 +1,120 @@
+"""One training step as a pure function, and how it is compiled for a mesh."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Float32, Key
+
+from lctr_jax.models.images import normalize
+from lctr_jax.models.parameters import Parameters, bind
+from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.training.mesh import batch_sharding, replicated, state_shardings
+from lctr_jax.training.state import TrainState
+
+Batch = dict[str, Array]
+
+
+class StepMetrics(NamedTuple):
+    """Means over one step's global batch."""
+
+    loss: Float32[Array, ""]
+    accuracy: Float32[Array, ""]
+    grad_norm: Float32[Array, ""]
+
+
+def cross_entropy(
+    logits: Float[Array, "batch classes"], targets: Float[Array, "batch classes"]
+) -> Float32[Array, ""]:
+    """Mean over the batch, in float32; `targets` are distributions over the classes."""
+    return optax.softmax_cross_entropy(logits.astype(jnp.float32), targets).mean()
+
+
+def gradients(
+    spec: ModelSpec,
+    parameters: Parameters,
+    images: Float[Array, "batch height width 3"],
+    targets: Float[Array, "batch classes"],
+    drop_path_keys: Key[Array, " batch"] | None = None,
+) -> tuple[Float32[Array, ""], Float[Array, "batch classes"], Parameters]:
+    """The mean loss of normalised images, the logits, and the loss's gradient."""
+
+    def loss(parameters: Parameters):
+        logits = bind(spec, parameters).logits(images, drop_path_keys=drop_path_keys)
+        return cross_entropy(logits, targets), logits
+
+    (value, logits), gradient = jax.value_and_grad(loss, has_aux=True)(parameters)
+    return value, logits, gradient
+
+
+def accumulated_gradients(
+    spec: ModelSpec,
+    parameters: Parameters,
+    images: Float[Array, "batch height width 3"],
+    targets: Float[Array, "batch classes"],
+    drop_path_keys: Key[Array, " batch"],
+    *,
+    micro_batches: int,
+) -> tuple[Float32[Array, ""], Float[Array, "batch classes"], Parameters]:
+    """`gradients`, one micro-batch after the other: the same result in less memory."""
+    if micro_batches == 1:
+        return gradients(spec, parameters, images, targets, drop_path_keys)
+
+    # Rows i, i + micro_batches, ... form micro-batch i: every device keeps to the rows that it holds.
+    def split(array: Array) -> Array:
+        return jnp.moveaxis(array.reshape(-1, micro_batches, *array.shape[1:]), 1, 0)
+
+    def add(total, micro_batch):
+        loss, logits, gradient = gradients(spec, parameters, *micro_batch)
+        return jax.tree.map(jnp.add, total, (loss, gradient)), logits
+
+    zeros = (jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, parameters))
+    total, logits = jax.lax.scan(add, zeros, jax.tree.map(split, (images, targets, drop_path_keys)))
+    loss, gradient = jax.tree.map(lambda leaf: leaf / micro_batches, total)
+    return loss, jnp.moveaxis(logits, 0, 1).reshape(-1, logits.shape[-1]), gradient
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    *,
+    spec: ModelSpec,
+    optimizer: optax.GradientTransformation,
+    seed: int,
+    label_smoothing: float = 0.0,
+    micro_batches: int = 1,
+) -> tuple[TrainState, StepMetrics]:
+    """One step on {image: uint8 [b, h, w, 3], label: int32 [b]}; pure, a function of its arguments alone."""
+    key = jax.random.fold_in(jax.random.key(seed), state.step)
+    images = normalize(batch["image"])
+    targets = optax.smooth_labels(jax.nn.one_hot(batch["label"], spec.num_classes), label_smoothing)
+    loss, logits, gradient = accumulated_gradients(
+        spec,
+        state.parameters,
+        images,
+        targets,
+        jax.random.split(key, len(images)),
+        micro_batches=micro_batches,
+    )
+    updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
+    parameters = jax.tree.map(jnp.add, state.parameters, updates)
+    state = TrainState(state.step + 1, parameters, optimizer_state)
+    accuracy = (jnp.argmax(logits, axis=-1) == batch["label"]).mean()
+    return state, StepMetrics(loss, accuracy, optax.global_norm(gradient))
+
+
+def compile_step(
+    mesh: Mesh, state: TrainState, **options
+) -> Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]]:
+    """`train_step` with `options`, jitted for such states on `mesh`; it reuses the old state's memory."""
+    placed = state_shardings(mesh, state)
+    return jax.jit(
+        functools.partial(train_step, **options),
+        in_shardings=(placed, batch_sharding(mesh)),
+        out_shardings=(placed, replicated(mesh)),
+        donate_argnums=0,
+    )
