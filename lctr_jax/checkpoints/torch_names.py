@@ -65,7 +65,9 @@ def from_torch(
     return ours
 
 
-def to_torch(parameters: Mapping[str, np.ndarray], layouts: Mapping[str, Layout], depth: int) -> dict[str, np.ndarray]:
+def to_torch(
+    parameters: Mapping[str, np.ndarray], layouts: Mapping[str, Layout], depth: int
+) -> dict[str, np.ndarray]:
     """Our parameters as PyTorch's tensors, by name: the inverse of `from_torch`, bit for bit."""
     theirs = {}
     for path, layout in layouts.items():

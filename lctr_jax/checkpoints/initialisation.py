@@ -1,0 +1,72 @@
+"""Starting a network from another's weights (`--config.init_from`)."""
+
+import os
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from flax.traverse_util import flatten_dict
+
+from lctr_jax.checkpoints.metadata import BACKBONE_FIELDS, HEAD_FIELDS, differing_fields
+from lctr_jax.checkpoints.store import load_weights, misfits
+from lctr_jax.models.parameters import Parameters
+from lctr_jax.models.positions import resample_positions
+from lctr_jax.models.sizes import ModelSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a start took from a checkpoint: dotted names `read` and `fresh`, and why, in words."""
+
+    source: str
+    read: tuple[str, ...]
+    fresh: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        counts = f"{len(self.read)} arrays read, {len(self.fresh)} newly initialised"
+        return "; ".join((f"initialised from {self.source}: {counts}", *self.notes))
+
+
+def initialise_from(
+    path: str | os.PathLike[str], spec: ModelSpec, parameters: Parameters
+) -> tuple[Parameters, Report]:
+    """`parameters`, freshly initialised for `spec`, with those of the checkpoint at `path` in their place.
+
+    The backbone always comes from the checkpoint, its position embedding resampled to `spec`'s grid. The head
+    does where the checkpoint has the same method, experts and number of classes.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: there is no readable checkpoint, or its backbone is of another shape.
+    """
+    metadata, stored = load_weights(path)
+    backbone_fields = [name for name in BACKBONE_FIELDS if name != "image_size"]
+    if different := differing_fields(metadata.spec, spec, backbone_fields):
+        raise ValueError(f"{path}: backbone of another shape: {'; '.join(different)}")
+    taken, notes = dict(stored), []
+    if metadata.spec.grid != spec.grid:
+        taken["backbone"] = _on_grid(stored["backbone"], grid=metadata.spec.grid, to_grid=spec.grid)
+        notes.append(
+            f"position embedding resampled from {_show(metadata.spec.grid)} to {_show(spec.grid)} patches"
+        )
+    if metadata.kind == "backbone":
+        notes.append("head newly initialised: the checkpoint has none")
+    elif different := differing_fields(metadata.spec, spec, HEAD_FIELDS):
+        notes.append(f"head newly initialised: {'; '.join(different)}")
+        taken = {"backbone": taken["backbone"]}
+    started = {**parameters, **jax.tree.map(jnp.asarray, taken)}
+    if wrong := misfits(started, parameters):
+        raise ValueError(f"{path}: parameters do not fit: {'; '.join(wrong)}")
+    read = tuple(flatten_dict(taken, sep="."))
+    fresh = tuple(name for name in flatten_dict(parameters, sep=".") if name not in read)
+    return started, Report(source=str(path), read=read, fresh=fresh, notes=tuple(notes))
+
+
+def _on_grid(backbone: Parameters, *, grid: tuple[int, int], to_grid: tuple[int, int]) -> Parameters:
+    positions = resample_positions(jnp.asarray(backbone["pos_embed"]), grid=grid, to_grid=to_grid)
+    return {**backbone, "pos_embed": positions}
+
+
+def _show(grid: tuple[int, int]) -> str:
+    return f"{grid[0]} x {grid[1]}"

@@ -1,0 +1,93 @@
+"""What a checkpoint says of itself, beside its parameters."""
+
+import dataclasses
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import lctr_jax
+from lctr_jax.models.sizes import ModelSpec
+
+Kind = Literal["network", "backbone"]
+
+HEAD_FIELDS = ("method", "num_classes", "experts")
+_FREE_FIELDS = ("drop_path", "dtype")  # the same parameters serve whatever these are
+SHAPING_FIELDS = tuple(f.name for f in dataclasses.fields(ModelSpec) if f.name not in _FREE_FIELDS)
+BACKBONE_FIELDS = tuple(name for name in SHAPING_FIELDS if name not in HEAD_FIELDS)
+
+
+def _versions() -> dict[str, str]:
+    packages = ("jax", "flax", "orbax-checkpoint")
+    return {"lctr_jax": lctr_jax.__version__} | {name: importlib.metadata.version(name) for name in packages}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What the parameters belong to.
+
+    `kind`: "network", whole, or "backbone", what a DeiT file gives; `spec`'s method, num_classes and experts
+    then mean nothing. `class_names`: one a class, or None where unknown.
+    `source`: where the weights come from, in words. `versions`: of the packages that wrote them.
+    """
+
+    kind: Kind
+    spec: ModelSpec
+    class_names: tuple[str, ...] | None = None
+    source: str = ""
+    versions: Mapping[str, str] = field(default_factory=_versions)
+
+    def __post_init__(self) -> None:
+        """Refuse names that do not fit the classes.
+
+        Raises:
+            ValueError: the number of names is not the number of classes.
+        """
+        if self.class_names is not None and len(self.class_names) != self.spec.num_classes:
+            raise ValueError(
+                f"class names: got {len(self.class_names)}, expected {self.spec.num_classes}, one a class"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """The metadata as what JSON holds."""
+        model = dataclasses.asdict(self.spec)
+        if self.kind == "backbone":
+            model = {name: value for name, value in model.items() if name not in HEAD_FIELDS}
+        return {
+            "kind": self.kind,
+            "model": model,
+            "class_names": None if self.class_names is None else list(self.class_names),
+            "source": self.source,
+            "versions": dict(self.versions),
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Metadata":
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: `stored` is not what `to_json` writes, or a newer version wrote it.
+        """
+        try:
+            names: Sequence[str] | None = stored["class_names"]
+            return cls(
+                kind=stored["kind"],
+                spec=ModelSpec(**({"num_classes": 1} | stored["model"])),
+                class_names=None if names is None else tuple(names),
+                source=stored["source"],
+                versions=stored["versions"],
+            )
+        except (KeyError, TypeError) as error:
+            wrote = (stored.get("versions") or {}).get("lctr_jax", "an unknown version")
+            raise ValueError(
+                f"metadata written by lctr_jax {wrote} cannot be read by {lctr_jax.__version__}: {error}"
+            ) from error
+
+
+def differing_fields(got: ModelSpec, expected: ModelSpec, names: Sequence[str]) -> list[str]:
+    """`field got .., expected ..` for each of the named fields in which two specs differ."""
+    return [
+        f"{name} got {getattr(got, name)}, expected {getattr(expected, name)}"
+        for name in names
+        if getattr(got, name) != getattr(expected, name)
+    ]

@@ -1,0 +1,180 @@
+"""Weights on disk, through orbax, in one layout for the converter's and training's checkpoints.
+
+A checkpoint is a folder of orbax items: `params`, `metadata` and, where training wrote it, `training` (the
+optimizer's state, the step, the data's position). Whoever wants weights reads the first two alone.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from etils import epath
+from flax.traverse_util import flatten_dict
+
+from lctr_jax.checkpoints.metadata import SHAPING_FIELDS, Metadata, differing_fields
+from lctr_jax.models.parameters import Parameters, parameter_shapes
+from lctr_jax.models.sizes import ModelSpec
+
+PARAMETERS, METADATA = "params", "metadata"
+TRAINING = "training"
+CHECKPOINTS = "checkpoints"  # the folder of a training run that holds one checkpoint a step
+
+AnyPath = str | os.PathLike[str]
+
+
+def weights_items(metadata: Metadata, parameters: Parameters) -> dict[str, ocp.args.CheckpointArgs]:
+    """The items that make a checkpoint readable as weights, for `ocp.args.Composite`."""
+    return {
+        PARAMETERS: ocp.args.StandardSave(parameters),
+        METADATA: ocp.args.JsonSave(metadata.to_json()),
+    }
+
+
+def save_weights(
+    path: AnyPath, metadata: Metadata, parameters: Parameters, *, overwrite: bool = False
+) -> None:
+    """Write a weights checkpoint to the folder `path`, all of it or none.
+
+    Raises:
+        FileExistsError: something is there already; with `overwrite`, something that is no weights checkpoint.
+    """
+    folder = _absolute(path)
+    if folder.exists() and not overwrite:
+        raise FileExistsError(f"{path}: exists already; choose another place or add --overwrite")
+    if folder.exists() and (not _holds_weights(folder) or (folder / TRAINING).exists()):
+        raise FileExistsError(
+            f"{path}: is no weights checkpoint, so it is not overwritten; remove it yourself"
+        )
+    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+        checkpointer.save(folder, ocp.args.Composite(**weights_items(metadata, parameters)), force=overwrite)
+
+
+def load_weights(path: AnyPath, *, spec: ModelSpec | None = None) -> tuple[Metadata, Parameters]:
+    """Metadata and parameters (NumPy arrays) of a checkpoint.
+
+    `path` is a checkpoint's folder, or a training run's (or its `checkpoints`), whose newest step is taken.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: there is no checkpoint, it is damaged, or it is not of this `spec`.
+    """
+    folder = find_checkpoint(path)
+    metadata = load_metadata(path)
+    if spec is not None:
+        require_spec(metadata, spec, path=path)
+    expected = expected_shapes(metadata)
+    with closing(ocp.StandardCheckpointHandler()) as handler, _damage_told(path):
+        stored = handler.metadata(folder / PARAMETERS).tree
+        if wrong := misfits(stored, expected):
+            raise ValueError("; ".join(wrong))
+        # NumPy arrays as targets: a checkpoint written on eight devices opens on one.
+        target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), expected)
+        return metadata, handler.restore(folder / PARAMETERS, args=ocp.args.StandardRestore(target))
+
+
+def load_metadata(path: AnyPath) -> Metadata:
+    """The metadata alone, from a path as `load_weights` takes.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: there is no checkpoint or its metadata cannot be read.
+    """
+    folder = find_checkpoint(path)
+    with closing(ocp.JsonCheckpointHandler()) as handler, _damage_told(path):
+        return Metadata.from_json(handler.restore(folder / METADATA))
+
+
+def expected_shapes(metadata: Metadata) -> Parameters:
+    """The tree of `jax.ShapeDtypeStruct` that belongs to such metadata."""
+    shapes = parameter_shapes(metadata.spec)
+    return shapes if metadata.kind == "network" else {"backbone": shapes["backbone"]}
+
+
+def misfits(got: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+    """How two nested dicts of shaped things differ: their missing, unexpected and misshapen names."""
+    theirs, ours = (
+        {path: tuple(leaf.shape) for path, leaf in flatten_dict(tree, sep=".").items()}
+        for tree in (got, expected)
+    )
+    differ = [path for path in ours if path in theirs and ours[path] != theirs[path]]
+    parts = {
+        "missing": [path for path in ours if path not in theirs],
+        "unexpected": [path for path in theirs if path not in ours],
+        "misshapen": [f"{path} got {theirs[path]} expected {ours[path]}" for path in differ],
+    }
+    return [f"{what}: {', '.join(paths)}" for what, paths in parts.items() if paths]
+
+
+@contextmanager
+def _damage_told(path: AnyPath) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OSError, KeyError) as error:
+        raise ValueError(f"{path}: damaged checkpoint: {error}") from error
+
+
+def require_whole(metadata: Metadata, *, path: AnyPath) -> None:
+    """Refuse a backbone where a whole network is needed.
+
+    Raises:
+        ValueError: the checkpoint holds a backbone alone.
+    """
+    if metadata.kind == "backbone":
+        raise ValueError(
+            f"{path}: got a backbone without a head, expected a whole network; "
+            f"train one from it with --config.init_from={path}"
+        )
+
+
+def require_spec(metadata: Metadata, spec: ModelSpec, *, path: AnyPath) -> None:
+    """Refuse a checkpoint that is not a whole network of this spec.
+
+    Raises:
+        ValueError: it is a backbone, or a field that shapes the parameters differs.
+    """
+    require_whole(metadata, path=path)
+    if different := differing_fields(metadata.spec, spec, SHAPING_FIELDS):
+        raise ValueError(f"{path}: checkpoint of another model: {'; '.join(different)}")
+
+
+def find_checkpoint(path: AnyPath) -> epath.Path:
+    """The folder that holds the checkpoint's items: `path` or, in a training run's folder, its newest step.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: something is there, but no checkpoint.
+    """
+    root = _absolute(path)
+    if not root.exists():
+        raise FileNotFoundError(f"checkpoint {path}: no such file or folder")
+    if root.is_file():
+        raise ValueError(
+            f"{path}: got a file, expected a checkpoint's folder; "
+            f"PyTorch's files become one by: python convert_deit_weights.py {path} DEST"
+        )
+    candidates = [root, *_steps(root), *_steps(root / CHECKPOINTS)]
+    for folder in candidates:
+        if _holds_weights(folder):
+            return folder
+    raise ValueError(
+        f"{path}: no checkpoint in this folder: expected {PARAMETERS}/ and {METADATA}/, "
+        f"or a training run's {CHECKPOINTS}/STEP/"
+    )
+
+
+def _steps(folder: epath.Path) -> list[epath.Path]:
+    """Newest first. Orbax names a step that it is still writing otherwise."""
+    steps = [child for child in folder.iterdir() if child.name.isdecimal()] if folder.is_dir() else []
+    return sorted(steps, key=lambda step: int(step.name), reverse=True)
+
+
+def _holds_weights(folder: epath.Path) -> bool:
+    return (folder / PARAMETERS).is_dir() and (folder / METADATA).is_dir()
+
+
+def _absolute(path: AnyPath) -> epath.Path:
+    return epath.Path(path).expanduser().resolve()  # orbax takes absolute paths alone
