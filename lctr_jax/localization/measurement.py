@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from lctr_jax.localization.boxes import best_iou, protocol_boxes
+from lctr_jax.localization.component_tree import best_by_cut
 from lctr_jax.localization.errors import ErrorType, classify_error
-from lctr_jax.localization.maps import NUM_CUTS, quantize_map, resize_map
+from lctr_jax.localization.maps import quantize_map, resize_map
 from lctr_jax.localization.pixels import score_histograms
 from lctr_jax.localization.protocols import WSOLEVAL, Protocol
 from lctr_jax.localization.settings import Settings
@@ -151,10 +152,6 @@ def best_contour_iou(
     """Returns MaxBoxAccV2's IoU at every cut: the best over all contours and all true boxes."""
     contours = all_rectangles(levels)
     boxes = protocol_boxes(contours.rectangles_xyxy, protocol=WSOLEVAL, image_size=image_size)
-    ious = best_iou(boxes, truth_xyxy, closed=True)
-    # No contour at all is the box of pixel (0, 0).
-    none = best_iou(np.zeros((1, 4), np.int64), truth_xyxy, closed=True)[0]
-    curve = np.full(NUM_CUTS, -1.0)
-    for first, last, iou in zip(contours.first_cut, contours.last_cut, ious, strict=True):
-        curve[first : last + 1] = np.maximum(curve[first : last + 1], iou)
-    return np.where(curve < 0, none, curve)
+    nothing = protocol_boxes(np.zeros((1, 4), boxes.dtype), protocol=WSOLEVAL, image_size=image_size)
+    ious = best_iou(np.concatenate([boxes, nothing]), truth_xyxy, closed=WSOLEVAL.closed)
+    return ious[best_by_cut(contours.first_cut, contours.last_cut, ious[:-1])]

@@ -1,12 +1,14 @@
-"""Every threshold of one map at once: its boxes at all 256 cuts."""
+"""Every threshold of one map at once: what OpenCV's `findContours` would box at each of its 256 cuts.
+
+Exact, and tens of times faster than calling it once a threshold.
+"""
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from lctr_jax.localization.maps import NUM_CUTS
+from lctr_jax.localization.component_tree import best_by_cut, fill_holes, find_components
 
 
 class ContourBoxes(NamedTuple):
@@ -26,38 +28,31 @@ class ContourBoxes(NamedTuple):
 def largest_rectangles(levels: UInt8[np.ndarray, "height width"]) -> Int[np.ndarray, "cuts 4"]:
     """Returns the bounding rectangle of the largest contour at every cut, zeros where there is none.
 
-    Row c belongs to the foreground `levels > c`; corners are half-open. The largest contour is the first
-    of largest `cv2.contourArea`.
+    Row c belongs to the foreground `levels > c`; corners are half-open. The largest contour is the one of
+    largest `cv2.contourArea`; of several, the first in `cv2.findContours`'s order.
     """
-    rectangles = np.zeros((NUM_CUTS, 4), np.int64)
-    for cut in range(NUM_CUTS):
-        contours = _find_contours(levels, cut)
-        if contours:
-            rectangles[cut] = _rectangle(max(contours, key=cv2.contourArea))
-    return rectangles
+    # The largest contour is never a hole's, nor does it lie in a hole: the outline around it is larger.
+    components = find_components(fill_holes(levels), diagonal=True)
+    # OpenCV lists outlines bottom up, so that of equals it is the last in raster order which comes first.
+    scores = (components.double_area.astype(np.int64) << 32) + components.first_pixel
+    best = best_by_cut(components.first_cut, components.last_cut, scores)
+    nothing = np.zeros((1, 4), components.rectangles_xyxy.dtype)
+    return np.concatenate([components.rectangles_xyxy, nothing])[best]
 
 
 def all_rectangles(levels: UInt8[np.ndarray, "height width"]) -> ContourBoxes:
-    """Returns the bounding rectangles of all contours, those of holes included, at every cut."""
-    rows = [
-        (*_rectangle(contour), cut, cut) for cut in range(NUM_CUTS) for contour in _find_contours(levels, cut)
-    ]
-    table = np.array(rows, np.int64).reshape(-1, 6)
-    return ContourBoxes(table[:, :4], table[:, 4], table[:, 5])
+    """Returns the bounding rectangles of all contours at every cut, those of holes included.
 
-
-def largest_rectangle(levels: UInt8[np.ndarray, "height width"], *, cut: int) -> Int[np.ndarray, "4"]:
-    """Returns row `cut` of `largest_rectangles`, at the price of one."""
-    contours = _find_contours(levels, cut)
-    return _rectangle(max(contours, key=cv2.contourArea)) if contours else np.zeros(4, np.int64)
-
-
-def _find_contours(levels: np.ndarray, cut: int) -> list[np.ndarray]:
-    foreground = (levels > cut).astype(np.uint8)
-    contours, _ = cv2.findContours(foreground, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
-    return list(contours)
-
-
-def _rectangle(contour: np.ndarray) -> np.ndarray:
-    x, y, width, height = cv2.boundingRect(contour)
-    return np.array([x, y, x + width, y + height], np.int64)
+    A hole's contour runs through the foreground pixels around it.
+    """
+    height, width = levels.shape
+    outlines = find_components(levels, diagonal=True)
+    # levels <= cut exactly where 255 - levels > 254 - cut.
+    gaps = find_components(255 - levels, diagonal=False)
+    inner = gaps.rectangles_xyxy
+    is_hole = (inner[:, :2] > 0).all(axis=1) & (inner[:, 2:] < (width, height)).all(axis=1)
+    return ContourBoxes(
+        np.concatenate([outlines.rectangles_xyxy, inner[is_hole] + np.array([-1, -1, 1, 1], np.int32)]),
+        np.concatenate([outlines.first_cut, 254 - gaps.last_cut[is_hole]]),
+        np.concatenate([outlines.last_cut, 254 - gaps.first_cut[is_hole]]),
+    )
