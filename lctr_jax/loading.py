@@ -58,7 +58,8 @@ class LoadedModel:
             or not np.issubdtype(classes.dtype, np.integer)
         ):
             raise ValueError(
-                f"classes: got {classes.dtype} {list(classes.shape)}, expected integers [{batch}] or [{batch}, asked]"
+                f"classes: got {classes.dtype} {list(classes.shape)}, "
+                f"expected integers [{batch}] or [{batch}, asked]"
             )
         if classes.size and not 0 <= classes.min() <= classes.max() < self.spec.num_classes:
             raise ValueError(

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-from flax.traverse_util import flatten_dict
 
 from lctr_jax.checkpoints.metadata import BACKBONE_FIELDS, HEAD_FIELDS, differing_fields
-from lctr_jax.checkpoints.store import load_weights, misfits
+from lctr_jax.checkpoints.store import load_weights
+from lctr_jax.checkpoints.trees import by_path, misfits
 from lctr_jax.models.parameters import Parameters
 from lctr_jax.models.positions import resample_positions
 from lctr_jax.models.sizes import ModelSpec
@@ -58,8 +58,8 @@ def initialise_from(
     started = {**parameters, **jax.tree.map(jnp.asarray, taken)}
     if wrong := misfits(started, parameters):
         raise ValueError(f"{path}: parameters do not fit: {'; '.join(wrong)}")
-    read = tuple(flatten_dict(taken, sep="."))
-    fresh = tuple(name for name in flatten_dict(parameters, sep=".") if name not in read)
+    read = tuple(by_path(taken))
+    fresh = tuple(name for name in by_path(parameters) if name not in read)
     return started, Report(source=str(path), read=read, fresh=fresh, notes=tuple(notes))
 
 

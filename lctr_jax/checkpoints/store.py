@@ -5,17 +5,16 @@ optimizer's state, the step, the data's position). Whoever wants weights reads t
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
-from flax.traverse_util import flatten_dict
 
 from lctr_jax.checkpoints.metadata import SHAPING_FIELDS, Metadata, differing_fields
+from lctr_jax.checkpoints.trees import misfits
 from lctr_jax.models.parameters import Parameters, parameter_shapes
 from lctr_jax.models.sizes import ModelSpec
 
@@ -40,7 +39,7 @@ def save_weights(
     """Write a weights checkpoint to the folder `path`, all of it or none.
 
     Raises:
-        FileExistsError: something is there already; with `overwrite`, something that is no weights checkpoint.
+        FileExistsError: something is there; with `overwrite`, something else than a weights checkpoint.
     """
     folder = _absolute(path)
     if folder.exists() and not overwrite:
@@ -92,21 +91,6 @@ def expected_shapes(metadata: Metadata) -> Parameters:
     """The tree of `jax.ShapeDtypeStruct` that belongs to such metadata."""
     shapes = parameter_shapes(metadata.spec)
     return shapes if metadata.kind == "network" else {"backbone": shapes["backbone"]}
-
-
-def misfits(got: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
-    """How two nested dicts of shaped things differ: their missing, unexpected and misshapen names."""
-    theirs, ours = (
-        {path: tuple(leaf.shape) for path, leaf in flatten_dict(tree, sep=".").items()}
-        for tree in (got, expected)
-    )
-    differ = [path for path in ours if path in theirs and ours[path] != theirs[path]]
-    parts = {
-        "missing": [path for path in ours if path not in theirs],
-        "unexpected": [path for path in theirs if path not in ours],
-        "misshapen": [f"{path} got {theirs[path]} expected {ours[path]}" for path in differ],
-    }
-    return [f"{what}: {', '.join(paths)}" for what, paths in parts.items() if paths]
 
 
 @contextmanager

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import jax
 import numpy as np
+
+from lctr_jax.checkpoints.metadata import Metadata
 
 
 class Layout(NamedTuple):
@@ -43,6 +46,14 @@ CDM: dict[str, Layout] = {
     "cdm.bias": Layout("CDM.bias"),
 }
 LCTR: dict[str, Layout] = BACKBONE | CDM
+DEIT: dict[str, Layout] = BACKBONE | _layer("head", "head", "kernel", _DENSE)
+
+
+def layouts(metadata: Metadata) -> dict[str, Layout]:
+    """The layouts of every parameter of such a checkpoint."""
+    if metadata.kind == "backbone":
+        return BACKBONE
+    return DEIT if metadata.spec.method == "deit" else LCTR
 
 
 def torch_names(layouts: Mapping[str, Layout], depth: int) -> list[str]:
@@ -76,6 +87,21 @@ def to_torch(
             array = parameters[path][index] if stacked else parameters[path]
             inverse = None if layout.axes is None else tuple(np.argsort(layout.axes))
             theirs[name] = _permute(array, inverse)
+    return theirs
+
+
+def torch_shapes(
+    shapes: Mapping[str, jax.ShapeDtypeStruct], layouts: Mapping[str, Layout]
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """The shapes of PyTorch's tensors, by name, from those of our parameters."""
+    theirs = {}
+    for path, layout in layouts.items():
+        stacked = "{}" in layout.name
+        shape = shapes[path].shape[1:] if stacked else shapes[path].shape
+        if layout.axes is not None:
+            shape = tuple(shape[axis] for axis in np.argsort(layout.axes))
+        for name in _unroll(layout, shapes[path].shape[0] if stacked else 1):
+            theirs[name] = jax.ShapeDtypeStruct(shape, np.float32)
     return theirs
 
 
