@@ -1,6 +1,7 @@
-"""The connected components of every threshold set of a grey-level image, in one flood (compiled by Numba).
+"""The connected components of every threshold set of a grey-level image, in one flood.
 
-Images here are padded by one pixel, so that no neighbour needs a bounds check, and walked as flat arrays.
+Compiled by Numba. The image is padded by one pixel, so that no neighbour needs a bounds check, and walked as
+a flat array. All its compiled functions are in this file: Numba's cache overlooks changes in another one.
 """
 
 from typing import NamedTuple, no_type_check
@@ -38,53 +39,9 @@ def find_components(levels: UInt8[np.ndarray, "height width"], *, diagonal: bool
         levels: grey levels.
         diagonal: whether pixels that touch at a corner are neighbours (`double_area` supposes so).
     """
-    table = _flood(levels, diagonal)
+    # One memory layout, so that Numba compiles once.
+    table = _flood(np.ascontiguousarray(levels), diagonal)
     return Components(table[:, :4], table[:, _AREA], table[:, _FIRST], table[:, _LOW], table[:, _HIGH])
-
-
-@njit(cache=True, nogil=True)
-@no_type_check
-def fill_holes(levels):
-    """Fills the holes of the sets `levels > cut` at every cut at once.
-
-    A pixel's new level is that of the water which first reaches it from around the image, where water
-    passes between pixels that share a side.
-    """
-    height, width = levels.shape
-    stride = width + 2
-    filled = np.zeros((height + 2, stride), np.uint8)
-    filled[1:-1, 1:-1] = levels
-    reached = np.ones(filled.shape, np.bool_)
-    reached[2:-2, 2:-2] = False
-    water, wet = filled.ravel(), reached.ravel()
-    heads, links = _empty_queue(water.size)
-    for row in range(1, height + 1):
-        # Every pixel of the first and last row, the two ends of the others.
-        step = 1 if row in (1, height) else max(width - 1, 1)
-        for column in range(1, width + 1, step):
-            _push(heads, links, row * stride + column, water)
-    for level in range(256):
-        while heads[level] != _EMPTY:
-            pixel = heads[level]
-            heads[level] = links[pixel]
-            for neighbor in (pixel - stride, pixel - 1, pixel + 1, pixel + stride):
-                if not wet[neighbor]:
-                    wet[neighbor] = True
-                    water[neighbor] = max(water[neighbor], level)
-                    _push(heads, links, neighbor, water)
-    return filled[1:-1, 1:-1]
-
-
-@njit(cache=True, nogil=True)
-@no_type_check
-def best_by_cut(first_cut, last_cut, scores):
-    """Returns, for each of 256 cuts, the index of the best-scored interval that holds it (-1: none does)."""
-    best = np.full(256, -1, np.int64)
-    for index in range(len(scores)):
-        for cut in range(first_cut[index], last_cut[index] + 1):
-            if best[cut] < 0 or scores[index] > scores[best[cut]]:
-                best[cut] = index
-    return best
 
 
 @njit(cache=True, nogil=True)

@@ -6,13 +6,12 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from lctr_jax.localization.boxes import best_iou, protocol_boxes
-from lctr_jax.localization.component_tree import best_by_cut
 from lctr_jax.localization.errors import ErrorType, classify_error
 from lctr_jax.localization.maps import quantize_map, resize_map
 from lctr_jax.localization.pixels import score_histograms
 from lctr_jax.localization.protocols import WSOLEVAL, Protocol
 from lctr_jax.localization.settings import Settings
-from lctr_jax.localization.sweep import all_rectangles, largest_rectangles
+from lctr_jax.localization.sweep import all_rectangles, best_by_cut, largest_rectangles
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,6 +53,29 @@ def curves(sums: Sums) -> dict[str, Float[np.ndarray, " cuts"]]:
     return dict(zip(names, _percent(counts, sums["boxed"]), strict=True))
 
 
+def class_table(sums: Sums) -> list[dict[str, Any]]:
+    """Returns a row for every class that occurs: counts, accuracies and mean IoU in percent.
+
+    The localization columns are None for a class without true boxes.
+    """
+    rows = []
+    for label, counts in enumerate(sums["per_class"].tolist()):
+        images, top1, boxed, located, top1_located, iou = counts
+        if not images:
+            continue
+        rows.append(
+            {
+                "label": label,
+                "num_images": images,
+                "top1_cls": 100 * top1 / images,
+                "gt_known_loc": 100 * located / boxed if boxed else None,
+                "top1_loc": 100 * top1_located / boxed if boxed else None,
+                "mean_iou": 100 * iou * IOU_UNIT / boxed if boxed else None,
+            }
+        )
+    return rows
+
+
 def max_box_thresholds(sums: Sums, *, chosen_on: str, step: float = 0.001) -> dict[str, Threshold]:
     """Returns the best threshold of each wsoleval curve, to transfer to another split."""
     return {

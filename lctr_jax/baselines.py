@@ -1,0 +1,161 @@
+"""What a box list gives away: content-free predictors, without any image.
+
+python -m lctr_jax.baselines LIST [--image-sizes FILE] [--protocol wsoleval|lctr] [--json FILE]
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Num
+from rich.console import Console
+from rich.table import Table
+
+from lctr_jax.data.box_lists import read_boxes
+from lctr_jax.data.geometry import Geometry
+from lctr_jax.errors import one_line_errors
+from lctr_jax.localization.content_free import ContentFree
+from lctr_jax.localization.protocols import get_protocol
+
+CHUNK = 4096
+"""Images counted at once, to bound memory."""
+
+
+@one_line_errors()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line."""
+    options = _parser().parse_args(arguments)
+    boxes = read_boxes(options.list)
+    result = measure_list(
+        boxes,
+        read_image_sizes(options.image_sizes or _beside(options.list)),
+        protocol=options.protocol,
+        image_size=options.image_size,
+        first_box_only=options.first_box_only,
+    )
+    result = {"list": str(options.list), **result}
+    Console().print(_table(result))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def read_image_sizes(path: Path) -> dict[str, tuple[int, int]]:
+    """Reads `path,width,height` lines.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a line is not of that form, or a size is not positive.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"image sizes: no such file: {path}; expected lines `path,width,height`")
+    sizes = {}
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        if not line.strip():
+            continue
+        name, *size = line.strip().rsplit(",", 2)
+        if len(size) != 2 or not all(side.strip().isdecimal() and int(side) for side in size):
+            raise ValueError(f"{path}:{number}: expected `path,width,height` with whole pixels, got {line!r}")
+        sizes[name] = (int(size[0]), int(size[1]))
+    return sizes
+
+
+def measure_list(
+    boxes: dict[str, Num[np.ndarray, "boxes 4"]],
+    sizes: dict[str, tuple[int, int]],
+    *,
+    protocol: str,
+    image_size: int = 224,
+    first_box_only: bool = False,
+) -> dict[str, Any]:
+    """Returns the content-free predictors' accuracies over a box list.
+
+    Args:
+        boxes: true boxes by image, corners in the original image's pixels.
+        sizes: width and height by image.
+        protocol: "wsoleval" or "lctr".
+        image_size: side of the frame, pixels.
+        first_box_only: compare with the first box of an image alone.
+
+    Raises:
+        ValueError: no size is known for an image, or no image has a box.
+    """
+    _check_sizes(boxes, sizes)
+    geometry = Geometry(protocol=get_protocol(protocol).name, image_size=image_size)
+    predictors = ContentFree(get_protocol(protocol), image_size=image_size, first_box_only=first_box_only)
+    names = list(boxes)
+    for start in range(0, len(names), CHUNK):
+        chunk = names[start : start + CHUNK]
+        framed = [
+            geometry.boxes_to_frame(boxes[name], width=sizes[name][0], height=sizes[name][1])
+            for name in chunk
+        ]
+        predictors.add(np.concatenate(framed), np.array([len(truth) for truth in framed]))
+    return {
+        "protocol": protocol,
+        "image_size": image_size,
+        "first_box_only": first_box_only,
+        "num_images": int(predictors.sums()["images"]),
+        "baselines": predictors.summarize(),
+    }
+
+
+def _check_sizes(boxes: dict[str, np.ndarray], sizes: dict[str, tuple[int, int]]) -> None:
+    unknown = [name for name in boxes if name not in sizes]
+    if unknown:
+        raise ValueError(
+            f"image sizes: none for {len(unknown)} of the list's {len(boxes)} images, first {unknown[0]!r}; "
+            "expected a line `path,width,height` for each, spelled as in the list"
+        )
+    if not any(len(truth) for truth in boxes.values()):
+        raise ValueError("box list: no image has a box")
+
+
+def _beside(box_list: Path) -> Path:
+    """The sizes file that wsoleval's layout keeps beside its list."""
+    path = (box_list if box_list.is_dir() else box_list.parent) / "image_sizes.txt"
+    if not path.is_file():
+        raise ValueError(
+            f"--image-sizes: got none, and there is no {path}; expected a file of `path,width,height`"
+        )
+    return path
+
+
+def _table(result: dict[str, Any]) -> Table:
+    levels = list(next(iter(result["baselines"].values()))["gt_known_loc_by_iou"])
+    table = Table(
+        title=f"Content-free boxes, {result['num_images']} images, protocol {result['protocol']} (percent)"
+    )
+    table.add_column("predictor")
+    for level in levels:
+        table.add_column(f"IoU {level}", justify="right")
+    table.add_column("MaxBoxAccV2", justify="right")
+    table.add_column("size", justify="right")
+    for name, row in result["baselines"].items():
+        accuracies = [row["gt_known_loc_by_iou"][level] for level in levels] + [row["max_box_acc_v2"]]
+        table.add_row(name, *(f"{value:.2f}" for value in accuracies), row["size_source"])
+    return table
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lctr_jax.baselines", description=__doc__)
+    parser.add_argument("list", type=Path, metavar="LIST", help="box list, any format that the project reads")
+    parser.add_argument(
+        "--image-sizes",
+        type=Path,
+        metavar="FILE",
+        help="path,width,height lines; image_sizes.txt beside LIST",
+    )
+    parser.add_argument("--protocol", choices=("wsoleval", "lctr"), default="wsoleval")
+    parser.add_argument("--image-size", type=int, default=224, metavar="PIXELS", help="side of the frame")
+    parser.add_argument(
+        "--first-box-only", action="store_true", help="as LCTR's published ILSVRC loader does"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Hole filling for all thresholds of a grey-level image at once, compiled by Numba."""
+
+from typing import no_type_check
+
+import numpy as np
+from numba import njit
+
+_EMPTY = -1
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def fill_holes(levels):
+    """Fills the holes of the sets `levels > cut` at every cut.
+
+    A pixel's new level is that of the water which first reaches it from around the image, where water
+    passes between pixels that share a side: morphological reconstruction by erosion, from the border.
+
+    Args:
+        levels: uint8 [height, width].
+    """
+    height, width = levels.shape
+    stride = width + 2
+    filled = np.zeros((height + 2, stride), np.uint8)
+    filled[1:-1, 1:-1] = levels
+    dry = np.zeros(filled.shape, np.bool_)
+    dry[1:-1, 1:-1] = True
+    water, is_dry = filled.ravel(), dry.ravel()
+    # Pixels in wait by level, last in first out: each level's latest pixel, and each pixel's predecessor.
+    latest, previous = np.full(256, _EMPTY, np.int32), np.empty(water.size, np.int32)
+    for row in range(1, height + 1):
+        # Every pixel of the first and last row, the two ends of the others.
+        step = 1 if row in (1, height) else max(width - 1, 1)
+        for pixel in range(row * stride + 1, row * stride + width + 1, step):
+            is_dry[pixel] = False
+            previous[pixel], latest[water[pixel]] = latest[water[pixel]], pixel
+    for level in range(256):
+        while latest[level] != _EMPTY:
+            pixel = latest[level]
+            latest[level] = previous[pixel]
+            for neighbor in (pixel - stride, pixel - 1, pixel + 1, pixel + stride):
+                if is_dry[neighbor]:
+                    is_dry[neighbor] = False
+                    water[neighbor] = max(water[neighbor], level)
+                    previous[neighbor], latest[water[neighbor]] = latest[water[neighbor]], neighbor
+    return filled[1:-1, 1:-1]
