@@ -1,9 +1,11 @@
 """The TFDS builder of `digits`."""
 
 import dataclasses
+import functools
 import hashlib
+import inspect
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -11,59 +13,55 @@ import tensorflow_datasets as tfds
 from jaxtyping import Int
 from sklearn.datasets import load_digits
 
+from lctr_jax.data import records
 from lctr_jax.data.digits import drawing
 
-_SPLITS = ("train", "val", "test")
+_SPLITS = ["train", "val", "test"]
 _SOURCE_SHARES = (0.60, 0.15)  # of each class's source digits that go to train and to val; test has the rest
 _SEED = 2022
 
 
 @dataclasses.dataclass(eq=False)
 class DigitsConfig(tfds.core.BuilderConfig):
-    """A scene style under a name that changes with it, so that no stale pictures are ever read."""
+    """A scene style, under a name that changes with it, so that no stale pictures are ever read."""
 
-    scene: drawing.Scene = drawing.SCENES
+    style: str = ""
 
-    @classmethod
-    def from_scene(cls, name: str, scene: drawing.Scene) -> "DigitsConfig":
-        """Name the configuration after the style and a digest of every field of its scene."""
-        return cls(name=f"{name}-{hashlib.sha256(repr(scene).encode()).hexdigest()[:8]}", scene=scene)
+    def __post_init__(self):
+        recipe = repr(drawing.STYLES[self.style]) + inspect.getsource(drawing)
+        self.name = f"{self.style}-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}"
 
 
-class Digits(tfds.core.GeneratorBasedBuilder):
+class Digits(tfds.core.ShardBasedBuilder):
     """scikit-learn's 1,797 digits, placed by `drawing.draw`; splits share no source digit."""
 
     VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS: ClassVar = [DigitsConfig(name="", style=style) for style in drawing.STYLES]
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg"),
-                    "id": tfds.features.Text(),
-                    "label": tfds.features.ClassLabel(names=[str(digit) for digit in range(10)]),
-                    "boxes_xyxy": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
-                    "mask": tfds.features.Image(shape=(None, None, 1), encoding_format="png"),
-                }
-            )
+            features=records.features(class_names=[str(digit) for digit in range(10)], masks=True),
+            metadata=tfds.core.MetadataDict(splits_with_boxes=_SPLITS, splits_with_masks=_SPLITS),
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+    def _shard_iterators_per_split(self, dl_manager: tfds.download.DownloadManager) -> dict[str, list]:
         del dl_manager
-        return {split: self._generate_examples(split) for split in _SPLITS}
+        config: Any = self.builder_config
+        scene = drawing.STYLES[config.style]
+        return {split: [functools.partial(_examples, split, scene)] for split in _SPLITS}
 
-    def _generate_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        scene = self.builder_config.scene
-        source = load_digits()
-        pool = source_digits(source.target)[split]
-        glyphs = {int(index): drawing.enlarge(source.images[index] / 16.0) for index in pool}
-        for number in range(scene.num_examples[_SPLITS.index(split)]):
-            rng = np.random.default_rng([_SEED, _SPLITS.index(split), number])
-            index = int(rng.choice(pool))
-            picture = drawing.draw(glyphs[index], scene, rng)
-            example = _encode(picture, jpeg_quality=scene.jpeg_quality)
-            example_id = f"{split}/{number:05d}_digit{index:04d}"
-            yield example_id, example | {"id": example_id, "label": int(source.target[index])}
+
+def _examples(split: str, scene: drawing.Scene) -> Iterator[tuple[str, dict[str, Any]]]:
+    rasters, labels = load_digits(return_X_y=True)
+    pool = source_digits(labels)[split]
+    glyphs = {int(index): drawing.enlarge(rasters[index].reshape(8, 8) / 16.0) for index in pool}
+    for number in range(scene.num_examples[_SPLITS.index(split)]):
+        rng = np.random.default_rng([_SEED, _SPLITS.index(split), number])
+        index = int(rng.choice(pool))
+        picture = drawing.draw(glyphs[index], scene, rng)
+        example_id = f"{split}/{number:05d}_digit{index:04d}"
+        example = {"id": example_id, "label": int(labels[index])}
+        yield example_id, example | _encode(picture, jpeg_quality=scene.jpeg_quality)
 
 
 def source_digits(labels: Int[np.ndarray, " num_digits"]) -> dict[str, Int[np.ndarray, "..."]]:

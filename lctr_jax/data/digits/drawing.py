@@ -46,6 +46,7 @@ SCENES = Scene(
     centre_jitter=1.0,
     num_examples=(12_000, 500, 1_000),
 )
+STYLES = {"scenes": SCENES, "clean": CLEAN}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,21 +77,48 @@ def scribble(rng: np.random.Generator) -> Float[np.ndarray, "64 64"]:
 def draw(digit: Float[np.ndarray, "64 64"], scene: Scene, rng: np.random.Generator) -> Picture:
     """Place an enlarged digit and the scene's scribbles; every random choice comes from `rng`."""
     image = _ground(scene, rng)
-    digit_cover = _place(digit, scene, rng, taken=np.zeros(image.shape[:2], np.float32))
-    taken = digit_cover.copy()
+    spots = [_Spot.draw(scene, rng, others=[])]
     for _ in range(rng.integers(scene.num_scribbles[0], scene.num_scribbles[1] + 1)):
-        cover = _place(scribble(rng), scene, rng, taken=taken)
-        _paint(image, cover, scene, rng)
-        taken = np.maximum(taken, cover)
-    _paint(image, digit_cover, scene, rng)  # last, so that nothing hides the digit
-    image += rng.normal(0.0, scene.grain, image.shape).astype(np.float32)
-    return Picture(np.clip(image, 0, 255).astype(np.uint8), (digit_cover >= _INK).astype(np.uint8))
+        spots.append(_Spot.draw(scene, rng, others=spots))
+        _paint(image, spots[-1].place(scribble(rng), scene), scene, rng)
+    cover = spots[0].place(digit, scene)
+    _paint(image, cover, scene, rng)  # last, so that nothing hides the digit
+    image += np.float32(scene.grain) * rng.standard_normal(image.shape, np.float32)
+    return Picture(np.clip(image, 0, 255).astype(np.uint8), (cover >= _INK).astype(np.uint8))
 
 
 def tight_box(mask: UInt8[np.ndarray, "height width"]) -> Float[np.ndarray, " 4"]:
     """Return [x0, y0, x1, y1] around a mask's non-zero pixels, the far ends open (last pixel + 1)."""
     x, y, width, height = cv2.boundingRect(mask)
     return np.array([x, y, x + width, y + height], np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Spot:
+    """Where a glyph goes: its centre as an offset from the image's, its raster's height, its angle."""
+
+    offset: Float[np.ndarray, " 2"]
+    height: float
+    angle: float
+
+    @classmethod
+    def draw(cls, scene: Scene, rng: np.random.Generator, *, others: list["_Spot"]) -> "_Spot":
+        """Draw a spot inside the frame: of 24 the first that is clear of the others, else the clearest."""
+        height = rng.uniform(*scene.digit_height) * scene.image_size
+        free = max(scene.image_size - height, 0.0) / 2 * scene.centre_jitter
+        offsets = rng.uniform(-free, free, (24, 2))
+        clear = np.full(24, np.inf)
+        for other in others:
+            apart = np.hypot(*(offsets - other.offset).T)
+            clear = np.minimum(clear, apart - (height + other.height) / 2)
+        best = np.argmax(clear >= 0.0) if (clear >= 0.0).any() else np.argmax(clear)
+        return cls(offsets[best], height, rng.uniform(-scene.max_angle, scene.max_angle))
+
+    def place(self, glyph: Float[np.ndarray, "64 64"], scene: Scene) -> Float[np.ndarray, "size size"]:
+        """Return how much of a glyph's ink lies on each pixel of the image."""
+        move = cv2.getRotationMatrix2D((_GLYPH / 2, _GLYPH / 2), self.angle, self.height / _GLYPH)
+        move[:, 2] += scene.image_size / 2 - _GLYPH / 2 + self.offset
+        return cv2.warpAffine(glyph, move, (scene.image_size, scene.image_size), flags=cv2.INTER_LINEAR)
 
 
 def _arc(rng: np.random.Generator) -> list[np.ndarray]:
@@ -115,10 +143,13 @@ def _zigzag(rng: np.random.Generator) -> list[np.ndarray]:
 _SHAPES = (_arc, _star, _zigzag)
 
 
+_STEPS = np.linspace(0.0, 1.0, 12)[:, None, None]
+
+
 def _spline(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "m 2"]:
     """Join points by a Catmull-Rom curve."""
     padded = np.concatenate([points[:1], points, points[-1:]])
-    t = np.linspace(0.0, 1.0, 12)[:, None, None]
+    t = _STEPS
     a, b, c, d = (padded[i : len(points) - 1 + i] for i in range(4))
     curve = b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
     return curve.swapaxes(0, 1).reshape(-1, 2)
@@ -128,7 +159,7 @@ def _ground(scene: Scene, rng: np.random.Generator) -> Float[np.ndarray, "size s
     """Smooth coloured noise of three scales."""
     size = (scene.image_size, scene.image_size)
     texture = sum(
-        cv2.resize(rng.normal(size=(cells, cells, 3)).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
+        cv2.resize(rng.standard_normal((cells, cells, 3), np.float32), size, interpolation=cv2.INTER_CUBIC)
         for cells in (4, 9, 20)
     )
     return _colour(scene.ground, scene, rng) + np.float32(scene.texture / 3**0.5) * texture
@@ -148,33 +179,3 @@ def _paint(
 ) -> None:
     """Blend a random ink into the image, in place, where `cover` (0..1) says."""
     image += cover[..., None] * (_colour(scene.ink, scene, rng) - image)
-
-
-def _place(
-    glyph: Float[np.ndarray, "64 64"],
-    scene: Scene,
-    rng: np.random.Generator,
-    *,
-    taken: Float[np.ndarray, "size size"],
-) -> Float[np.ndarray, "size size"]:
-    """Return how much ink of a glyph, at random height, angle and place, lies on each pixel of the image.
-
-    Of 24 random places inside the frame, the one that overlaps least with what is taken already.
-    """
-    size = scene.image_size
-    height = rng.uniform(*scene.digit_height) * size
-    turn = cv2.getRotationMatrix2D(
-        (_GLYPH / 2, _GLYPH / 2), rng.uniform(-1, 1) * scene.max_angle, height / _GLYPH
-    )
-    free = max(size - height, 0.0) / 2 * scene.centre_jitter
-    best, least = np.zeros_like(taken), np.inf
-    for shift in rng.uniform(-free, free, (24, 2)):
-        move = turn.copy()
-        move[:, 2] += size / 2 - _GLYPH / 2 + shift
-        cover = cv2.warpAffine(glyph, move, (size, size), flags=cv2.INTER_LINEAR)
-        overlap = float((cover * taken).sum())
-        if overlap < least:
-            best, least = cover, overlap
-        if overlap == 0.0:
-            break
-    return best

@@ -1,0 +1,57 @@
+"""The TFDS builder of `folder`."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+
+from lctr_jax.data import record_builder, records
+from lctr_jax.data.checks import Checks
+from lctr_jax.data.folder import tree
+
+
+class Folder(record_builder.RecordBuilder):
+    """Images in class folders; kept under a name that changes with any file of them.
+
+    Args:
+        root: the image folder, laid out as `tree.read_plan` says.
+        data_dir: where prepared datasets are kept.
+        boxes: box lists by split, for lists that are not in `ROOT/list`.
+        num_processes: how many processes write.
+        decode: decode every image to find the damaged ones now; else only read their headers.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def __init__(
+        self,
+        *,
+        root: str | Path,
+        data_dir: str | Path,
+        boxes: Mapping[str, str | Path] | None = None,
+        num_processes: int = 1,
+        decode: bool = True,
+    ):
+        root = Path(root).expanduser().resolve()
+        self.plan = tree.read_plan(root, boxes or {})
+        super().__init__(
+            data_dir=Path(data_dir, f"{root.name}-{_fingerprint(self.plan)}"),
+            masks=any(item.mask for items in self.plan.splits.values() for item in items),
+            checks=Checks(decode=decode),
+            num_processes=num_processes,
+        )
+
+    def _plan(self, dl_manager: tfds.download.DownloadManager) -> records.Plan:
+        del dl_manager
+        return self.plan
+
+
+def _fingerprint(plan: records.Plan) -> str:
+    """Change with any name, size, time of change or box in the folder."""
+    digest = hashlib.sha256(repr(plan.class_names).encode())
+    for split, items in plan.splits.items():
+        digest.update(split.encode())
+        for item in items:
+            digest.update(item.digest())
+    return digest.hexdigest()[:8]

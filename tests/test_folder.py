@@ -1,0 +1,266 @@
+import io
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lctr_jax.data import datasets
+from lctr_jax.data.checks import BadRecordsError
+from lctr_jax.data.folder import tree
+
+SHARED = Path(__file__).parent.parent.parent / "shared" / "data" / "tiny_imagenet_animals"
+
+
+def save(path, *, size=(40, 30), mode="RGB", value=90, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(len(str(path)))
+    image = Image.fromarray(rng.integers(0, value, (size[1], size[0], 3), np.uint8)).convert(mode)
+    image.save(path, **options)
+    return path
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two classes, three training images and two validation images each, a box list in LCTR's format."""
+    root = tmp_path / "animals"
+    for name in ("cat", "ape"):
+        for number in range(3):
+            save(root / "train" / name / f"{name}_{number}.jpg")
+        for number in range(2):
+            save(root / "val" / name / f"{name}_v{number}.png")
+    (root / "list").mkdir()
+    lines = [
+        f"{name}/{name}_v{number}.png {label} 1 2 30 {20 + number}"
+        for label, name in enumerate(("ape", "cat"))
+        for number in range(2)
+    ]
+    (root / "list" / "val_boxes.txt").write_text("\n".join(lines))
+    return root
+
+
+def open_split(root, split, **options):
+    return datasets.open_split("folder", split, data_dir=root.parent / "prepared", root=root, **options)
+
+
+def by_id(split):
+    return {record["id"]: record for record in (split[i] for i in range(len(split)))}
+
+
+def test_every_field_and_the_original_bytes(root):
+    train, val = open_split(root, "train"), open_split(root, "val")
+    assert train.class_names == val.class_names == ["ape", "cat"]
+    assert (train.has_boxes, val.has_boxes, val.has_masks) == (False, True, False)
+    assert (len(train), len(val)) == (6, 4)
+    for split in (train, val):
+        for image_id, record in by_id(split).items():
+            assert record["image"] == (root / split.name / image_id).read_bytes()
+            assert record["label"] == ["ape", "cat"].index(image_id.split("/")[0])
+            assert "mask" not in record
+    record = by_id(val)["cat/cat_v1.png"]
+    np.testing.assert_array_equal(record["boxes_xyxy"], [[1, 2, 30, 21]])
+    assert record["boxes_xyxy"].dtype == np.float32
+    assert by_id(train)["ape/ape_0.jpg"]["boxes_xyxy"].shape == (0, 4)
+
+
+def test_a_split_survives_pickling(root):
+    val = open_split(root, "val")
+    again = pickle.loads(pickle.dumps(val))
+    assert again[2]["image"] == val[2]["image"]
+    assert again.class_names == val.class_names
+
+
+def test_prepared_once_and_again_after_any_change(root):
+    prepared = root.parent / "prepared"
+
+    def folders():
+        open_split(root, "val")
+        return {path.name for path in prepared.glob("animals-*")}
+
+    first = folders()
+    assert folders() == first
+    path = root / "val" / "cat" / "cat_v0.png"
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+    second = folders()
+    assert len(second - first) == 1
+    (root / "list" / "val_boxes.txt").write_text("ape/ape_v0.png 0 0 0 5 5\n")
+    assert len(folders() - second) == 1
+    np.testing.assert_array_equal(
+        by_id(open_split(root, "val"))["ape/ape_v0.png"]["boxes_xyxy"], [[0, 0, 5, 5]]
+    )
+
+
+def test_box_lists_given_by_path_and_in_other_formats(root):
+    given = root.parent / "elsewhere.csv"
+    given.write_text("val/cat/cat_v0.png,3,4,5,6\nval/cat/cat_v0.png,7,8,9,10\n")
+    record = by_id(open_split(root, "val", boxes={"val": given}))["cat/cat_v0.png"]
+    np.testing.assert_array_equal(record["boxes_xyxy"], [[3, 4, 5, 6], [7, 8, 9, 10]])
+
+
+def test_masks_beside_the_images(root):
+    mask = save(root / "masks" / "val" / "cat" / "cat_v0.png", mode="L")
+    val, train = open_split(root, "val"), open_split(root, "train")
+    assert (val.has_masks, train.has_masks) == (True, False)
+    assert by_id(val)["cat/cat_v0.png"]["mask"] == mask.read_bytes()
+    assert "mask" not in by_id(val)["cat/cat_v1.png"]
+    assert "mask" not in train[0]
+
+
+def test_train_alone_gives_up_a_tenth_of_each_class(root):
+    for name in ("cat", "ape"):
+        for number in range(3, 20):
+            save(root / "train" / name / f"{name}_{number}.jpg", size=(8, 8))
+    plan = tree.read_plan(root, {})
+    held_out = plan.splits["train"][:4]
+    assert sorted(item.label for item in held_out) == [0, 0, 1, 1]  # so `train[:10%]` is stratified, too
+    (root / "val").rename(root.parent / "away")
+    (root / "list" / "val_boxes.txt").unlink()
+    carved = tree.read_plan(root, {}).splits
+    assert {split: len(items) for split, items in carved.items()} == {"train": 36, "val": 4}
+    assert {item.id for item in carved["val"]} == {item.id for item in held_out}
+    assert not {item.id for item in carved["val"]} & {item.id for item in carved["train"]}
+
+
+def test_part_of_a_split_in_tfds_syntax(root):
+    rest, held_out = open_split(root, "train[34%:]"), open_split(root, "train[:34%]")
+    assert by_id(rest).keys() | by_id(held_out).keys() == by_id(open_split(root, "train")).keys()
+    assert len(rest) + len(held_out) == 6
+
+
+def exif(orientation):
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    return tags
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("grey.png", {"mode": "L"}),
+        ("cmyk.jpg", {"mode": "CMYK"}),
+        ("palette.png", {"mode": "P"}),
+        ("alpha.png", {"mode": "RGBA"}),
+        ("rotated.jpg", {"exif": exif(6)}),
+    ],
+)
+def test_images_come_out_as_pils_rgb_and_exif_does_not_turn_them(root, name, options):
+    path = save(root / "val" / "cat" / name, size=(40, 30), **options)
+    pixels = Image.open(io.BytesIO(by_id(open_split(root, "val"))[f"cat/{name}"]["image"])).convert("RGB")
+    assert pixels.size == (40, 30)
+    np.testing.assert_array_equal(np.asarray(pixels), np.asarray(Image.open(path).convert("RGB")))
+
+
+def remove(root, path):
+    (root / path).rename(root.parent / "away")
+
+
+FAULTS = {
+    "missing root": (lambda root: remove(root, "."), FileNotFoundError, "data.root: no such folder"),
+    "no train": (
+        lambda root: remove(root, "train"),
+        FileNotFoundError,
+        r"data\.root: expected .*/train with one",
+    ),
+    "no classes": (
+        lambda root: [remove(root, "train"), (root / "train").mkdir()],
+        ValueError,
+        "no class folders",
+    ),
+    "empty class": (lambda root: (root / "train" / "bee").mkdir(), ValueError, "train/bee has no images"),
+    "unknown class": (
+        lambda root: save(root / "val" / "dog" / "a.jpg"),
+        ValueError,
+        "val/dog has no counterpart in train",
+    ),
+    "corrupt image": (
+        lambda root: (root / "train" / "cat" / "cat_1.jpg").write_bytes(b"\xff\xd8 no JPEG"),
+        ValueError,
+        r"1 bad records: cat/cat_1\.jpg: not an image of a format",
+    ),
+    "truncated image": (
+        lambda root: (root / "train" / "cat" / "cat_1.jpg").write_bytes(
+            (root / "train" / "cat" / "cat_1.jpg").read_bytes()[:-200]
+        ),
+        ValueError,
+        r"cat/cat_1\.jpg: cannot decode .* truncated",
+    ),
+    "unparsable list": (
+        lambda root: (root / "list" / "val_boxes.txt").write_text("cat/cat_v0.png 0 1 2 3\n"),
+        ValueError,
+        r"val_boxes\.txt:1: expected",
+    ),
+    "box outside": (
+        lambda root: (root / "list" / "val_boxes.txt").write_text("cat/cat_v0.png 0 1 2 42 30\n"),
+        ValueError,
+        r"cat/cat_v0\.png: box \[1\.0, 2\.0, 42\.0, 30\.0\] lies outside the image of 40x30 pixels",
+    ),
+    "foreign list": (
+        lambda root: (root / "list" / "val_boxes.txt").write_text("dog/a.png 0 1 2 3 4\n"),
+        ValueError,
+        r"box list of val: it names none of the images; it has dog/a\.png, the folder has ape/ape_v0\.png",
+    ),
+    "two lists": (
+        lambda root: (root / "list" / "val_boxes.csv").write_text("a,1,2,3,4\n"),
+        ValueError,
+        r"several box lists of val: val_boxes\.csv, val_boxes\.txt; keep one",
+    ),
+    "mask of another size": (
+        lambda root: save(root / "masks" / "val" / "cat" / "cat_v0.png", size=(9, 9), mode="L"),
+        ValueError,
+        r"cat/cat_v0\.png: the mask has 9x9 pixels, the image 40x30",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_are_told_in_one_line(root, fault):
+    spoil, kind, message = FAULTS[fault]
+    spoil(root)
+    with pytest.raises(kind, match=message) as caught:
+        open_split(root, "val")
+    assert "\n" not in str(caught.value)
+
+
+def test_many_bad_records_are_all_kept_and_a_few_are_told(root):
+    for path in (root / "train").rglob("*.jpg"):
+        path.write_bytes(b"no image")
+    with pytest.raises(BadRecordsError, match=r"^6 bad records: .*\(and 3 more\)$") as caught:
+        open_split(root, "train")
+    assert len(caught.value.problems) == 6
+
+
+def test_mending_one_image_finishes_the_rest(root):
+    path = root / "train" / "cat" / "cat_1.jpg"
+    path.write_bytes(b"no image")
+    with pytest.raises(BadRecordsError):
+        open_split(root, "train")
+    save(path)
+    assert len(open_split(root, "train")) == 6
+
+
+def test_a_box_may_end_on_the_far_edge_or_a_rounded_pixel_past_it(root):
+    (root / "list" / "val_boxes.txt").write_text("cat/cat_v0.png 0 -1 0 41 30\n")
+    np.testing.assert_array_equal(
+        by_id(open_split(root, "val"))["cat/cat_v0.png"]["boxes_xyxy"], [[-1, 0, 41, 30]]
+    )
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the photographs lie beside the repository")
+def test_tiny_imagenet_animals_matches_its_list_to_the_pixel(tmp_path):
+    root = tmp_path / "animals"
+    (root / "list").mkdir(parents=True)
+    (root / "list" / "val_boxes.txt").symlink_to(SHARED / "list" / "val_boxes.txt")
+    (root / "val").symlink_to(SHARED / "val")
+    for folder in (SHARED / "train").iterdir():
+        first = min(folder.iterdir())
+        (root / "train" / folder.name).mkdir(parents=True)
+        (root / "train" / folder.name / first.name).symlink_to(first)
+    val = by_id(open_split(root, "val"))
+    listed = {}
+    for line in (SHARED / "list" / "val_boxes.txt").read_text().splitlines():
+        name, label, *box = line.split()
+        listed[name] = (int(label), [float(v) for v in box])
+    assert len(listed) == 500
+    assert {name: (r["label"], *r["boxes_xyxy"].tolist()) for name, r in val.items()} == listed
