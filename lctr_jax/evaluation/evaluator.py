@@ -1,147 +1,150 @@
-"""A network over a split, streamed: the devices compute a batch while the host measures the one before."""
+"""One evaluation: choose the threshold, measure the split and its baselines, write the results."""
 
-import io
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import jax
-import numpy as np
-from jax.experimental import multihost_utils
-from PIL import Image
+from jax.sharding import Mesh
 
+from lctr_jax.data.datasets import Split
 from lctr_jax.data.geometry import Geometry
-from lctr_jax.data.pipeline import evaluation_batches
-from lctr_jax.evaluation.forward import Forward, Maps
-from lctr_jax.localization.accumulator import Accumulator, Sums
-from lctr_jax.localization.content_free import ContentFree
-from lctr_jax.localization.measurement import Measurement, Sample, measure
+from lctr_jax.evaluation.forward import compile_forward
+from lctr_jax.evaluation.options import EvaluationOptions
+from lctr_jax.evaluation.predictions import PredictionFile
+from lctr_jax.evaluation.stream import Result, Totals, evaluate_split
+from lctr_jax.localization.protocols import get_protocol
 from lctr_jax.localization.settings import Settings
+from lctr_jax.localization.summary import curves, max_box_thresholds, summarize, transfer_thresholds
+from lctr_jax.localization.thresholds import Threshold, choose_threshold
 from lctr_jax.models.parameters import Parameters
+from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.training.mesh import check_batch
+
+BOOTSTRAP_RESAMPLES = 1000
 
 
-class Result(NamedTuple):
-    """One image, measured: what predictions, pictures and reports are made of.
+class Evaluator:
+    """Evaluates networks of one spec as `config.eval` asks, on splits that `open_split` gives by name.
 
-    `image` is the uint8 frame that the network saw; `record` what the pipeline knows of the image; maps as in
-    `evaluation.forward.Maps`, of this image.
+    Raises:
+        ValueError: an option of `config.eval` is impossible.
     """
 
-    image: np.ndarray
-    record: dict[str, Any]
-    sample: Sample
-    measurement: Measurement
-    probability: np.ndarray
-    relation_map: np.ndarray
-    class_map: np.ndarray
+    def __init__(
+        self,
+        options: EvaluationOptions,
+        spec: ModelSpec,
+        mesh: Mesh,
+        *,
+        open_split: Callable[[str], Split],
+        num_workers: int = 0,
+    ):
+        check_batch("eval.batch_size", options.batch_size, mesh)
+        self._options, self._spec = options, spec
+        self._open_split, self._num_workers = open_split, num_workers
+        self._forward = compile_forward(spec, mesh)
+        self.geometry = Geometry(protocol=options.protocol, image_size=spec.image_size)
 
+    def run(
+        self,
+        parameters: Parameters,
+        folder: Path,
+        *,
+        references: Mapping[str, Parameters],
+        on_result: Callable[[Result], None] = lambda result: None,
+    ) -> dict[str, Any]:
+        """Evaluate and write `metrics.json` and `predictions.jsonl` to `folder`; returns the metrics.
 
-class Totals(NamedTuple):
-    """Sums over all images of all hosts, from which every number follows."""
+        `references` are other parameters of the same network, such as untrained ones, whose GT-known Loc at
+        their best threshold stands among the baselines.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        split = self._open_split(self._options.split)
+        threshold, transferred = self._choose_threshold(parameters)
+        predictions = PredictionFile(folder / "predictions.jsonl", self.geometry)
 
-    measured: Sums
-    content_free: ContentFree
+        def record(result: Result) -> None:
+            predictions.write(result)
+            on_result(result)
 
+        settings = self._settings(threshold, num_resamples=BOOTSTRAP_RESAMPLES)
+        totals = self._measure(parameters, split, settings, on_result=record)
+        predictions.close(batch_size=self._options.batch_size)
+        metrics = {"split": self._options.split, **summarize(totals.measured, settings)}
+        if transferred:
+            metrics |= transfer_thresholds(totals.measured, transferred)
+        if metrics["num_images_with_boxes"]:
+            baselines = totals.content_free.summarize()
+            for name, reference in references.items():
+                baselines[name] = self._oracle(reference, split)
+            metrics["baselines"] = baselines
+        if jax.process_index() == 0:
+            (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+        return metrics
 
-def evaluate_split(
-    forward: Forward,
-    parameters: Parameters,
-    split: Any,
-    *,
-    settings: Settings,
-    geometry: Geometry,
-    batch_size: int,
-    num_workers: int = 0,
-    on_result: Callable[[Result], None] = lambda result: None,
-) -> Totals:
-    """Measure every image of a split; `on_result` sees this host's, in order.
+    def quick(self, parameters: Parameters) -> dict[str, float]:
+        """The headline numbers on the split, for a look during training; its own best threshold."""
+        settings = self._settings(Threshold(0.0))
+        split = self._open_split(self._options.split)
+        summary = summarize(self._measure(parameters, split, settings).measured, settings)
+        wanted = {"top1_cls": "top1_cls", "oracle_gt_known_loc": "gt_known_loc_at_best_threshold"}
+        return {f"eval/{name}": summary[key] for key, name in wanted.items() if key in summary}
 
-    Memory does not grow with the number of images.
-    """
-    accumulator = Accumulator(settings)
-    content_free = ContentFree(
-        settings.protocol, image_size=settings.image_size, first_box_only=settings.first_box_only
-    )
-    shard = (jax.process_index(), jax.process_count())
-    batches = evaluation_batches(
-        split, batch_size=batch_size, geometry=geometry, num_workers=num_workers, shard=shard
-    )
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for batch, maps in _one_ahead(forward, parameters, batches):
-            rows = range(len(batch["records"]))
-            # OpenCV and NumPy release the interpreter while they work.
-            for result in threads.map(lambda row: _measure(batch, maps, row, settings, geometry), rows):  # noqa: B023
-                accumulator.add(result.measurement)
-                boxes = result.sample.boxes_xyxy
-                content_free.add(boxes, np.array([len(boxes)]))
-                on_result(result)
-    return _across_hosts(accumulator, content_free)
+    def _choose_threshold(self, parameters: Parameters) -> tuple[Threshold, dict[str, Threshold]]:
+        """The threshold of the reported boxes, and those of the wsoleval curves if a split is held out."""
+        held_out = self._options.threshold_split
+        if not held_out:
+            return Threshold(self._options.threshold), {}
+        split = self._open_split(held_out)
+        if not split.has_boxes:
+            raise ValueError(
+                f"eval.threshold_split: {held_out!r} has no boxes to choose a threshold by; "
+                "leave it empty and set eval.threshold"
+            )
+        totals = self._measure(parameters, split, self._settings(Threshold(0.0)))
+        curve = curves(totals.measured)["gt_known_loc"]
+        threshold = choose_threshold(curve, source="held-out", chosen_on=held_out)
+        return threshold, max_box_thresholds(totals.measured, chosen_on=held_out)
 
+    def _oracle(self, parameters: Parameters, split: Split) -> dict[str, Any]:
+        settings = self._settings(Threshold(0.0))
+        summary = summarize(self._measure(parameters, split, settings).measured, settings)
+        return {
+            "gt_known_loc": summary["oracle_gt_known_loc"],
+            "threshold": summary["oracle_threshold"],
+            "threshold_source": "oracle",
+            "top1_cls": summary["top1_cls"],
+            "max_box_acc": summary["max_box_acc"],
+            "max_box_acc_v2": summary["max_box_acc_v2"],
+        }
 
-def _one_ahead(forward: Forward, parameters: Parameters, batches: Any) -> Iterator[tuple[dict, Maps]]:
-    """Each batch with its maps on the host, the next batch already on its way through the devices."""
-    pending = None
-    for batch in batches:
-        ahead = batch, forward(parameters, batch["image"], batch["label"])
-        if pending is not None:
-            yield pending[0], _on_host(pending[1])
-        pending = ahead
-    if pending is not None:
-        yield pending[0], _on_host(pending[1])
+    def _measure(
+        self,
+        parameters: Parameters,
+        split: Split,
+        settings: Settings,
+        *,
+        on_result: Callable[[Result], None] = lambda result: None,
+    ) -> Totals:
+        return evaluate_split(
+            self._forward,
+            parameters,
+            split,
+            settings=settings,
+            geometry=self.geometry,
+            batch_size=self._options.batch_size,
+            num_workers=self._num_workers,
+            on_result=on_result,
+        )
 
-
-def _on_host(maps: Maps) -> Maps:
-    """This host's rows of the global batch."""
-    rows = np.array_split(np.arange(len(maps.top)), jax.process_count())[jax.process_index()]
-    return Maps(*(np.asarray(array)[rows] for array in jax.device_get(maps)))
-
-
-def _measure(batch: dict, maps: Maps, row: int, settings: Settings, geometry: Geometry) -> Result:
-    record = batch["records"][row]
-    relation_map = maps.relation_map[row]
-    predicted_map, label_map = relation_map * maps.class_maps[row]
-    size = {"width": record["width"], "height": record["height"]}
-    sample = Sample(
-        id=record["id"],
-        label=record["label"],
-        top5=maps.top[row],
-        predicted_map=predicted_map,
-        label_map=label_map,
-        boxes_xyxy=geometry.boxes_to_frame(record["boxes_xyxy"], **size),
-        mask=_mask_in_frame(record["mask"], geometry),
-    )
-    return Result(
-        image=batch["image"][row],
-        record=record,
-        sample=sample,
-        measurement=measure(sample, settings),
-        probability=maps.probability[row],
-        relation_map=relation_map,
-        class_map=maps.class_maps[row, 0],
-    )
-
-
-def _mask_in_frame(encoded: bytes | None, geometry: Geometry) -> np.ndarray | None:
-    return None if encoded is None else geometry.transform_mask(Image.open(io.BytesIO(encoded)).convert("L"))
-
-
-def _across_hosts(accumulator: Accumulator, content_free: ContentFree) -> Totals:
-    if jax.process_count() > 1:
-        # Integers travel exactly as pairs of 32 bits: JAX's own are 32 bits wide.
-        def total(sums: Sums) -> Sums:
-            words = {name: np.ascontiguousarray(value).view(np.uint32) for name, value in sums.items()}
-            gathered = multihost_utils.process_allgather(words)
-            return {
-                name: gathered[name].view(np.int64).sum(0).reshape(value.shape)
-                for name, value in sums.items()
-            }
-
-        ours = accumulator.sums(), content_free.sums()
-        theirs = [
-            {name: totalled[name] - mine[name] for name in mine}
-            for mine, totalled in zip(ours, map(total, ours), strict=True)
-        ]
-        accumulator.merge(theirs[0])
-        content_free.merge(theirs[1])
-    return Totals(accumulator.sums(), content_free)
+    def _settings(self, threshold: Threshold, *, num_resamples: int = 0) -> Settings:
+        return Settings(
+            threshold=threshold,
+            num_classes=self._spec.num_classes,
+            image_size=self._spec.image_size,
+            protocol=get_protocol(self._options.protocol),
+            first_box_only=self._options.first_box_only,
+            num_resamples=num_resamples,
+        )

@@ -14,18 +14,20 @@ from lctr_jax.models.parameters import Parameters, bind
 from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.training.mesh import batch_sharding, put_batch, replicated
 
+AnyArray = Array | np.ndarray
+
 
 class Maps(NamedTuple):
-    """What the network says of a global batch.
+    """What the network says of a global batch, on the devices or fetched from them.
 
     `top`: the best classes, best first, at most five; `probability`: theirs. `class_maps`: of the predicted
     and of the true class. The localization map of a class is its class map times `relation_map`.
     """
 
-    top: Int[Array, "batch top"]
-    probability: Float[Array, "batch top"]
-    relation_map: Float[Array, "batch grid_h grid_w"]
-    class_maps: Float[Array, "batch 2 grid_h grid_w"]
+    top: Int[AnyArray, "batch top"]
+    probability: Float[AnyArray, "batch top"]
+    relation_map: Float[AnyArray, "batch grid_h grid_w"]
+    class_maps: Float[AnyArray, "batch 2 grid_h grid_w"]
 
 
 Forward = Callable[[Parameters, UInt8[np.ndarray, "b h w 3"], Int[np.ndarray, " b"]], Maps]

@@ -1,0 +1,69 @@
+"""The command line behind train.py."""
+
+import sys
+from pathlib import Path
+
+import jax
+from absl import flags
+from ml_collections import config_flags
+
+from lctr_jax.config import parse_config
+from lctr_jax.errors import one_line_errors
+from lctr_jax.experiment import Experiment
+from lctr_jax.training.log import RunLog
+from lctr_jax.training.mesh import make_mesh
+
+USAGE = "python train.py --config configs/NAME.py [--workdir DIR] [--config.a.b=value ...] [--eval --checkpoint PATH]"
+
+
+@one_line_errors()
+def main() -> None:
+    """Train, or evaluate with --eval, as `sys.argv` says; a user's mistake exits 2 with one line."""
+    options = _parse(sys.argv)
+    only_evaluate, checkpoint = options["eval"].value, options["checkpoint"].value
+    if only_evaluate != bool(checkpoint):
+        raise ValueError("--eval and --checkpoint PATH go together; leave both out to train")
+    workdir = Path(options["workdir"].value)
+    config = parse_config(options["config"].value)
+    mesh = make_mesh(fsdp=config.train.fsdp)
+    with RunLog(workdir, active=jax.process_index() == 0) as log:
+        experiment = Experiment(config, workdir, mesh, log)
+        if only_evaluate:
+            experiment.evaluate(checkpoint)
+        else:
+            experiment.train()
+
+
+def _parse(argv: list[str]) -> flags.FlagValues:
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file(
+        "config", None, "a file of configs/; --config.a.b=value replaces an option", flag_values=values
+    )
+    flags.DEFINE_string("workdir", None, "the run's folder; runs/NAME unless given", flag_values=values)
+    flags.DEFINE_bool("eval", False, "evaluate --checkpoint instead of training", flag_values=values)
+    flags.DEFINE_string("checkpoint", None, "what --eval evaluates", flag_values=values)
+    file = _config_file(argv)
+    try:
+        unread = values(argv)[1:]
+    except (flags.Error, AttributeError, KeyError) as error:
+        # ml_collections names the nearest option, in an error of Python's own.
+        raise ValueError(f"command line: {' '.join(str(error.args[0]).split())}; usage: {USAGE}") from error
+    if unread:
+        raise ValueError(f"command line: got {' '.join(unread)!r}, which means nothing here; usage: {USAGE}")
+    if values["workdir"].value is None:
+        values["workdir"].value = str(Path("runs") / file.stem)
+    return values
+
+
+def _config_file(argv: list[str]) -> Path:
+    given = [
+        value for flag, value in zip(argv, [*argv[1:], ""], strict=True) if flag in ("--config", "-config")
+    ]
+    given += [flag.partition("=")[2] for flag in argv if flag.startswith(("--config=", "-config="))]
+    if not given:
+        raise ValueError(f"command line: --config is missing; usage: {USAGE}")
+    file = Path(given[-1].partition(":")[0])
+    if not file.is_file():
+        known = ", ".join(sorted(str(path) for path in file.parent.glob("*.py"))) or "no file"
+        raise FileNotFoundError(f"--config: {file} does not exist; its folder holds {known}")
+    return file

@@ -1,0 +1,25 @@
+"""`config.data`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Which data set, and how it is read.
+
+    Attributes:
+        name: of the data set, as `datasets.open_split` takes it.
+        root: the image folder of `folder`.
+        data_dir: where prepared data sets are kept.
+        train_split: what to train on.
+        num_workers: processes that decode and augment; 0: threads of the training process.
+        on_corrupt: an unreadable training image ends the run ("error") or is replaced and logged ("skip").
+    """
+
+    name: str = "cub"
+    root: str = ""
+    data_dir: str = "data"
+    train_split: str = "train"
+    num_workers: int = 0
+    on_corrupt: Literal["error", "skip"] = "error"

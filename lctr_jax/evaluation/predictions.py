@@ -1,0 +1,66 @@
+"""Predictions on disk: a line an image."""
+
+import contextlib
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from lctr_jax.data.geometry import Geometry
+from lctr_jax.evaluation.stream import Result
+
+
+def prediction(result: Result, geometry: Geometry) -> dict[str, Any]:
+    """The line of `predictions.jsonl`: `box` xyxy in the frame, `box_original` in the original's pixels."""
+    measurement, record = result.measurement, result.record
+    box = measurement.box_xyxy
+    original = geometry.boxes_to_original(box[None], width=record["width"], height=record["height"])[0]
+    line = {
+        "id": measurement.id,
+        "label": measurement.label,
+        "top5": measurement.top5.tolist(),
+        "probability": [round(float(value), 6) for value in result.probability],
+        "box": box.tolist(),
+        "box_original": np.round(original, 2).tolist(),
+        "iou": None,
+        "error": None,
+    }
+    if measurement.scores is not None:
+        line |= {"iou": round(measurement.scores.iou, 6), "error": measurement.scores.error}
+    return line
+
+
+class PredictionFile:
+    """`predictions.jsonl`, written as results arrive; every host writes its part, `close` joins them.
+
+    The folder must be one that all hosts see, as it must be for checkpoints.
+    """
+
+    def __init__(self, path: Path, geometry: Geometry):
+        self._path, self._geometry = path, geometry
+        self._file = self._part(jax.process_index()).open("w")
+
+    def write(self, result: Result) -> None:
+        """Add a line."""
+        self._file.write(json.dumps(prediction(result, self._geometry)) + "\n")
+
+    def close(self, *, batch_size: int) -> None:
+        """Join the hosts' parts in the split's order: each host had an equal chunk of each global batch."""
+        self._file.close()
+        hosts = jax.process_count()
+        multihost_utils.sync_global_devices("predictions written")
+        if jax.process_index() == 0:
+            parts = [self._part(host) for host in range(hosts)]
+            with contextlib.ExitStack() as stack, self._path.open("w") as joined:
+                readers = [stack.enter_context(part.open()) for part in parts]
+                while chunk := [line for file in readers for line in islice(file, batch_size // hosts)]:
+                    joined.writelines(chunk)
+            for part in parts:
+                part.unlink()
+
+    def _part(self, host: int) -> Path:
+        return self._path.with_suffix(f".{host}.jsonl")

@@ -1,0 +1,1 @@
+"""Pictures and pages made of an evaluation's results."""

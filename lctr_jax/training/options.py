@@ -1,0 +1,56 @@
+"""`config.train`."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """How to train; the defaults are LCTR's published command for CUB.
+
+    Attributes:
+        epochs: over the training split.
+        batch_size: images a step, over all devices.
+        lr: peak rate at a batch of 512; the peak is lr * batch_size / 512.
+        warmup_lr: where the warm-up starts; not scaled by the batch.
+        min_lr: where the cosine ends; not scaled.
+        warmup_epochs: linear rise from warmup_lr to the peak.
+        schedule: "per_epoch", constant within an epoch, as published, or "per_step".
+        weight_decay: AdamW's, on weights only (not biases, norms, positions, CLS).
+        label_smoothing: share of each target spread over all classes.
+        micro_batches: parts that a step's batch is computed in, one after the other, to save memory.
+        fsdp: devices that share one copy of the parameters; 1: a copy on each.
+        log_every_steps: window of the log.
+        checkpoint_every_epochs: 0: only at the end.
+        keep_checkpoints: the newest ones.
+        eval_every_epochs: a look at the evaluation split during training; 0: never.
+    """
+
+    epochs: int = 80
+    batch_size: int = 512
+    lr: float = 5e-5
+    warmup_lr: float = 1e-6
+    min_lr: float = 1e-5
+    warmup_epochs: int = 5
+    schedule: str = "per_epoch"
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.0
+    micro_batches: int = 1
+    fsdp: int = 1
+    log_every_steps: int = 10
+    checkpoint_every_epochs: int = 1
+    keep_checkpoints: int = 2
+    eval_every_epochs: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained.
+
+        Raises:
+            ValueError: naming the option, what it is and what it should be.
+        """
+        for name in ("epochs", "batch_size", "micro_batches", "fsdp", "log_every_steps", "keep_checkpoints"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"train.{name}: got {getattr(self, name)}, expected 1 or more")
+        if self.schedule not in ("per_epoch", "per_step"):
+            raise ValueError(f"train.schedule: got {self.schedule!r}, expected 'per_epoch' or 'per_step'")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"train.label_smoothing: got {self.label_smoothing}, expected 0 <= share < 1")

@@ -1,0 +1,56 @@
+"""A training run's checkpoints: what a killed run needs to go on as if nothing had happened."""
+
+import logging
+from pathlib import Path
+
+import jax
+import orbax.checkpoint as ocp
+
+from lctr_jax.checkpoints.metadata import Metadata
+from lctr_jax.checkpoints.store import CHECKPOINTS, PARAMETERS, TRAINING, weights_items
+from lctr_jax.training.state import TrainState
+
+
+class RunCheckpoints:
+    """Checkpoints in WORKDIR/checkpoints/STEP, written in the background, each whole or absent.
+
+    The data's position and every random draw follow from the step, so that the state is all there is to keep.
+    """
+
+    def __init__(self, workdir: Path, metadata: Metadata, *, keep: int):
+        # Orbax announces every file at INFO and WARNING level; our log says what matters.
+        logging.getLogger("absl").setLevel(logging.ERROR)
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep)
+        self._manager = ocp.CheckpointManager(workdir.resolve() / CHECKPOINTS, options=options)
+        self._metadata = metadata
+
+    @property
+    def latest_step(self) -> int | None:
+        """The newest whole checkpoint's step; None without one."""
+        return self._manager.latest_step()
+
+    def save(self, state: TrainState, step: int) -> None:
+        """Start writing the state; a checkpoint of that step that exists already is kept."""
+        training = {"step": state.step, "optimizer": state.optimizer}
+        items = weights_items(self._metadata, state.parameters) | {TRAINING: ocp.args.StandardSave(training)}
+        if step != self.latest_step:
+            self._manager.save(step, args=ocp.args.Composite(**items))
+
+    def restore(self, like: TrainState) -> TrainState:
+        """The newest state, placed on devices as the arrays of `like` are."""
+        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        training = {"step": target.step, "optimizer": target.optimizer}
+        items = ocp.args.Composite(
+            **{
+                PARAMETERS: ocp.args.StandardRestore(target.parameters),
+                TRAINING: ocp.args.StandardRestore(training),
+            }
+        )
+        restored = self._manager.restore(self.latest_step, args=items)
+        training = restored[TRAINING]
+        return TrainState(training["step"], restored[PARAMETERS], training["optimizer"])
+
+    def close(self) -> None:
+        """Wait until everything is on disk."""
+        self._manager.wait_until_finished()
+        self._manager.close()
