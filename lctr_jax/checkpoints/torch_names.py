@@ -85,8 +85,7 @@ def to_torch(
         stacked = "{}" in layout.name
         for index, name in enumerate(_unroll(layout, depth)):
             array = parameters[path][index] if stacked else parameters[path]
-            inverse = None if layout.axes is None else tuple(np.argsort(layout.axes))
-            theirs[name] = _permute(array, inverse)
+            theirs[name] = _permute(array, _inverse(layout.axes))
     return theirs
 
 
@@ -98,8 +97,8 @@ def torch_shapes(
     for path, layout in layouts.items():
         stacked = "{}" in layout.name
         shape = shapes[path].shape[1:] if stacked else shapes[path].shape
-        if layout.axes is not None:
-            shape = tuple(shape[axis] for axis in np.argsort(layout.axes))
+        if inverse := _inverse(layout.axes):
+            shape = tuple(shape[axis] for axis in inverse)
         for name in _unroll(layout, shapes[path].shape[0] if stacked else 1):
             theirs[name] = jax.ShapeDtypeStruct(shape, np.float32)
     return theirs
@@ -107,6 +106,10 @@ def torch_shapes(
 
 def _unroll(layout: Layout, depth: int) -> list[str]:
     return [layout.name.format(index) for index in range(depth)] if "{}" in layout.name else [layout.name]
+
+
+def _inverse(axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    return None if axes is None else tuple(axes.index(axis) for axis in range(len(axes)))
 
 
 def _permute(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:

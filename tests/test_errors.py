@@ -1,0 +1,38 @@
+import pytest
+
+from lctr_jax.errors import one_line_errors
+
+
+@one_line_errors()
+def fail(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("batch: got 3,\n  expected 4"), "error: batch: got 3, expected 4\n"),
+        (
+            FileNotFoundError(2, "No such file or directory", "a.pth"),
+            "error: a.pth: No such file or directory\n",
+        ),
+        (FileExistsError("DEST: exists already"), "error: DEST: exists already\n"),
+        (ModuleNotFoundError("needs torch"), "error: needs torch\n"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exits_2(error, line, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        fail(error)
+    assert exit_.value.code == 2
+    assert capsys.readouterr() == ("", line)
+
+
+def test_a_fault_of_ours_keeps_its_traceback():
+    with pytest.raises(AssertionError):
+        fail(AssertionError("a bug"))
+
+
+def test_the_traceback_can_be_asked_for(monkeypatch):
+    monkeypatch.setenv("LCTR_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="batch"):
+        fail(ValueError("batch"))
