@@ -17,15 +17,14 @@ def resize_map(
 
     A map that is constant, or holds NaN or infinity, has nothing to localize: it becomes zeros.
     """
-    frame = cv2.resize(
-        np.asarray(score_map, np.float32), (image_size, image_size), interpolation=protocol.interpolation
-    )
-    low, high = frame.min(), frame.max()
+    score_map = np.asarray(score_map, np.float32)
+    frame = cv2.resize(score_map, (image_size, image_size), interpolation=protocol.interpolation)
     with np.errstate(over="ignore", invalid="ignore"):
-        spread = high - low
-    if not np.isfinite(spread) or spread <= 0:
+        spread = np.ptp(frame)
+        constant = np.ptp(score_map) == 0  # interpolation gives even such a map some noise to stretch
+    if constant or spread == 0 or not np.isfinite(spread):
         return np.zeros_like(frame)
-    return (frame - low) / spread
+    return (frame - frame.min()) / spread
 
 
 def quantize_map(frame: Float[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width"]:
