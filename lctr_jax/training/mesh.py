@@ -37,7 +37,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def state_shardings(mesh: Mesh, tree: Any) -> Any:
     """For each array of `tree`: its longest axis that `fsdp` divides is split over it, else it is copied."""
 
-    def place(leaf: jax.ShapeDtypeStruct) -> NamedSharding:
+    def place(leaf: jax.Array | jax.ShapeDtypeStruct) -> NamedSharding:
         shards = mesh.shape["fsdp"]
         divisible = [axis for axis, length in enumerate(leaf.shape) if length % shards == 0]
         if shards == 1 or not divisible:

@@ -1,0 +1,115 @@
+"""The part of the augmentation that runs on the device, inside the jitted training step.
+
+Pure functions of a key and a batch, without loops over samples, so they keep the batch's sharding.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+_ERASE_ATTEMPTS = 10  # a rectangle that does not fit is drawn again, as published
+
+Images = Float[Array, "batch height width 3"]
+
+
+def random_erase(
+    key: Key[Array, ""],
+    images: Images,
+    *,
+    probability: float = 0.25,
+    area: tuple[float, float] = (0.02, 1 / 3),
+    aspect: tuple[float, float] = (0.3, 1 / 0.3),
+) -> Images:
+    """Fill a rectangle of some normalised images with normal noise (Zhong et al., AAAI 2020).
+
+    The rectangle has an area uniform in `area` (as a share of the image) and a height / width log-uniform in
+    `aspect`; it never spans a whole side. Ten draws that do not fit leave the image alone.
+    """
+    batch, height, width, _ = images.shape
+    choose_key, shape_key, place_key, noise_key = jax.random.split(key, 4)
+    sides, fits = _draw_rectangles(
+        shape_key, batch=batch, height=height, width=width, area=area, aspect=aspect
+    )
+    free = jnp.array([height, width]) - sides
+    start = jnp.floor(jax.random.uniform(place_key, (batch, 2)) * (free + 1)).astype(jnp.int32)
+    chosen = fits & (jax.random.uniform(choose_key, (batch,)) < probability)
+
+    inside = _rectangle_mask(start, start + sides, height=height, width=width)
+    noise = jax.random.normal(noise_key, images.shape, images.dtype)
+    return jnp.where((inside & chosen[:, None, None])[..., None], noise, images)
+
+
+def mixup_cutmix(
+    key: Key[Array, ""],
+    images: Images,
+    labels_one_hot: Float[Array, "batch classes"],
+    *,
+    mixup_alpha: float = 0.8,
+    cutmix_alpha: float = 1.0,
+    switch_probability: float = 0.5,
+) -> tuple[Images, Float[Array, "batch classes"]]:
+    """Mix the batch with its reverse: mixup (Zhang et al., ICLR 2018) or cutmix (Yun et al., ICCV 2019).
+
+    One draw for the whole batch: cutmix with `switch_probability`, else mixup; an alpha of 0 rules its method
+    out, and with both at 0 nothing changes. The labels are mixed by the share of each image that remains.
+    """
+    if mixup_alpha == 0 and cutmix_alpha == 0:
+        return images, labels_one_hot
+    if mixup_alpha == 0 or cutmix_alpha == 0:
+        switch_probability = float(mixup_alpha == 0)
+    switch_key, mixup_key, cutmix_key = jax.random.split(key, 3)
+    cut, cut_share = _cut(cutmix_key, images, alpha=cutmix_alpha or 1.0)
+    mixed, mixed_share = _mix(mixup_key, images, alpha=mixup_alpha or 1.0)
+    use_cutmix = jax.random.bernoulli(switch_key, switch_probability)
+    share = jnp.where(use_cutmix, cut_share, mixed_share)
+    labels = labels_one_hot * share + labels_one_hot[::-1] * (1 - share)
+    return jnp.where(use_cutmix, cut, mixed), labels
+
+
+def _draw_rectangles(
+    key: Key[Array, ""],
+    *,
+    batch: int,
+    height: int,
+    width: int,
+    area: tuple[float, float],
+    aspect: tuple[float, float],
+) -> tuple[Array, Array]:
+    """The first of ten draws that fits, as (height, width) [batch, 2], and whether there is one [batch]."""
+    area_key, aspect_key = jax.random.split(key)
+    shape = (batch, _ERASE_ATTEMPTS)
+    areas = jax.random.uniform(area_key, shape, minval=area[0], maxval=area[1]) * height * width
+    low, high = jnp.log(aspect[0]), jnp.log(aspect[1])
+    ratios = jnp.exp(jax.random.uniform(aspect_key, shape, minval=low, maxval=high))
+    sides = jnp.round(jnp.sqrt(jnp.stack([areas * ratios, areas / ratios], axis=-1))).astype(jnp.int32)
+    fits = (sides[..., 0] < height) & (sides[..., 1] < width)
+    first = jnp.argmax(fits, axis=1)
+    return jnp.take_along_axis(sides, first[:, None, None], axis=1)[:, 0], fits.any(axis=1)
+
+
+def _rectangle_mask(start: Array, stop: Array, *, height: int, width: int) -> Array:
+    """True inside [start, stop), both (row, column) [..., 2]; [..., height, width]."""
+    rows, columns = jnp.arange(height), jnp.arange(width)
+    in_rows = (rows >= start[..., :1]) & (rows < stop[..., :1])
+    in_columns = (columns >= start[..., 1:]) & (columns < stop[..., 1:])
+    return in_rows[..., :, None] & in_columns[..., None, :]
+
+
+def _mix(key: Key[Array, ""], images: Images, *, alpha: float) -> tuple[Array, Array]:
+    share = jax.random.beta(key, alpha, alpha)
+    return images * share + images[::-1] * (1 - share), share
+
+
+def _cut(key: Key[Array, ""], images: Images, *, alpha: float) -> tuple[Array, Array]:
+    """Replace a rectangle whose sides are sqrt(1 - lambda) of the image's, centred anywhere, clipped."""
+    _, height, width, _ = images.shape
+    share_key, centre_key = jax.random.split(key)
+    sides = jnp.sqrt(1 - jax.random.beta(share_key, alpha, alpha)) * jnp.array([height, width])
+    centre = jnp.floor(jax.random.uniform(centre_key, (2,)) * jnp.array([height, width]))
+    half = jnp.floor(sides) // 2
+    limits = jnp.array([height, width])
+    inside = _rectangle_mask(
+        jnp.clip(centre - half, 0, limits), jnp.clip(centre + half, 0, limits), height=height, width=width
+    )
+    mixed = jnp.where(inside[None, ..., None], images[::-1], images)
+    return mixed, 1 - inside.mean()
