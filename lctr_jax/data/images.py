@@ -1,9 +1,15 @@
-"""Encoded images to RGB pixels, as PIL gives them."""
+"""Encoded images to RGB pixels, as PIL gives them: open the header, then load the pixels.
 
+Grey, CMYK and palette images are converted by PIL. Any EXIF orientation is ignored, which keeps pixels and
+boxes in one frame: the field's box lists were drawn on unrotated pixels.
+"""
+
+import contextlib
 import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
 
 from PIL import Image
 
@@ -23,17 +29,41 @@ class CorruptImageError(ValueError):
     """The bytes are not an image that PIL can decode."""
 
 
-def decode_rgb(encoded: bytes) -> Image.Image:
-    """Decode to RGB: grey, CMYK and palette images are converted by PIL, any EXIF orientation is ignored.
+def open_image(encoded: bytes) -> Image.Image:
+    """Read the header: the size is known, the pixels are not decoded yet.
 
-    Ignoring EXIF keeps pixels and boxes in one frame: the field's box lists were drawn on unrotated pixels.
+    Raises:
+      CorruptImageError: when no image format is recognised.
+    """
+    with _corruption_named():
+        return Image.open(io.BytesIO(encoded))
+
+
+def load_rgb(image: Image.Image) -> Image.Image:
+    """Decode the pixels of an opened image.
+
+    Raises:
+      CorruptImageError: when they cannot be decoded, truncated files included.
+    """
+    with _corruption_named():
+        image.load()
+        return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def decode_rgb(encoded: bytes) -> Image.Image:
+    """Open and load.
 
     Raises:
       CorruptImageError: when the bytes cannot be decoded, truncated files included.
     """
+    return load_rgb(open_image(encoded))
+
+
+@contextlib.contextmanager
+def _corruption_named() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PIL warns about odd metadata that does not touch the pixels
-            return Image.open(io.BytesIO(encoded)).convert("RGB")
+            yield
     except _DECODER_ERRORS as error:
-        raise CorruptImageError(f"cannot decode {len(encoded)} bytes as an image: {error}") from error
+        raise CorruptImageError(f"cannot decode the image: {error}") from error

@@ -4,28 +4,21 @@ A training batch is a pure function of (seed, step). Hosts and workers only divi
 sequence of global batches does not depend on their number, and an iterator's whole state is its next step.
 """
 
-import dataclasses
 import functools
-import logging
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import grain
 import numpy as np
 from absl import flags
-from PIL import Image
 
 from lctr_jax.data import sampling
-from lctr_jax.data.augmentation import Augmentation, augment
+from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.geometry import Geometry
-from lctr_jax.data.images import CorruptImageError, decode_rgb
-
-_log = logging.getLogger(__name__)
+from lctr_jax.data.samples import CorruptPolicy, EvaluationSample, Split, TrainSample
 
 Batch = dict[str, Any]
 Shard = tuple[int, int]
-Split = grain.sources.RandomAccessDataSource[dict[str, Any]]  # picklable, for workers
-CorruptPolicy = Literal["error", "skip"]
 
 
 class TrainIterator(grain.DatasetIterator[Batch]):
@@ -105,7 +98,7 @@ def train_batches(
         num_examples=len(split), steps=steps, batch_size=batch_size, repeats=repeats, seed=seed
     )
     # The generator that grain hands to `random_map` depends on the seed and the global position alone.
-    samples = order.random_map(_TrainSample(split, augmentation, image_size, on_corrupt))
+    samples = order.random_map(TrainSample(split, augmentation, image_size, on_corrupt))
     local = sampling.HostChunk(samples, batch_size=batch_size, shard=shard)
     batches = local.batch(sampling.per_host_batch_size(batch_size, shard), batch_fn=_stack_training)
     return TrainIterator(batches, num_workers=num_workers, steps_per_epoch=steps)
@@ -129,61 +122,12 @@ def evaluation_batches(
       ValueError: for a batch that does not divide among hosts; while iterating, for a corrupt record.
     """
     num_batches = -(-len(split) // batch_size)
-    samples = grain.MapDataset.range(num_batches * batch_size).map(_EvaluationSample(split, geometry))
+    samples = grain.MapDataset.range(num_batches * batch_size).map(EvaluationSample(split, geometry))
     local = sampling.HostChunk(samples, batch_size=batch_size, shard=shard)
     stack = functools.partial(_stack_evaluation, image_size=geometry.image_size)
     return _prefetch(
         local.batch(sampling.per_host_batch_size(batch_size, shard), batch_fn=stack), num_workers
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class _TrainSample(grain.transforms.RandomMap):
-    split: Split
-    augmentation: Augmentation
-    image_size: int
-    on_corrupt: CorruptPolicy
-
-    def random_map(self, element: int, rng: np.random.Generator) -> dict[str, Any]:
-        for index in [*range(element, len(self.split)), *range(element)]:
-            record = self.split[index]
-            try:
-                image = _decode(record)
-            except CorruptImageError as error:
-                if self.on_corrupt == "error":
-                    raise
-                _log.warning("skipped: %s", error)
-                continue
-            pixels = augment(image, self.augmentation, rng, image_size=self.image_size)
-            return {
-                "image": pixels,
-                "label": record["label"],
-                "id": record["id"],
-                "replaced": index != element,
-            }
-        raise CorruptImageError(f"none of the {len(self.split)} records of the split can be decoded")
-
-
-@dataclasses.dataclass(frozen=True)
-class _EvaluationSample(grain.transforms.Map):
-    split: Split
-    geometry: Geometry
-
-    def map(self, element: int) -> dict[str, Any] | None:
-        if element >= len(self.split):
-            return None
-        record = self.split[element]
-        image = _decode(record)
-        described = {key: record[key] for key in ("id", "label", "boxes_xyxy")}
-        described |= {"width": image.width, "height": image.height, "mask": record.get("mask")}
-        return {"image": self.geometry.transform_image(image), "record": described}
-
-
-def _decode(record: dict[str, Any]) -> Image.Image:
-    try:
-        return decode_rgb(record["image"])
-    except CorruptImageError as error:
-        raise CorruptImageError(f"record {record['id']!r}: {error}; mend or remove the file") from error
 
 
 def _stack_training(samples: Sequence[dict[str, Any]]) -> Batch:

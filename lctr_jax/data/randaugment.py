@@ -1,0 +1,169 @@
+"""RandAugment as DeiT trains with it: two of fifteen operations, stronger with growing magnitude.
+
+Cubuk et al., "RandAugment: Practical automated data augmentation with a reduced search space" (NeurIPS 2020),
+in the "increasing" form known as `rand-m9-mstd0.5-inc1`: the greater the strength, the stronger the effect.
+All pixels come from PIL's own primitives.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageOps
+
+FILL = (124, 116, 104)  # ImageNet's mean colour, for what a geometric operation uncovers
+_MAX_MAGNITUDE = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Stroke:
+    """How an operation is carried out: strength in [0, 1], sign +1 or -1, PIL's filter for resampling."""
+
+    strength: float
+    sign: int = 1
+    resample: Image.Resampling = Image.Resampling.BICUBIC
+
+
+Operation = Callable[[Image.Image, Stroke], Image.Image]
+
+
+def auto_contrast(image: Image.Image, stroke: Stroke) -> Image.Image:
+    """Stretch each channel to the full range; knows no strength."""
+    return ImageOps.autocontrast(image)
+
+
+def equalize(image: Image.Image, stroke: Stroke) -> Image.Image:
+    """Flatten each channel's histogram; knows no strength."""
+    return ImageOps.equalize(image)
+
+
+def invert(image: Image.Image, stroke: Stroke) -> Image.Image:
+    """The negative; knows no strength."""
+    return ImageOps.invert(image)
+
+
+def rotate(image: Image.Image, stroke: Stroke) -> Image.Image:
+    """Turn about the centre by up to 30 degrees."""
+    degrees = stroke.sign * stroke.strength * 30
+    return image.rotate(degrees, resample=stroke.resample, fillcolor=FILL)
+
+
+def posterize(image: Image.Image, stroke: Stroke) -> Image.Image:
+    """Keep 4 bits a channel, down to none (black)."""
+    mask = 0xFF00 >> (4 - int(stroke.strength * 4)) & 0xFF
+    return image.point([value & mask for value in range(256)] * 3)  # `ImageOps.posterize` refuses 0 bits
+
+
+def solarize(image: Image.Image, stroke: Stroke) -> Image.Image:
+    """Invert the values from a threshold of 256 (none) down to 0 (all) upwards."""
+    return ImageOps.solarize(image, 256 - int(stroke.strength * 256))
+
+
+def solarize_add(image: Image.Image, stroke: Stroke) -> Image.Image:
+    """Add up to 110 to the values below 128."""
+    amount = int(stroke.strength * 110)
+    table = [min(255, value + amount) if value < 128 else value for value in range(256)]
+    return image.point(table * 3)
+
+
+def color(image: Image.Image, stroke: Stroke) -> Image.Image:
+    """Towards grey or beyond the original's saturation, by up to 0.9."""
+    return ImageEnhance.Color(image).enhance(_enhancement(stroke))
+
+
+def contrast(image: Image.Image, stroke: Stroke) -> Image.Image:
+    """Towards the mean grey level or away from it, by up to 0.9."""
+    return ImageEnhance.Contrast(image).enhance(_enhancement(stroke))
+
+
+def brightness(image: Image.Image, stroke: Stroke) -> Image.Image:
+    """Towards black or away from it, by up to 0.9."""
+    return ImageEnhance.Brightness(image).enhance(_enhancement(stroke))
+
+
+def sharpness(image: Image.Image, stroke: Stroke) -> Image.Image:
+    """Towards a smoothed image or away from it, by up to 0.9."""
+    return ImageEnhance.Sharpness(image).enhance(_enhancement(stroke))
+
+
+def shear_x(image: Image.Image, stroke: Stroke) -> Image.Image:
+    """Slide rows, by up to 0.3 pixels a row."""
+    return _affine(image, stroke, x_per_row=stroke.sign * stroke.strength * 0.3)
+
+
+def shear_y(image: Image.Image, stroke: Stroke) -> Image.Image:
+    """Slide columns, by up to 0.3 pixels a column."""
+    return _affine(image, stroke, y_per_column=stroke.sign * stroke.strength * 0.3)
+
+
+def translate_x(image: Image.Image, stroke: Stroke) -> Image.Image:
+    """Shift along x by up to 0.45 of the width."""
+    return _affine(image, stroke, x=stroke.sign * stroke.strength * 0.45 * image.width)
+
+
+def translate_y(image: Image.Image, stroke: Stroke) -> Image.Image:
+    """Shift along y by up to 0.45 of the height."""
+    return _affine(image, stroke, y=stroke.sign * stroke.strength * 0.45 * image.height)
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    auto_contrast,
+    equalize,
+    invert,
+    rotate,
+    posterize,
+    solarize,
+    solarize_add,
+    color,
+    contrast,
+    brightness,
+    sharpness,
+    shear_x,
+    shear_y,
+    translate_x,
+    translate_y,
+)
+
+
+def draw_operations(
+    rng: np.random.Generator,
+    *,
+    layers: int,
+    magnitude: float,
+    magnitude_std: float,
+    probability: float = 0.5,
+    resample: Image.Resampling = Image.Resampling.BICUBIC,
+) -> list[tuple[Operation, Stroke]]:
+    """What to do to one image: `layers` draws, with replacement, each kept with `probability`.
+
+    An operation's magnitude is normal(magnitude, magnitude_std) clipped to [0, 10]; 10 is full strength.
+    """
+    drawn = []
+    for choice in rng.integers(len(OPERATIONS), size=layers):
+        if rng.random() < probability:
+            strength = (
+                float(np.clip(rng.normal(magnitude, magnitude_std), 0, _MAX_MAGNITUDE)) / _MAX_MAGNITUDE
+            )
+            sign = 1 if rng.random() < 0.5 else -1
+            drawn.append((OPERATIONS[choice], Stroke(strength, sign, resample)))
+    return drawn
+
+
+def _enhancement(stroke: Stroke) -> float:
+    return 1.0 + stroke.sign * stroke.strength * 0.9
+
+
+def _affine(
+    image: Image.Image,
+    stroke: Stroke,
+    *,
+    x: float = 0.0,
+    y: float = 0.0,
+    x_per_row: float = 0.0,
+    y_per_column: float = 0.0,
+) -> Image.Image:
+    """Show at (column, row) what was at (column + x + x_per_row * row, row + y + y_per_column * column)."""
+    matrix = (1, x_per_row, x, y_per_column, 1, y)
+    return image.transform(
+        image.size, Image.Transform.AFFINE, matrix, resample=stroke.resample, fillcolor=FILL
+    )

@@ -1,0 +1,118 @@
+"""From a record of a split to one sample of a batch."""
+
+import contextlib
+import dataclasses
+import itertools
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import grain
+import numpy as np
+from PIL import Image
+
+from lctr_jax.data.augmentation import Augmentation
+from lctr_jax.data.geometry import Geometry
+from lctr_jax.data.images import CorruptImageError, decode_rgb, load_rgb, open_image
+from lctr_jax.data.views import draw_view
+
+_log = logging.getLogger(__name__)
+
+Record = dict[str, Any]
+Split = grain.sources.RandomAccessDataSource[Record]  # picklable, for worker processes
+CorruptPolicy = Literal["error", "skip"]
+
+
+class _LastRead:
+    """What each thread read last: repeated augmentation asks for the same record again at once."""
+
+    def __init__(self):
+        self._thread = threading.local()
+
+    def __reduce__(self):
+        return _LastRead, ()  # every worker process starts with an empty one
+
+    def get(self, index: int, read: Callable[[int], Any]) -> Any:
+        if getattr(self._thread, "index", None) != index:
+            self._thread.value = read(index)
+            self._thread.index = index
+        return self._thread.value
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSample(grain.transforms.RandomMap):
+    """A random view of the record at an index."""
+
+    split: Split
+    augmentation: Augmentation
+    image_size: int
+    on_corrupt: CorruptPolicy
+    _last_read: _LastRead = dataclasses.field(default_factory=_LastRead, repr=False)
+
+    def random_map(self, element: int, rng: np.random.Generator) -> dict[str, Any]:
+        """{image, label, id, replaced} of record `element`, or of the next one that can be decoded.
+
+        Raises:
+          CorruptImageError: when the policy is "error", or when no record of the split can be decoded.
+        """
+        for index in itertools.chain(range(element, len(self.split)), range(element)):
+            try:
+                record, view = self._draw(index, rng)
+            except CorruptImageError as error:
+                if self.on_corrupt == "error":
+                    raise
+                _log.warning("skipped: %s", error)
+                continue
+            return {
+                "image": view,
+                "label": record["label"],
+                "id": record["id"],
+                "replaced": index != element,
+            }
+        raise CorruptImageError(f"none of the {len(self.split)} records of the split can be decoded")
+
+    def _draw(self, index: int, rng: np.random.Generator) -> tuple[Record, np.ndarray]:
+        if self.augmentation.fast_decode:  # how much is decoded depends on the view: nothing to share
+            record = self.split[index]
+            with _naming(record):
+                image = open_image(record["image"])
+                return record, draw_view(image, self.augmentation, rng, image_size=self.image_size)
+        record, image = self._last_read.get(index, self._read)
+        return record, draw_view(image, self.augmentation, rng, image_size=self.image_size)
+
+    def _read(self, index: int) -> tuple[Record, Image.Image]:
+        record = self.split[index]
+        with _naming(record):
+            return record, load_rgb(open_image(record["image"]))
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSample(grain.transforms.Map):
+    """The record at an index in the protocol's frame; None past the end of the split."""
+
+    split: Split
+    geometry: Geometry
+
+    def map(self, element: int) -> dict[str, Any] | None:
+        """{image, record}, where `record` holds what evaluation needs to know beside the pixels.
+
+        Raises:
+          CorruptImageError: when the record cannot be decoded: an evaluation leaves nothing out.
+        """
+        if element >= len(self.split):
+            return None
+        record = self.split[element]
+        with _naming(record):
+            image = decode_rgb(record["image"])
+        described = {key: record[key] for key in ("id", "label", "boxes_xyxy")}
+        described |= {"width": image.width, "height": image.height, "mask": record.get("mask")}
+        return {"image": self.geometry.transform_image(image), "record": described}
+
+
+@contextlib.contextmanager
+def _naming(record: Record) -> Iterator[None]:
+    try:
+        yield
+    except CorruptImageError as error:
+        raise CorruptImageError(f"record {record['id']!r}: {error}; mend or remove the file") from error
