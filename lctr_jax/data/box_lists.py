@@ -72,7 +72,7 @@ def read_annotations(path: str | Path) -> dict[str, Annotation]:
         raise FileNotFoundError(f"box list: no such file or folder: {path}")
     annotations: dict[str, Annotation] = {}
     for entry in _entries(path):
-        _check_inside(entry)
+        _check_inside(entry.key, entry.where)
         annotation = Annotation(_boxes(entry), entry.label)
         if entry.key in annotations:
             annotation = _merge(annotations[entry.key], annotation)
@@ -89,6 +89,7 @@ def read_class_labels(path: str | Path) -> dict[str, int]:
         key, comma, label = line.rpartition(",")
         if not comma or not label.strip().isdecimal():
             raise ValueError(f"{where}: expected `path,label`, got {line!r}")
+        _check_inside(key, where)
         labels[key] = int(label)
     return labels
 
@@ -194,8 +195,8 @@ def _merge(first: Annotation, more: Annotation) -> Annotation:
     return Annotation(np.concatenate([first.boxes_xyxy, more.boxes_xyxy]), first.label)
 
 
-def _check_inside(entry: _Entry) -> None:
+def _check_inside(key: str, where: str) -> None:
     """Refuse names that would lead out of the image folder."""
-    path = PurePosixPath(entry.key.replace("\\", "/"))
+    path = PurePosixPath(key.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"{entry.where}: {entry.key!r} leaves the image folder; expected a relative path")
+        raise ValueError(f"{where}: {key!r} leaves the image folder; expected a relative path")

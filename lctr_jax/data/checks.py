@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import UnidentifiedImageError
 
 from lctr_jax.data import images, records
@@ -21,8 +22,8 @@ class Checks:
     decode: bool = True
     box_slack: float | None = 1.0
 
-    def problem(self, item: records.Item, image: bytes, mask: bytes | None) -> str | None:
-        """Say what is wrong with an item, if anything is."""
+    def problem(self, item: records.Item, image: bytes, mask: bytes) -> str | None:
+        """Say in a line what is wrong with an item, if anything is."""
         try:
             size = _size(image, decode=self.decode)
         except images.CorruptImageError as error:
@@ -30,12 +31,18 @@ class Checks:
         for box in item.boxes_xyxy.tolist():
             if not self._box_fits(box, size):
                 return f"{item.id}: box {box} lies outside the image of {size[0]}x{size[1]} pixels"
+        return self._mask_problem(item, mask, size) if item.mask else None
+
+    def _mask_problem(self, item: records.Item, mask: bytes, size: tuple[int, int]) -> str | None:
         try:
-            if mask is not None and (mask_size := _size(mask, decode=self.decode)) != size:
-                (w, h), (mask_w, mask_h) = size, mask_size
-                return f"{item.id}: the mask has {mask_w}x{mask_h} pixels, the image {w}x{h}"
+            mask_size = _size(mask, decode=self.decode)
         except images.CorruptImageError as error:
             return f"{item.id}: mask: {_reason(error)}"
+        if mask_size != size:
+            (width, height), (mask_width, mask_height) = size, mask_size
+            return f"{item.id}: the mask has {mask_width}x{mask_height} pixels, the image {width}x{height}"
+        if self.decode and _marks_no_object(mask):
+            return f"{item.id}: the mask holds 0 and 255 alone; 255 is to be ignored, mark the object with 1"
         return None
 
     def _box_fits(self, box: list[float], size: tuple[int, int]) -> bool:
@@ -59,6 +66,12 @@ def _size(encoded: bytes, *, decode: bool) -> tuple[int, int]:
     """Return width and height, having decoded every pixel if asked to."""
     image = images.open_image(encoded)
     return images.load_rgb(image).size if decode else image.size
+
+
+def _marks_no_object(mask: bytes) -> bool:
+    """Tell a mask that took 255 for the object: by the field's convention that means `ignore`."""
+    values = set(np.unique(np.asarray(images.decode_rgb(mask))).tolist())
+    return 255 in values and values <= {0, 255}
 
 
 def _reason(error: images.CorruptImageError) -> str:

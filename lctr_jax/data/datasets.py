@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import difflib
 import fcntl
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,10 +12,15 @@ from typing import Any, SupportsIndex
 
 import tensorflow_datasets as tfds
 
+from lctr_jax.data import tfds_prepared
+from lctr_jax.data.cub import release as cub
+from lctr_jax.data.cub.builder import Cub
 from lctr_jax.data.digits.builder import Digits
 from lctr_jax.data.folder.builder import Folder
+from lctr_jax.data.imagenet import release as imagenet
+from lctr_jax.data.imagenet.builder import Imagenet
 
-NAMES = ("digits", "digits/clean", "folder")
+NAMES = ("digits", "digits/clean", "folder", "cub", "imagenet", *tfds_prepared.NAMES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Split:
     class_names: list[str]
     has_boxes: bool
     has_masks: bool
-    source: Any  # a TFDS ArrayRecord data source
+    source: Any  # a TFDS ArrayRecord data source, or one that gives its records our fields
 
     def __len__(self) -> int:
         return len(self.source)
@@ -57,35 +63,42 @@ def open_split(
         split: what the dataset calls it.
         data_dir: where prepared datasets are kept; `digits` and `folder` are prepared there on first use.
         root: the image folder of `folder`.
-        boxes: box lists of `folder` by split, where they are not in `ROOT/list`.
+        boxes: box lists by split: of `folder`, where they are not in `ROOT/list`, and of TFDS's datasets.
 
     Raises:
-        FileNotFoundError: the images are not there.
+        FileNotFoundError: the images are not there; of `cub` and `imagenet` the message says how.
         ValueError: the dataset or the split is unknown, or the images or boxes are faulty.
     """
-    data_dir = Path(data_dir).expanduser().resolve()
+    data_dir, boxes = Path(data_dir).expanduser().resolve(), boxes or {}
     match name:
         case "digits" | "digits/clean":
             style = name.removeprefix("digits").strip("/") or "scenes"
             config = next(config for config in Digits.BUILDER_CONFIGS if config.style == style)
-            return _split(_prepare(lambda: Digits(data_dir=data_dir, config=config), data_dir), split)
+            return _open(prepare(lambda: Digits(data_dir=data_dir, config=config), data_dir), split)
         case "folder":
             if not root:
                 raise ValueError("data.root: got nothing, expected the image folder of data.name='folder'")
-            return _split(
-                _prepare(lambda: Folder(root=root, data_dir=data_dir, boxes=boxes), data_dir), split
-            )
+            return _open(prepare(lambda: Folder(root=root, data_dir=data_dir, boxes=boxes), data_dir), split)
+        case "cub" | "imagenet":
+            return _open(_prepared(name, data_dir), split)
+        case "caltech_birds2011" | "imagenet2012":
+            return _open_joined(name, data_dir, split, boxes)
     close = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(NAMES)}"
     raise ValueError(f"data.name: no dataset is called {name!r}; {hint}")
 
 
-def _prepare(make_builder: Callable[[], tfds.core.DatasetBuilder], data_dir: Path) -> Path:
+def prepare(
+    make_builder: Callable[[], tfds.core.DatasetBuilder], data_dir: Path, *, overwrite: bool = False
+) -> Path:
     """Prepare a dataset unless it is there, one process at a time, and return its folder."""
     data_dir.mkdir(parents=True, exist_ok=True)
     with _locked(data_dir / ".preparing.lock"), contextlib.redirect_stdout(sys.stderr):
         builder = make_builder()  # under the lock, for it looks for the finished dataset
-        builder.download_and_prepare(file_format="array_record")
+        if overwrite and Path(builder.data_dir).exists():
+            shutil.rmtree(builder.data_dir)
+            builder = make_builder()
+        builder.download_and_prepare(file_format="array_record", download_dir=data_dir / "downloads")
     return Path(builder.data_dir)
 
 
@@ -96,18 +109,64 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _split(folder: Path, split: str) -> Split:
-    """Open a prepared dataset's split."""
+def _prepared(name: str, data_dir: Path) -> Path:
+    """Return the folder of a dataset that is too large to prepare unasked."""
+    builder, release = {"cub": (Cub, cub), "imagenet": (Imagenet, imagenet)}[name]
+    folder = data_dir / name / str(builder.VERSION)
+    if not (folder / "dataset_info.json").exists():
+        command = f"python -m lctr_jax.prepare {name} --source DIR --data_dir {data_dir}"
+        raise FileNotFoundError(
+            f"{name} is not prepared in {data_dir}: {release.HOW_TO_GET}, then run `{command}`"
+        )
+    return folder
+
+
+def _open(folder: Path, split: str) -> Split:
+    """Open a split of a dataset that one of our builders prepared."""
     builder: Any = tfds.builder_from_directory(folder)
-    base = split.partition("[")[0]
-    if base not in builder.info.splits:
-        raise ValueError(f"data split: {builder.name} has {', '.join(builder.info.splits)}; got {split!r}")
+    base = _known_split(builder, split)
     features, metadata = builder.info.features, builder.info.metadata
-    encoded = {key: tfds.decode.SkipDecoding() for key in ("image", "mask") if key in features}
     return Split(
         name=split,
         class_names=list(features["label"].names),
         has_boxes=base in metadata["splits_with_boxes"],
         has_masks=base in metadata["splits_with_masks"],
-        source=builder.as_data_source(split, decoders=encoded),
+        source=_encoded_source(builder, split),
     )
+
+
+def _open_joined(name: str, data_dir: Path, split: str, boxes: Mapping[str, str | Path]) -> Split:
+    """Open a split of a dataset that TFDS prepared; `val` is a name for its `validation`."""
+    builder: Any = tfds.builder_from_directory(tfds_prepared.find(name, data_dir))
+    asked = split
+    if "validation" in builder.info.splits and split.partition("[")[0] == "val":
+        split = split.replace("val", "validation", 1)
+    base = _known_split(builder, split)
+    box_list = boxes.get(base, boxes.get(asked.partition("[")[0]))
+    return Split(
+        name=asked,
+        class_names=list(builder.info.features["label"].names),
+        has_boxes=box_list is not None,
+        has_masks="segmentation_mask" in builder.info.features,
+        source=tfds_prepared.join(_encoded_source(builder, split), name, box_list),
+    )
+
+
+def _known_split(builder: Any, split: str) -> str:
+    """Return the split that is asked for, or cut."""
+    base = split.partition("[")[0]
+    if base not in builder.info.splits:
+        raise ValueError(f"data split: {builder.name} has {', '.join(builder.info.splits)}; got {split!r}")
+    return base
+
+
+def _encoded_source(builder: Any, split: str) -> Any:
+    """Open a data source that leaves images and masks encoded."""
+    fields = [key for key in ("image", "mask", "segmentation_mask") if key in builder.info.features]
+    decoders = {key: tfds.decode.SkipDecoding() for key in fields}
+    try:
+        return builder.as_data_source(split, decoders=decoders)
+    except NotImplementedError as error:
+        raise ValueError(
+            f"{builder.data_dir} is not in ArrayRecord format; prepare it with file_format=array_record"
+        ) from error

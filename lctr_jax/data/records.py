@@ -72,6 +72,20 @@ def features(*, class_names: Sequence[str] | None = None, masks: bool = False) -
     return tfds.features.FeaturesDict(spec)
 
 
+def check_plan(plan: Plan, num_images: Mapping[str, int]) -> None:
+    """Compare a plan with what is known of the dataset.
+
+    Raises:
+        ValueError: a split has another number of images, or a class has no training image.
+    """
+    for split, expected in num_images.items():
+        if (found := len(plan.splits.get(split, ()))) != expected:
+            raise ValueError(f"{split}: found {found} images, expected {expected}; is the download complete?")
+    seen = {item.label for item in plan.splits["train"]}
+    if missing := [name for label, name in enumerate(plan.class_names) if label not in seen]:
+        raise ValueError(f"train: {len(missing)} classes have no image, such as {missing[0]}")
+
+
 def metadata(splits: Mapping[str, Sequence[Item]]) -> dict[str, list[str]]:
     """Say which splits have boxes and masks, to be kept with the dataset."""
     return {

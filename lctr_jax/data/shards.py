@@ -6,12 +6,13 @@ failure.
 
 import concurrent.futures
 import dataclasses
+import functools
 import hashlib
 import itertools
 import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import tensorflow_datasets as tfds
@@ -19,7 +20,7 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from rich.console import Console
 from rich.progress import Progress
 
-from lctr_jax.data import records
+from lctr_jax.data import images, records
 from lctr_jax.data.checks import BadRecordsError, Checks
 
 _SHARD_BYTES = 128 << 20
@@ -45,62 +46,71 @@ def cut(items: Sequence[records.Item]) -> list[Shard]:
     return [Shard(tuple(items[start:stop])) for start, stop in itertools.pairwise(edges)]
 
 
-def write(
-    shards: Sequence[Shard],
-    folder: Path,
-    *,
-    features: tfds.features.FeaturesDict,
-    checks: Checks,
-    num_processes: int,
-    title: str,
-) -> None:
-    """Write every shard to `folder/NAME`, skipping those that an earlier try has finished.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Writer:
+    """How shards are written.
 
-    Raises:
-        BadRecordsError: items failed their checks; the sound shards stay for the next try.
+    Attributes:
+        checks: what is asked of every item.
+        num_processes: how many processes write.
+        read_mask: what a mask's bytes go through before they are kept.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    todo = [shard for shard in shards if not (folder / shard.name).exists()]
-    problems: list[str] = []
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not sys.stderr.isatty()) as progress:
-        bar = progress.add_task(title, total=sum(len(shard.items) for shard in shards))
-        progress.advance(bar, sum(len(shard.items) for shard in shards) - sum(len(s.items) for s in todo))
-        jobs = [(shard, folder, features, checks) for shard in todo]
-        for shard, found in zip(todo, _map(_write_shard, jobs, num_processes), strict=True):
-            problems += found
-            progress.advance(bar, len(shard.items))
-    if problems:
-        raise BadRecordsError(problems)
+
+    checks: Checks
+    num_processes: int
+    read_mask: Callable[[bytes], bytes]
+
+    def write(
+        self, shards: Sequence[Shard], folder: Path, *, features: tfds.features.FeaturesDict, title: str
+    ) -> None:
+        """Write every shard to `folder/NAME`, skipping those that an earlier try has finished.
+
+        Raises:
+            BadRecordsError: items failed their checks; the sound shards stay for the next try.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        todo = [shard for shard in shards if not (folder / shard.name).exists()]
+        problems: list[str] = []
+        with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+            bar = progress.add_task(title, total=sum(len(shard.items) for shard in shards))
+            progress.advance(bar, sum(len(s.items) for s in shards) - sum(len(s.items) for s in todo))
+            write_one = functools.partial(self._write_one, folder=folder, features=features)
+            for shard, found in zip(todo, _map(write_one, todo, self.num_processes), strict=True):
+                problems += found
+                progress.advance(bar, len(shard.items))
+        if problems:
+            raise BadRecordsError(problems)
+
+    def _write_one(self, shard: Shard, *, folder: Path, features: tfds.features.FeaturesDict) -> list[str]:
+        """Write a shard and return the problems of its items; with any problem, there will be no shard."""
+        unfinished = folder / f"{shard.name}.{os.getpid()}.unfinished"
+        writer = ArrayRecordWriter(str(unfinished), "group_size:1")
+        problems = []
+        for item in shard.items:
+            image = item.image.read()
+            try:
+                mask = self.read_mask(item.mask.read()) if item.mask else b""
+                problem = self.checks.problem(item, image, mask)
+            except images.CorruptImageError as error:
+                problem = f"{item.id}: mask: {error}"
+            if problem:
+                problems.append(problem)
+                continue
+            record = {"image": image, "id": item.id, "label": item.label, "boxes_xyxy": item.boxes_xyxy}
+            writer.write(features.serialize_example(record | ({"mask": mask} if "mask" in features else {})))
+        writer.close()
+        if problems:
+            unfinished.unlink()
+        else:
+            unfinished.replace(folder / shard.name)
+        return problems
 
 
-def _map(function, jobs, num_processes):
-    if num_processes <= 1 or len(jobs) <= 1:
-        yield from map(function, jobs)
+def _map(function: Callable[[Shard], list[str]], shards: Sequence[Shard], num_processes: int) -> Iterator:
+    size = sum(item.image.size for shard in shards for item in shard.items)
+    if num_processes <= 1 or size < _SHARD_BYTES:  # starting processes would take longer than writing
+        yield from map(function, shards)
         return
     context = multiprocessing.get_context("spawn")  # the parent may hold threads, which fork would break
     with concurrent.futures.ProcessPoolExecutor(num_processes, mp_context=context) as pool:
-        yield from pool.map(function, jobs)
-
-
-def _write_shard(job: tuple[Shard, Path, tfds.features.FeaturesDict, Checks]) -> list[str]:
-    shard, folder, features, checks = job
-    unfinished = folder / f"{shard.name}.{os.getpid()}.unfinished"
-    writer = ArrayRecordWriter(str(unfinished), "group_size:1")
-    problems = []
-    for item in shard.items:
-        image = item.image.read()
-        mask = item.mask.read() if item.mask else None
-        if problem := checks.problem(item, image, mask):
-            problems.append(problem)
-            continue
-        record = {"image": image, "id": item.id, "label": item.label, "boxes_xyxy": item.boxes_xyxy}
-        if "mask" in features:
-            record["mask"] = mask or b""  # some splits of a dataset may have masks and others none
-        writer.write(features.serialize_example(record))
-    writer.close()
-    if problems:
-        unfinished.unlink()
-    else:
-        unfinished.replace(folder / shard.name)
-    return problems
+        yield from pool.map(function, shards)

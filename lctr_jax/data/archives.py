@@ -1,0 +1,78 @@
+"""Find the files of a folder or a tar archive without unpacking it: each is a range of bytes on disk."""
+
+import bz2
+import gzip
+import lzma
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from lctr_jax.data.records import ByteRange
+
+_OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+
+
+def list_files(source: Path, *, scratch: Path) -> dict[str, ByteRange]:
+    """Return the place of every regular file in a folder or archive, by its relative path.
+
+    A tar archive within a tar archive counts as a folder of its name, as ILSVRC's `n01440764.tar`. A
+    compressed archive is decompressed once to `scratch`, as one file: an offset into it is as good as a file.
+
+    Raises:
+        FileNotFoundError: there is no such source.
+        ValueError: it is neither a folder nor a tar archive, or the archive is damaged.
+    """
+    if source.is_dir():
+        return dict(_walk(source))
+    if not source.exists():
+        raise FileNotFoundError(f"no such folder or archive: {source}")
+    try:
+        archive = _decompressed(source, scratch)
+        with tarfile.open(archive, "r:") as tar:
+            return dict(_members(tar, archive, base=0))
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, lzma.LZMAError) as error:
+        raise ValueError(f"{source}: expected a folder or a sound tar archive: {error}") from error
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, ByteRange]]:
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(parent, name)
+            yield path.relative_to(folder).as_posix(), ByteRange.of_file(path)
+
+
+def _members(tar: tarfile.TarFile, archive: Path, *, base: int) -> Iterator[tuple[str, ByteRange]]:
+    """Yield the regular members of a plain tar archive that begins at `base` of the file `archive`."""
+    modified = archive.stat().st_mtime_ns
+    for member in tar:
+        if not member.isreg():
+            continue
+        name, start = member.name.removeprefix("./"), base + member.offset_data
+        if name.endswith(".tar"):
+            with tarfile.open(fileobj=tar.extractfile(member), mode="r:") as inner:
+                for inner_name, place in _members(inner, archive, base=start):
+                    yield f"{name.removesuffix('.tar')}/{inner_name}", place
+        else:
+            yield name, ByteRange(str(archive), start, member.size, modified)
+
+
+def _decompressed(source: Path, scratch: Path) -> Path:
+    """Return the plain tar archive behind a compressed one, made once for each state of it."""
+    with source.open("rb") as file:
+        start = file.read(8)
+    opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), None)
+    if opener is None:
+        return source
+    status = source.stat()
+    plain = scratch / f"{source.name}-{status.st_size:x}-{status.st_mtime_ns:x}.tar"
+    if not plain.exists():
+        scratch.mkdir(parents=True, exist_ok=True)
+        unfinished = plain.with_suffix(f".{os.getpid()}.unfinished")
+        with opener(source, "rb") as packed, unfinished.open("wb") as unpacked:
+            shutil.copyfileobj(packed, unpacked, 1 << 20)
+        os.utime(unfinished, ns=(status.st_mtime_ns, status.st_mtime_ns))  # digests of items stay the same
+        unfinished.replace(plain)
+    return plain

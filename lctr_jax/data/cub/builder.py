@@ -1,0 +1,89 @@
+"""The TFDS builder of `cub`."""
+
+import socket
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any, ClassVar
+
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+
+from lctr_jax.data import archives, held_out, record_builder, records
+from lctr_jax.data.checks import Checks
+from lctr_jax.data.cub import release
+
+
+class Cub(record_builder.RecordBuilder):
+    """CUB-200-2011 from its published files, with CUBV2 as the split `heldout` where it is given.
+
+    Args:
+        source: `CUB_200_2011.tgz`, its folder, or a folder around either; None: download it.
+        data_dir: where prepared datasets are kept.
+        segmentations: `segmentations.tgz` or its folder; None: looked for beside the release.
+        heldout: CUBV2's images, a folder or an archive, and the folder of its lists.
+        num_processes: how many processes write.
+        decode: decode every image to find the damaged ones now; else only read their headers.
+        partial: accept lists with fewer images than were published.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    url_infos: ClassVar = release.URL_INFOS
+
+    def __init__(
+        self,
+        *,
+        source: Path | None,
+        data_dir: Path,
+        segmentations: Path | None = None,
+        heldout: tuple[Path, Path] | None = None,
+        num_processes: int = 1,
+        decode: bool = True,
+        partial: bool = False,
+    ):
+        self._source = release.find_release(source) if source else None
+        self._segmentations = segmentations or (release.find_segmentations(source) if source else None)
+        self._heldout = heldout
+        super().__init__(
+            data_dir=data_dir,
+            masks=self._segmentations is not None or self._source is None,
+            checks=Checks(decode=decode, box_slack=None),  # 16 published boxes reach up to 32 pixels past
+            num_processes=num_processes,
+            read_mask=release.read_mask,
+            num_images=None if partial else release.NUM_IMAGES,
+        )
+
+    def _plan(self, dl_manager: tfds.download.DownloadManager) -> records.Plan:
+        source, segmentations = self._source, self._segmentations
+        if source is None:
+            source, segmentations = _download(dl_manager)
+        masks = archives.list_files(segmentations, scratch=self._unfinished) if segmentations else {}
+        plan = release.read_plan(archives.list_files(source, scratch=self._unfinished), masks)
+        if self._heldout:
+            images, lists = self._heldout
+            plan.splits["heldout"] = held_out.read_items(
+                images, lists, num_classes=len(plan.class_names), scratch=self._unfinished
+            )
+        return plan
+
+
+def _download(dl_manager: tfds.download.DownloadManager) -> tuple[Path, Path]:
+    """Download the images' and the segmentations' archives, checked against their published checksums."""
+    try:
+        _reach(release.IMAGES_URL)
+        downloads: Any = dl_manager.download([release.IMAGES_URL, release.SEGMENTATIONS_URL])
+    except (OSError, tfds.download.DownloadError, NonMatchingChecksumError) as error:
+        raise FileNotFoundError(
+            f"cub: the download failed ({error}): {release.HOW_TO_GET} and give `--source DIR`"
+        ) from error
+    return Path(downloads[0]), Path(downloads[1])
+
+
+def _reach(url: str) -> None:
+    """Fail at once where there is no network: TFDS would try again for minutes."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.hostname and not urllib.request.getproxies():
+        try:
+            socket.create_connection((parts.hostname, parts.port or 443), timeout=10).close()
+        except OSError as error:
+            raise ConnectionError(f"{parts.hostname} cannot be reached") from error

@@ -1,0 +1,112 @@
+"""The published files of CUB-200-2011 (Wah et al., CNS-TR-2011-001): where they are and how they read."""
+
+import io
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+from tensorflow_datasets.core.download.checksums import UrlInfo
+from tensorflow_datasets.core.units import Size
+
+from lctr_jax.data import box_lists, images, records
+
+HOW_TO_GET = (
+    "download CUB_200_2011.tgz (1.1 GB) and, for masks, segmentations.tgz from "
+    "https://www.vision.caltech.edu/datasets/cub_200_2011/ into one folder DIR"
+)
+IMAGES_URL = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz?download=1"
+SEGMENTATIONS_URL = "https://data.caltech.edu/records/w9d68-gec53/files/segmentations.tgz?download=1"
+URL_INFOS = {
+    IMAGES_URL: UrlInfo(
+        size=Size(1_150_585_339),
+        checksum="0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
+        filename="CUB_200_2011.tgz",
+    ),
+    SEGMENTATIONS_URL: UrlInfo(
+        size=Size(39_272_883),
+        checksum="dc77f6cffea0cbe2e41d4201115c8f29a6320ecb04fffd2444f51b8066e4b84f",
+        filename="segmentations.tgz",
+    ),
+}
+NUM_IMAGES = {"train": 5_994, "test": 5_794}
+_LISTS = ("classes", "images", "image_class_labels", "train_test_split", "bounding_boxes")
+
+
+def find_release(source: Path) -> Path:
+    """Return the folder that holds `images.txt`, or the archive, from either or from a folder around them.
+
+    Raises:
+        FileNotFoundError: neither is there.
+    """
+    for folder in (source, source / "CUB_200_2011"):
+        if (folder / "images.txt").exists():
+            return folder
+    for archive in (source, source / "CUB_200_2011.tgz"):
+        if archive.is_file():
+            return archive
+    raise FileNotFoundError(f"cub: {source} is no CUB_200_2011.tgz and holds no CUB_200_2011/images.txt")
+
+
+def find_segmentations(source: Path) -> Path | None:
+    """Return the segmentations' folder or archive beside the release, if there is one."""
+    for folder in (source, source.parent):
+        for name in ("segmentations", "segmentations.tgz"):
+            if (folder / name).exists():
+                return folder / name
+    return None
+
+
+def read_plan(
+    files: Mapping[str, records.ByteRange], segmentations: Mapping[str, records.ByteRange]
+) -> records.Plan:
+    """List train and test from a release's files, with a mask for every image if there are segmentations.
+
+    Raises:
+        FileNotFoundError: a list, an image or a mask is missing.
+        ValueError: a list cannot be read.
+    """
+    found = [key for key in files if PurePosixPath(key).name == "images.txt"]
+    if not found:
+        raise FileNotFoundError("cub: no images.txt in the release; expected CUB_200_2011.tgz or its folder")
+    prefix = min(found, key=len).removesuffix("images.txt")
+    classes, names, labels, in_train, boxes = _read_lists(files, prefix)
+    masks = {"/".join(PurePosixPath(key).parts[-2:]): place for key, place in segmentations.items()}
+    splits: dict[str, list[records.Item]] = {"train": [], "test": []}
+    for number, name in names.items():
+        image = files.get(f"{prefix}images/{name}")
+        mask = masks.get(str(PurePosixPath(name).with_suffix(".png")))
+        if image is None or (masks and mask is None):
+            raise FileNotFoundError(f"cub: the {'image' if image is None else 'mask'} of {name} is missing")
+        item = records.Item(name, int(labels[number]) - 1, image, boxes[name], mask)
+        splits["train" if in_train[number] == "1" else "test"].append(item)
+    splits["train"] = records.stratify(splits["train"])
+    return records.Plan(list(classes.values()), splits)
+
+
+def read_mask(encoded: bytes) -> bytes:
+    """Turn a published segmentation, grey by the share of annotators, into 1 where half or more agree."""
+    grey = np.asarray(images.decode_rgb(encoded))[..., 0]
+    buffer = io.BytesIO()
+    Image.fromarray((grey >= 128).astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _read_lists(files: Mapping[str, records.ByteRange], prefix: str) -> tuple[dict, ...]:
+    """Return classes, image names, labels and split flags by number, and boxes by image name."""
+    if missing := [name for name in _LISTS if f"{prefix}{name}.txt" not in files]:
+        raise FileNotFoundError(f"cub: {missing[0]}.txt is missing beside images.txt")
+    texts = {name: files[f"{prefix}{name}.txt"].read() for name in _LISTS}
+    with tempfile.TemporaryDirectory() as folder:  # an archive's lists, for the reader of list files
+        for name in ("images", "bounding_boxes"):
+            Path(folder, f"{name}.txt").write_bytes(texts[name])
+        boxes = box_lists.read_boxes(folder)
+    columns = [
+        dict(line.split(maxsplit=1) for line in texts[name].decode().splitlines() if line.strip())
+        for name in _LISTS[:4]
+    ]
+    for name, column in zip(_LISTS[2:4], columns[2:], strict=True):
+        if column.keys() != columns[1].keys():
+            raise ValueError(f"cub: {name}.txt lists {len(column)} images, images.txt {len(columns[1])}")
+    return *columns, boxes

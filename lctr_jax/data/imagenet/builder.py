@@ -1,0 +1,59 @@
+"""The TFDS builder of `imagenet`."""
+
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+
+from lctr_jax.data import archives, held_out, record_builder, records
+from lctr_jax.data.checks import Checks
+from lctr_jax.data.imagenet import release
+
+
+class Imagenet(record_builder.RecordBuilder):
+    """ILSVRC2012 from its published files, with ImageNetV2 as the split `heldout` where it is given.
+
+    Args:
+        source: the folder of the official archives, of `train/` and `val/`, or of Kaggle's download.
+        data_dir: where prepared datasets are kept.
+        boxes: the validation boxes, in any format of `box_lists`; None: looked for in the source.
+        heldout: the folder that holds ImageNetV2 as `val2/`, and the folder of wsoleval's lists.
+        num_processes: how many processes write.
+        decode: decode every image to find the damaged ones now; else only read their headers.
+        partial: accept fewer images than were published.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def __init__(
+        self,
+        *,
+        source: Path,
+        data_dir: Path,
+        boxes: Path | None = None,
+        heldout: tuple[Path, Path] | None = None,
+        num_processes: int = 1,
+        decode: bool = True,
+        partial: bool = False,
+    ):
+        self._train, self._val = release.find(source, "train"), release.find(source, "val")
+        self._boxes = boxes or release.find(source, "boxes")
+        self._heldout = heldout
+        super().__init__(
+            data_dir=data_dir,
+            masks=False,
+            checks=Checks(decode=decode, box_slack=None),  # published boxes are kept as they are
+            num_processes=num_processes,
+            num_images=None if partial else release.NUM_IMAGES,
+        )
+
+    def _plan(self, dl_manager: tfds.download.DownloadManager) -> records.Plan:
+        del dl_manager
+        wnids, train = release.read_train(archives.list_files(self._train, scratch=self._unfinished))
+        val = archives.list_files(self._val, scratch=self._unfinished)
+        splits = {"train": train, "val": release.read_val(val, self._boxes, wnids)}
+        if self._heldout:
+            images, lists = self._heldout
+            splits["heldout"] = held_out.read_items(
+                images, lists, num_classes=len(wnids), scratch=self._unfinished
+            )
+        return records.Plan(wnids, splits)

@@ -1,0 +1,124 @@
+"""Build a dataset for reading: find its images, check every one, write them as TFDS's ArrayRecord shards.
+
+python -m lctr_jax.prepare cub --data_dir DIR [--source CUB_200_2011.tgz]
+python -m lctr_jax.prepare imagenet --source DIR_OF_ARCHIVES --data_dir DIR
+python -m lctr_jax.prepare folder --source IMAGE_FOLDER --data_dir DIR
+
+A run that was cut short goes on where it stopped. docs/datasets.md says what to download and what is checked.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+from rich.console import Console
+from rich.table import Table
+
+from lctr_jax.data import datasets
+from lctr_jax.data.checks import BadRecordsError
+from lctr_jax.data.cub.builder import Cub
+from lctr_jax.data.digits.builder import Digits
+from lctr_jax.data.folder.builder import Folder
+from lctr_jax.data.imagenet.builder import Imagenet
+from lctr_jax.errors import one_line_errors
+
+
+@one_line_errors()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.source is None and options.name in ("folder", "imagenet"):
+        parser.error(f"{options.name} needs --source")
+    data_dir = options.data_dir.expanduser().resolve()
+    try:
+        for make_builder in _builders(options, data_dir):
+            folder = datasets.prepare(make_builder, data_dir, overwrite=options.overwrite)
+            print(folder)
+            Console().print(_summary(folder))
+    except BadRecordsError as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        raise
+
+
+def _builders(options: argparse.Namespace, data_dir: Path) -> list[Callable[[], tfds.core.DatasetBuilder]]:
+    """Return what makes the builders, each with the options that concern it."""
+    writing = {"data_dir": data_dir, "num_processes": options.num_processes, "decode": not options.no_decode}
+    source = options.source and options.source.expanduser()
+    heldout = options.heldout and tuple(options.heldout)
+    match options.name:
+        case "digits":
+            return [lambda c=c: Digits(data_dir=data_dir, config=c) for c in Digits.BUILDER_CONFIGS]
+        case "folder":
+            boxes = dict(options.boxes)
+            return [lambda: Folder(root=source, boxes=boxes, **writing)]
+        case "cub":
+            published = {"heldout": heldout, "partial": options.partial}
+            return [lambda: Cub(source=source, segmentations=options.segmentations, **published, **writing)]
+        case _:
+            published = {"heldout": heldout, "partial": options.partial}
+            boxes = dict(options.boxes).get("val")
+            return [lambda: Imagenet(source=source, boxes=boxes, **published, **writing)]
+
+
+def _summary(folder: Path) -> Table:
+    """Count what a prepared dataset holds."""
+    info: Any = tfds.builder_from_directory(folder).info
+    table = Table("split", "images", "boxes", "masks", "MB")
+    for name, split in info.splits.items():
+        kinds = [name in info.metadata[f"splits_with_{kind}"] for kind in ("boxes", "masks")]
+        words = ["yes" if kind else "no" for kind in kinds]
+        table.add_row(name, f"{split.num_examples:,}", *words, f"{split.num_bytes / 1e6:,.0f}")
+    table.caption = f"{info.features['label'].num_classes} classes"
+    return table
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lctr_jax.prepare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=("digits", "folder", "cub", "imagenet"))
+    parser.add_argument("--source", type=Path, help="the image folder, or the archive or folder as published")
+    parser.add_argument(
+        "--data_dir", type=Path, default=Path("data"), help="where prepared datasets are kept"
+    )
+    parser.add_argument(
+        "--boxes",
+        type=_split_and_path,
+        action="append",
+        default=[],
+        metavar="SPLIT=LIST",
+        help="a box list in any format; may be repeated",
+    )
+    parser.add_argument("--segmentations", type=Path, help="cub: segmentations.tgz or its folder")
+    parser.add_argument(
+        "--heldout",
+        type=Path,
+        nargs=2,
+        metavar=("IMAGES", "LISTS"),
+        help="wsoleval's CUBV2 or ImageNetV2: its image root, and the folder of its localization.txt",
+    )
+    parser.add_argument("--num_processes", type=int, default=os.cpu_count(), help="how many processes write")
+    parser.add_argument(
+        "--no_decode", action="store_true", help="read image headers alone: damage stays hidden"
+    )
+    parser.add_argument("--partial", action="store_true", help="accept fewer images than were published")
+    parser.add_argument("--overwrite", action="store_true", help="build it again even if it is there")
+    return parser
+
+
+def _split_and_path(text: str) -> tuple[str, Path]:
+    split, equals, path = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"expected SPLIT=LIST, such as val=val_boxes.txt, got {text!r}")
+    return split, Path(path)
+
+
+if __name__ == "__main__":
+    main()

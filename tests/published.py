@@ -1,0 +1,126 @@
+"""Small datasets in the official formats: CUB-200-2011's and ILSVRC2012's archives, wsoleval's lists."""
+
+import io
+import tarfile
+
+import numpy as np
+from PIL import Image
+
+BIRDS = ("001.Black_footed_Albatross", "002.Laysan_Albatross", "003.Sooty_Albatross")
+WNIDS = ("n01440764", "n01443537", "n02124075")
+
+
+def encode(seed, *, size=(48, 36), kind="JPEG", mode="RGB"):
+    pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def segmentation(seed, size=(48, 36)):
+    """Grey by the share of five annotators, as published."""
+    levels = np.random.default_rng(seed).integers(0, 6, (size[1], size[0])) * 51
+    buffer = io.BytesIO()
+    Image.fromarray(levels.astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def cub_files(images_per_class=4):
+    """Every file of a small CUB_200_2011 and its segmentations, by path, and the facts they state."""
+    facts, files, masks = [], {}, {}
+    for label, bird in enumerate(BIRDS):
+        for index in range(images_per_class):
+            number = len(facts) + 1
+            name = f"{bird}/{bird[4:]}_{index:04d}_{number}.jpg"
+            box = (float(number), 2.0, 20.0 + index, 30.0)
+            facts.append((number, name, label, index % 2, box))
+            files[f"CUB_200_2011/images/{name}"] = encode(number)
+            masks[f"segmentations/{name.replace('.jpg', '.png')}"] = segmentation(number)
+    lists = {
+        "images": [f"{number} {name}" for number, name, *_ in facts],
+        "image_class_labels": [f"{number} {label + 1}" for number, _, label, *_ in facts],
+        "train_test_split": [f"{number} {train}" for number, _, _, train, _ in facts],
+        "bounding_boxes": [f"{number} " + " ".join(map(str, box)) for number, *_, box in facts],
+        "classes": [f"{label + 1} {bird}" for label, bird in enumerate(BIRDS)],
+    }
+    for name, lines in lists.items():
+        files[f"CUB_200_2011/{name}.txt"] = "\n".join(lines).encode() + b"\n"
+    files["CUB_200_2011/README"] = b"read me"
+    files["attributes.txt"] = b"1 has_bill_shape::curved"
+    return files, masks, facts
+
+
+def pack(path, files, mode="w"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, mode) as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+def unpack(folder, files):
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def ilsvrc_xml(name, wnid, boxes, size=(48, 36)):
+    sides = ("xmin", "ymin", "xmax", "ymax")
+    objects = "".join(
+        f"<object><name>{wnid}</name><pose>Unspecified</pose><truncated>0</truncated><difficult>0</difficult>"
+        f"<bndbox>{''.join(f'<{s}>{v}</{s}>' for s, v in zip(sides, box, strict=True))}</bndbox></object>"
+        for box in boxes
+    )
+    return (
+        f"<annotation>\n\t<folder>val</folder><filename>{name}</filename>"
+        f"<source><database>ILSVRC_2012</database></source>"
+        f"<size><width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>"
+        f"<segmented>0</segmented>{objects}</annotation>\n"
+    ).encode()
+
+
+def ilsvrc_facts():
+    """Training images and validation images of a small ILSVRC2012; every third image has two boxes."""
+    train = {f"{wnid}/{wnid}_{index}.JPEG": encode(index) for wnid in WNIDS for index in range(3)}
+    val = []
+    for number in range(1, 7):
+        boxes = [(number, 1, 30, 20 + number)] + ([(0, 0, 9, 8)] if number % 3 == 0 else [])
+        val.append((f"ILSVRC2012_val_{number:08d}", (number * 2) % 3, boxes, encode(100 + number)))
+    return train, val
+
+
+def ilsvrc_box_list(form, path, val):
+    """Write the validation boxes in one of the published formats; return what `--boxes val=` is given."""
+    match form:
+        case "xml":
+            files = {
+                f"val/{name}.xml": ilsvrc_xml(name, WNIDS[label], boxes) for name, label, boxes, _ in val
+            }
+            return pack(path / "ILSVRC2012_bbox_val_v3.tgz", files, "w:gz")
+        case "kaggle":
+            lines = ["ImageId,PredictionString"]
+            for name, label, boxes, _ in val:
+                words = [f"{WNIDS[label]} {' '.join(map(str, box))}" for box in boxes]
+                lines.append(f"{name},{' '.join(words)} ")
+            files = {"LOC_val_solution.csv": lines}
+        case "lctr":
+            lines = [
+                f"{WNIDS[label]}/{name}.JPEG {label} " + " ".join(str(v) for box in boxes for v in box)
+                for name, label, boxes, _ in val
+            ]
+            files = {"list/val_boxes.txt": lines}
+        case "wsoleval":
+            lines = [
+                ",".join(map(str, (f"val/{name}.JPEG", *box))) for name, _, boxes, _ in val for box in boxes
+            ]
+            labels = [f"val/{name}.JPEG,{label}" for name, label, _, _ in val]
+            files = {
+                "metadata/ILSVRC/test/localization.txt": lines,
+                "metadata/ILSVRC/test/class_labels.txt": labels,
+            }
+    unpack(path, {name: "\n".join(lines).encode() + b"\n" for name, lines in files.items()})
+    first = path / next(iter(files))
+    return first.parent if form == "wsoleval" else first

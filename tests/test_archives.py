@@ -1,0 +1,70 @@
+import io
+import tarfile
+
+import pytest
+
+from lctr_jax.data import archives
+
+FILES = {"a.txt": b"alpha", "folder/b.jpg": b"\x00" * 700 + b"beta", "folder/deep/empty": b""}
+
+
+def pack(path, files, mode="w"):
+    with tarfile.open(path, mode) as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+def contents(source, scratch):
+    return {name: place.read() for name, place in archives.list_files(source, scratch=scratch).items()}
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_archives_read_as_what_was_packed(tmp_path, mode):
+    source = pack(tmp_path / "images.tgz", FILES, mode)
+    assert contents(source, tmp_path / "scratch") == FILES
+    again = archives.list_files(source, scratch=tmp_path / "scratch")
+    assert again == archives.list_files(source, scratch=tmp_path / "scratch")
+    assert (tmp_path / "scratch").exists() == (mode != "w")  # a plain archive is read where it lies
+
+
+def test_folders_read_as_they_are(tmp_path):
+    for name, content in FILES.items():
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "images" / name).write_bytes(content)
+    assert contents(tmp_path / "images", tmp_path / "scratch") == FILES
+
+
+def test_archives_within_an_archive_count_as_folders(tmp_path):
+    """ILSVRC2012_img_train.tar holds an archive a class."""
+    inner = {
+        wnid: pack(tmp_path / f"{wnid}.tar", {f"{wnid}_{i}.JPEG": f"{wnid} {i}".encode() for i in range(3)})
+        for wnid in ("n01440764", "n01443537")
+    }
+    outer = pack(tmp_path / "train.tar", {f"./{path.name}": path.read_bytes() for path in inner.values()})
+    expected = {f"{wnid}/{wnid}_{i}.JPEG": f"{wnid} {i}".encode() for wnid in inner for i in range(3)}
+    assert contents(outer, tmp_path / "scratch") == expected
+
+
+def test_links_and_odd_members_are_left_out(tmp_path):
+    with tarfile.open(tmp_path / "odd.tar", "w") as tar:
+        for kind, name in ((tarfile.SYMTYPE, "link"), (tarfile.DIRTYPE, "dir"), (tarfile.FIFOTYPE, "pipe")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "/etc/passwd"
+            tar.addfile(member)
+    assert contents(tmp_path / "odd.tar", tmp_path) == {}
+
+
+def test_faults(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder or archive"):
+        archives.list_files(tmp_path / "none.tgz", scratch=tmp_path)
+    (tmp_path / "text").write_text("no archive")
+    with pytest.raises(ValueError, match="expected a folder or a sound tar archive"):
+        archives.list_files(tmp_path / "text", scratch=tmp_path)
+    packed = pack(tmp_path / "cut.tgz", FILES, "w:gz").read_bytes()
+    (tmp_path / "cut.tgz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(ValueError, match=r"cut\.tgz: expected a folder or a sound tar archive"):
+        archives.list_files(tmp_path / "cut.tgz", scratch=tmp_path / "scratch")
+    assert not list((tmp_path / "scratch").glob("*.tar"))
