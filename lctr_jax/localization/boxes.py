@@ -28,13 +28,15 @@ def box_intersection(
     """Returns the area in pixels that boxes share, broadcasting."""
     first, second = np.asarray(boxes_xyxy, np.float64), np.asarray(other_xyxy, np.float64)
     sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2]) + closed
-    return np.maximum(sides, 0).prod(-1)
+    sides = np.maximum(sides, 0)
+    return sides[..., 0] * sides[..., 1]
 
 
 def box_area(boxes_xyxy: Num[np.ndarray, "*batch 4"], *, closed: bool) -> Float[np.ndarray, "*batch"]:
     """Returns the area in pixels of boxes [..., 4]."""
     boxes = np.asarray(boxes_xyxy, np.float64)
-    return (boxes[..., 2:] - boxes[..., :2] + closed).prod(-1)
+    sides = boxes[..., 2:] - boxes[..., :2] + closed
+    return sides[..., 0] * sides[..., 1]
 
 
 def best_iou(

@@ -54,13 +54,16 @@ def _flood(levels, diagonal):
     highest on top; whenever the fall leaves a level, the top one is complete.
     """
     height, width = levels.shape
-    stride = width + 2
+    shift = 1
+    while (1 << shift) < width + 2:
+        shift += 1
+    stride = 1 << shift  # a power of two spares a division for each pixel
     padded = np.zeros((height + 2, stride), np.uint8)
-    padded[1:-1, 1:-1] = levels
+    padded[1:-1, 1 : width + 1] = levels
     seen = np.ones(padded.shape, np.bool_)
-    seen[1:-1, 1:-1] = False
+    seen[1:-1, 1 : width + 1] = False
     ground, visited = padded.ravel(), seen.ravel()
-    weights = _corner_weights(padded)
+    weights = _corner_weights(padded).ravel()
     steps = np.array([-stride, -1, 1, stride, -stride - 1, -stride + 1, stride - 1, stride + 1])
     steps = steps[: 8 if diagonal else 4]
     heads, links = _empty_queue(ground.size)
@@ -80,7 +83,7 @@ def _flood(levels, diagonal):
             depth += 1
             _start_component(stack[depth], level)
             continue
-        _add_pixel(stack[depth], pixel, stride, weights[pixel])
+        _add_pixel(stack[depth], pixel, shift, weights[pixel])
         while level >= 0 and heads[level] == _EMPTY:
             level -= 1
         depth, num_rows = _complete_components(stack, depth, max(level, 0), rows, num_rows)
@@ -147,14 +150,19 @@ def _start_component(component, level):
 
 @njit(cache=True)
 @no_type_check
-def _add_pixel(component, pixel, stride, weight):
-    row, column = pixel // stride - 1, pixel % stride - 1
-    component[_LEFT] = min(component[_LEFT], column)
-    component[_TOP] = min(component[_TOP], row)
-    component[_RIGHT] = max(component[_RIGHT], column + 1)
-    component[_BOTTOM] = max(component[_BOTTOM], row + 1)
+def _add_pixel(component, pixel, shift, weight):  # branches, rarely taken, beat storing a minimum each time
+    row, column = (pixel >> shift) - 1, (pixel & ((1 << shift) - 1)) - 1
+    if column < component[_LEFT]:
+        component[_LEFT] = column
+    if row < component[_TOP]:
+        component[_TOP] = row
+    if column >= component[_RIGHT]:
+        component[_RIGHT] = column + 1
+    if row >= component[_BOTTOM]:
+        component[_BOTTOM] = row + 1
+    if pixel < component[_FIRST]:
+        component[_FIRST] = pixel
     component[_AREA] += weight
-    component[_FIRST] = min(component[_FIRST], pixel)
 
 
 @njit(cache=True)
@@ -172,22 +180,21 @@ def _merge(component, other):
 def _corner_weights(padded):
     """Twice the polygon area that a set gains when a pixel joins it, pixels joining from high to low.
 
-    Of a 2 x 2 square of pixels, the polygon through their centres covers half when three are in the set and
-    all when four are: the two lowest pixels of each square bring half a unit each.
+    It covers half of a 2 x 2 square of centres when three are in the set and all when four are: the third and
+    the fourth to join bring half a unit each. Of equal pixels, the first in raster order joins first.
     """
-    height, width = padded.shape
-    weights = np.zeros(padded.size, np.int32)
-    flat = padded.ravel()
-    for row in range(1, height - 2):
-        for column in range(1, width - 2):
-            a = row * width + column
-            b, c, d = a + 1, a + width, a + width + 1
-            if flat[a] > flat[b]:
-                a, b = b, a
-            if flat[c] > flat[d]:
-                c, d = d, c
-            if flat[a] > flat[c]:
-                a, b, c = c, d, a
-            weights[a] += 1
-            weights[b if flat[b] < flat[c] else c] += 1
+    weights = np.zeros(padded.shape, np.uint8)
+    for y in range(1, padded.shape[0] - 1):
+        for x in range(1, padded.shape[1] - 1):
+            here = padded[y, x]
+            north_west, north = padded[y - 1, x - 1] >= here, padded[y - 1, x] >= here
+            north_east, west = padded[y - 1, x + 1] >= here, padded[y, x - 1] >= here
+            east, south_west = padded[y, x + 1] > here, padded[y + 1, x - 1] > here
+            south, south_east = padded[y + 1, x] > here, padded[y + 1, x + 1] > here
+            weights[y, x] = (
+                (west + north_west + north >= 2) * 1
+                + (north + north_east + east >= 2) * 1
+                + (east + south_east + south >= 2) * 1
+                + (south + south_west + west >= 2) * 1
+            )
     return weights

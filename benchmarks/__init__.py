@@ -1,0 +1,1 @@
+"""Measurements of speed, each one command: python -m benchmarks.NAME."""

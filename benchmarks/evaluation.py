@@ -1,0 +1,225 @@
+"""What localization costs beside the network: forward pass, threshold sweeps, and the same sweeps naively.
+
+python -m benchmarks.evaluation [--rounds 10] [--batch-size 16] [--json FILE]
+
+Every round times each of them once, so that whatever else the machine does strikes all alike; the table gives
+medians over rounds of milliseconds an image, and the quartiles. Score maps are smooth random ones, 14 x 14.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jax
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from lctr_jax.evaluation.forward import compile_forward
+from lctr_jax.localization.boxes import best_iou
+from lctr_jax.localization.maps import quantize_map, resize_map
+from lctr_jax.localization.measurement import Sample, best_contour_iou, boxes_by_cut, measure
+from lctr_jax.localization.protocols import LCTR, WSOLEVAL
+from lctr_jax.localization.settings import Settings
+from lctr_jax.localization.thresholds import Threshold
+from lctr_jax.models.parameters import initialise
+from lctr_jax.models.sizes import model_spec
+from lctr_jax.training.mesh import make_mesh
+
+IMAGE_SIZE = 224
+NAIVE_IMAGES = 2
+"""Images a round for the naive sweeps, which take long."""
+
+Task = tuple[Callable[[], Any], int]
+"""What to time, and how many images that is."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line."""
+    options = _parser().parse_args(arguments)
+    tasks = {"forward pass": forward_task(options.batch_size)} | sweep_tasks(options.batch_size)
+    times = run_interleaved(tasks, rounds=options.rounds)
+    report = {
+        "machine": describe_machine(),
+        "rounds": options.rounds,
+        "batch_size": options.batch_size,
+        "milliseconds_per_image": {name: _quartiles(values) for name, values in times.items()},
+        "ratios": _ratios(times),
+    }
+    _print(report)
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def forward_task(batch_size: int) -> Task:
+    """Returns the evaluation's forward pass of the small model, maps of two classes an image included."""
+    spec = model_spec("deit_small", num_classes=200)
+    parameters = initialise(spec, jax.random.key(0))
+    forward = compile_forward(spec, make_mesh())
+    images = np.random.default_rng(0).integers(0, 256, (batch_size, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
+    labels = np.arange(batch_size, dtype=np.int32)
+    return lambda: jax.block_until_ready(forward(parameters, images, labels)), batch_size
+
+
+def sweep_tasks(num_images: int) -> dict[str, Task]:
+    """Returns sweeps over score maps: largest contour (lctr), all contours (wsoleval), and naively."""
+    samples = [_sample(seed) for seed in range(num_images)]
+    few = samples[:NAIVE_IMAGES]
+    settings = Settings(threshold=Threshold(0.09), num_classes=200, num_resamples=0)
+    threads = ThreadPoolExecutor(os.cpu_count())
+
+    def in_threads(function: Callable[[Sample], Any]) -> Task:
+        return lambda: list(threads.map(function, samples)), num_images
+
+    return {
+        "largest contour": (lambda: [sweep_single(sample) for sample in samples], num_images),
+        "largest contour, threads": in_threads(sweep_single),
+        "largest contour, naive": (lambda: [naive_single(sample) for sample in few], len(few)),
+        "all contours": (lambda: [sweep_multi(sample) for sample in samples], num_images),
+        "all contours, threads": in_threads(sweep_multi),
+        "all contours, naive": (lambda: [naive_multi(sample) for sample in few], len(few)),
+        "every metric, threads": in_threads(lambda sample: measure(sample, settings)),
+    }
+
+
+def sweep_single(sample: Sample) -> np.ndarray:
+    """Returns the IoU of the largest contour's box at all thresholds, from the score map."""
+    boxes = boxes_by_cut(sample.predicted_map, protocol=LCTR, image_size=IMAGE_SIZE)
+    return best_iou(boxes, sample.boxes_xyxy, closed=LCTR.closed)
+
+
+def sweep_multi(sample: Sample) -> np.ndarray:
+    """Returns the best IoU of any contour's box at all thresholds, from the score map."""
+    frame = resize_map(sample.label_map, protocol=WSOLEVAL, image_size=IMAGE_SIZE)
+    return best_contour_iou(quantize_map(frame), sample.boxes_xyxy, image_size=IMAGE_SIZE)
+
+
+def naive_single(sample: Sample) -> list[float]:
+    """Does `sweep_single` with a `findContours` call for each of 1,000 thresholds."""
+    levels = quantize_map(resize_map(sample.predicted_map, protocol=LCTR, image_size=IMAGE_SIZE))
+    ious = []
+    for tau in np.arange(0, 1, 0.001):
+        contours = _find_contours(levels, tau)
+        x, y, width, height = (
+            cv2.boundingRect(max(contours, key=cv2.contourArea))
+            if contours
+            else (0, 0, IMAGE_SIZE, IMAGE_SIZE)
+        )
+        ious.append(_best_iou([(x, y, x + width, y + height)], sample.boxes_xyxy, extra=0))
+    return ious
+
+
+def naive_multi(sample: Sample) -> list[float]:
+    """Does `sweep_multi` with a `findContours` call for each of 1,000 thresholds."""
+    levels = quantize_map(resize_map(sample.label_map, protocol=WSOLEVAL, image_size=IMAGE_SIZE))
+    last = IMAGE_SIZE - 1
+    ious = []
+    for tau in np.arange(0, 1, 0.001):
+        rectangles = [cv2.boundingRect(contour) for contour in _find_contours(levels, tau)]
+        boxes = [(x, y, min(x + width, last), min(y + height, last)) for x, y, width, height in rectangles]
+        ious.append(_best_iou(boxes or [(0, 0, 0, 0)], sample.boxes_xyxy, extra=1))
+    return ious
+
+
+def run_interleaved(tasks: dict[str, Task], *, rounds: int) -> dict[str, list[float]]:
+    """Returns each task's milliseconds an image in every round, after one round that only warms up."""
+    times: dict[str, list[float]] = {name: [] for name in tasks}
+    for index in range(rounds + 1):
+        for name, (task, num_images) in tasks.items():
+            start = time.perf_counter()
+            task()
+            if index:
+                times[name].append(1000 * (time.perf_counter() - start) / num_images)
+    return times
+
+
+def describe_machine() -> dict[str, Any]:
+    """Returns what a timing depends on."""
+    packages = ("jax", "numpy", "numba", "opencv-python-headless")
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "device": jax.devices()[0].device_kind,
+        **{package: version(package) for package in packages},
+    }
+
+
+def _sample(seed: int) -> Sample:
+    rng = np.random.default_rng(seed)
+    return Sample(
+        id=str(seed),
+        label=0,
+        top5=np.arange(1, 6),  # the class is wrong, so that no map serves twice
+        predicted_map=rng.random((14, 14), np.float32) ** 2,
+        label_map=rng.random((14, 14), np.float32) ** 2,
+        boxes_xyxy=np.array([[40.0, 50.0, 170.0, 180.0]]),
+    )
+
+
+def _find_contours(levels: np.ndarray, tau: float) -> Sequence[np.ndarray]:
+    _, foreground = cv2.threshold(levels, int(tau * levels.max()), 255, cv2.THRESH_BINARY)
+    return cv2.findContours(foreground, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[0]
+
+
+def _best_iou(boxes: list[tuple[int, int, int, int]], truth: np.ndarray, *, extra: int) -> float:
+    ours = np.array(boxes)[:, None]
+    sides = np.minimum(ours[..., 2:], truth[:, 2:]) - np.maximum(ours[..., :2], truth[:, :2]) + extra
+    shared = np.maximum(sides, 0).prod(-1)
+    areas = (ours[..., 2:] - ours[..., :2] + extra).prod(-1) + (truth[:, 2:] - truth[:, :2] + extra).prod(-1)
+    return float((shared / (areas - shared)).max())
+
+
+def _quartiles(values: list[float]) -> dict[str, float]:
+    low, median, high = np.percentile(values, [25, 50, 75])
+    return {"median": float(median), "first_quartile": float(low), "third_quartile": float(high)}
+
+
+def _ratios(times: dict[str, list[float]]) -> dict[str, float]:
+    """Medians of the rounds' ratios, which a slow spell of the machine disturbs least."""
+
+    def ratio(above: str, below: str) -> float:
+        return float(np.median(np.array(times[above]) / np.array(times[below])))
+
+    sweeps = ("largest contour", "all contours")
+    ratios = {}
+    for sweep in sweeps:
+        for name in (sweep, f"{sweep}, threads"):
+            ratios[f"naive / {name}"] = ratio(f"{sweep}, naive", name)
+    for name in (*sweeps, *(f"{sweep}, threads" for sweep in sweeps), "every metric, threads"):
+        ratios[f"forward / {name}"] = ratio("forward pass", name)
+    return ratios
+
+
+def _print(report: dict[str, Any]) -> None:
+    console = Console()
+    console.print(", ".join(f"{key} {value}" for key, value in report["machine"].items()))
+    table = Table(title=f"Milliseconds an image, {report['rounds']} rounds")
+    for column in ("", "median", "quartiles"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, row in report["milliseconds_per_image"].items():
+        spread = f"{row['first_quartile']:.2f} - {row['third_quartile']:.2f}"
+        table.add_row(name, f"{row['median']:.2f}", spread)
+    console.print(table)
+    for name, value in report["ratios"].items():
+        console.print(f"{name}: {value:.0f}", highlight=False)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluation", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--batch-size", type=int, default=16, help="images of a forward pass")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
