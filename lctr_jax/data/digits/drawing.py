@@ -66,11 +66,11 @@ def enlarge(raster: Float[np.ndarray, "8 8"]) -> Float[np.ndarray, "64 64"]:
 def scribble(rng: np.random.Generator) -> Float[np.ndarray, "64 64"]:
     """Draw a shaky arc, star or zigzag at a digit's stroke width, through a digit's 8x8 raster."""
     strokes = _SHAPES[rng.integers(len(_SHAPES))](rng)
-    canvas = np.zeros((_GLYPH, _GLYPH), np.uint8)
+    canvas = np.zeros((32, 32), np.uint8)
     for stroke in strokes:
-        points = _GLYPH / 2 + 24.0 * (stroke + rng.normal(0.0, 0.08, stroke.shape))
+        points = 16.0 + 12.0 * (stroke + rng.normal(0.0, 0.08, stroke.shape))
         path = np.round(_spline(points) * 16).astype(np.int32)
-        cv2.polylines(canvas, [path], False, 255, thickness=8, lineType=cv2.LINE_AA, shift=4)
+        cv2.polylines(canvas, [path], False, 255, thickness=4, lineType=cv2.LINE_AA, shift=4)
     return enlarge(cv2.resize(canvas, (8, 8), interpolation=cv2.INTER_AREA) / np.float32(255))
 
 
@@ -83,7 +83,7 @@ def draw(digit: Float[np.ndarray, "64 64"], scene: Scene, rng: np.random.Generat
         _paint(image, spots[-1].place(scribble(rng), scene), scene, rng)
     cover = spots[0].place(digit, scene)
     _paint(image, cover, scene, rng)  # last, so that nothing hides the digit
-    image += np.float32(scene.grain) * rng.standard_normal(image.shape, np.float32)
+    image += np.float32(scene.grain) * rng.standard_normal((*image.shape[:2], 1), np.float32)
     return Picture(np.clip(image, 0, 255).astype(np.uint8), (cover >= _INK).astype(np.uint8))
 
 
@@ -157,11 +157,11 @@ def _spline(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "m 2"]:
 
 def _ground(scene: Scene, rng: np.random.Generator) -> Float[np.ndarray, "size size 3"]:
     """Smooth coloured noise of three scales."""
-    size = (scene.image_size, scene.image_size)
-    texture = sum(
-        cv2.resize(rng.standard_normal((cells, cells, 3), np.float32), size, interpolation=cv2.INTER_CUBIC)
-        for cells in (4, 9, 20)
-    )
+    texture = np.zeros((1, 1, 3), np.float32)
+    for cells in (4, 9, 20):
+        coarser = cv2.resize(texture, (cells, cells), interpolation=cv2.INTER_CUBIC)
+        texture = coarser + rng.standard_normal((cells, cells, 3), np.float32)
+    texture = cv2.resize(texture, (scene.image_size, scene.image_size), interpolation=cv2.INTER_CUBIC)
     return _colour(scene.ground, scene, rng) + np.float32(scene.texture / 3**0.5) * texture
 
 
@@ -178,4 +178,6 @@ def _paint(
     rng: np.random.Generator,
 ) -> None:
     """Blend a random ink into the image, in place, where `cover` (0..1) says."""
-    image += cover[..., None] * (_colour(scene.ink, scene, rng) - image)
+    x, y, width, height = cv2.boundingRect((cover > 0).astype(np.uint8))
+    part = np.s_[y : y + height, x : x + width]
+    image[part] += cover[part][..., None] * (_colour(scene.ink, scene, rng) - image[part])
