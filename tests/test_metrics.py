@@ -1,5 +1,6 @@
 """The accumulator and its summary: hand-made cases, orderings that must hold, and sums that must not care."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -147,6 +148,26 @@ def test_images_without_boxes_do_not_dilute_localization():
 def test_no_images_at_all():
     options = make_settings()
     assert summarize(accumulate([], options), options)["top1_cls"] == 0
+
+
+@pytest.mark.parametrize("protocol", [LCTR, WSOLEVAL])
+@pytest.mark.parametrize("value", [0.0, 0.3, np.nan, np.inf])
+def test_a_network_that_says_nothing_has_finite_metrics(protocol, value):
+    options = make_settings(protocol)
+    empty = np.full((4, 4), value, np.float32)
+    sample = dataclasses.replace(random_sample(0, mask=True), predicted_map=empty, label_map=empty)
+    text = json.dumps(summarize(accumulate([sample], options), options), allow_nan=False)
+    expected = [0, 0, SIZE, SIZE] if protocol is LCTR else [0, 0, 0, 0]
+    np.testing.assert_array_equal(measure(sample, options).box_xyxy, expected)
+    assert "gt_known_loc" in text
+
+
+def test_sums_do_not_grow_with_the_images():
+    options = make_settings()
+    one = accumulate([random_sample(0)], options)
+    many = accumulate([random_sample(seed) for seed in range(70)], options)
+    assert {name: value.shape for name, value in one.items()} == {n: v.shape for n, v in many.items()}
+    assert many["classified"][0] == 70
 
 
 def test_a_label_out_of_range_is_refused():

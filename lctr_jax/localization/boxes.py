@@ -27,16 +27,15 @@ def box_intersection(
 ) -> Float[np.ndarray, "*#batch"]:
     """Returns the area in pixels that boxes share, broadcasting."""
     first, second = np.asarray(boxes_xyxy, np.float64), np.asarray(other_xyxy, np.float64)
-    sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2]) + closed
-    sides = np.maximum(sides, 0)
-    return sides[..., 0] * sides[..., 1]
+    width = np.minimum(first[..., 2], second[..., 2]) - np.maximum(first[..., 0], second[..., 0]) + closed
+    height = np.minimum(first[..., 3], second[..., 3]) - np.maximum(first[..., 1], second[..., 1]) + closed
+    return np.maximum(width, 0) * np.maximum(height, 0)
 
 
 def box_area(boxes_xyxy: Num[np.ndarray, "*batch 4"], *, closed: bool) -> Float[np.ndarray, "*batch"]:
     """Returns the area in pixels of boxes [..., 4]."""
     boxes = np.asarray(boxes_xyxy, np.float64)
-    sides = boxes[..., 2:] - boxes[..., :2] + closed
-    return sides[..., 0] * sides[..., 1]
+    return (boxes[..., 2] - boxes[..., 0] + closed) * (boxes[..., 3] - boxes[..., 1] + closed)
 
 
 def best_iou(
