@@ -111,9 +111,9 @@ def test_nothing_covers_the_digit():
 
 
 def test_a_changed_scene_has_another_name(monkeypatch):
-    before = builder.DigitsConfig(name="", style="scenes").name
+    before = builder.DigitsConfig(style="scenes").name
     monkeypatch.setitem(drawing.STYLES, "scenes", dataclasses.replace(drawing.SCENES, texture=1.0))
-    after = builder.DigitsConfig(name="", style="scenes").name
+    after = builder.DigitsConfig(style="scenes").name
     assert before.startswith("scenes-")
     assert before != after
 

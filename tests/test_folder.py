@@ -1,13 +1,15 @@
-import io
+import concurrent.futures
 import os
 import pickle
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from lctr_jax.data import datasets
+from lctr_jax import prepare
+from lctr_jax.data import datasets, images
 from lctr_jax.data.checks import BadRecordsError
 from lctr_jax.data.folder import tree
 
@@ -147,8 +149,8 @@ def exif(orientation):
 )
 def test_images_come_out_as_pils_rgb_and_exif_does_not_turn_them(root, name, options):
     path = save(root / "val" / "cat" / name, size=(40, 30), **options)
-    pixels = Image.open(io.BytesIO(by_id(open_split(root, "val"))[f"cat/{name}"]["image"])).convert("RGB")
-    assert pixels.size == (40, 30)
+    pixels = images.decode_rgb(by_id(open_split(root, "val"))[f"cat/{name}"]["image"])
+    assert pixels.size == (40, 30)  # though EXIF would turn one of them to 30x40
     np.testing.assert_array_equal(np.asarray(pixels), np.asarray(Image.open(path).convert("RGB")))
 
 
@@ -238,6 +240,32 @@ def test_mending_one_image_finishes_the_rest(root):
         open_split(root, "train")
     save(path)
     assert len(open_split(root, "train")) == 6
+
+
+def test_two_at_once_prepare_it_once(root, monkeypatch):
+    plans = []
+    monkeypatch.setattr(
+        "lctr_jax.data.records.check_plan", lambda plan, *_: plans.append(plan) or time.sleep(0.3)
+    )
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        opened = list(pool.map(lambda _: open_split(root, "val"), range(2)))
+    assert [len(split) for split in opened] == [4, 4]
+    assert len(plans) == 1
+
+
+def test_a_split_iterates_and_ends(root):
+    val = open_split(root, "val")
+    assert [record["id"] for record in val] == sorted(by_id(val))
+    with pytest.raises(IndexError, match="record 4 of a split of 4"):
+        val[4]
+
+
+def test_the_command_prepares_what_open_split_reads(root, capsys):
+    prepare.main(["folder", "--source", str(root), "--data_dir", str(root.parent / "prepared")])
+    folders = list((root.parent / "prepared").glob("animals-*"))
+    assert len(open_split(root, "train")) == 6
+    assert list((root.parent / "prepared").glob("animals-*")) == folders
+    assert "2 classes" in capsys.readouterr().out
 
 
 def test_a_box_may_end_on_the_far_edge_or_a_rounded_pixel_past_it(root):

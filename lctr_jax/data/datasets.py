@@ -41,6 +41,8 @@ class Split:
         return len(self.source)
 
     def __getitem__(self, index: SupportsIndex) -> dict[str, Any]:
+        if not 0 <= index.__index__() < len(self):
+            raise IndexError(f"record {index.__index__()} of a split of {len(self)}")
         record = self.source[index]
         record |= {"id": record["id"].decode(), "label": int(record["label"])}
         if not record.get("mask"):  # empty where other images of the dataset have one

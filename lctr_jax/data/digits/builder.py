@@ -25,6 +25,7 @@ _SEED = 2022
 class DigitsConfig(tfds.core.BuilderConfig):
     """A scene style, under a name that changes with it, so that no stale pictures are ever read."""
 
+    name: str = ""  # follows from the style
     style: str = ""
 
     def __post_init__(self):
@@ -36,7 +37,7 @@ class Digits(tfds.core.ShardBasedBuilder):
     """scikit-learn's 1,797 digits, placed by `drawing.draw`; splits share no source digit."""
 
     VERSION = tfds.core.Version("1.0.0")
-    BUILDER_CONFIGS: ClassVar = [DigitsConfig(name="", style=style) for style in drawing.STYLES]
+    BUILDER_CONFIGS: ClassVar = [DigitsConfig(style=style) for style in drawing.STYLES]
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
