@@ -253,6 +253,14 @@ def test_two_at_once_prepare_it_once(root, monkeypatch):
     assert len(plans) == 1
 
 
+def test_remains_of_a_killed_run_are_swept(root):
+    fresh = open_split(root, "val")
+    place = next((root.parent / "prepared").glob("animals-*/folder"))
+    (place / "incomplete.ABCDEF_1.0.0").mkdir()
+    assert len(open_split(root, "val")) == len(fresh)
+    assert [path.name for path in place.iterdir()] == ["1.0.0"]
+
+
 def test_a_split_iterates_and_ends(root):
     val = open_split(root, "val")
     assert [record["id"] for record in val] == sorted(by_id(val))

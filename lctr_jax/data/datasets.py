@@ -100,6 +100,8 @@ def prepare(
         if overwrite and Path(builder.data_dir).exists():
             shutil.rmtree(builder.data_dir)
             builder = make_builder()
+        for killed in Path(builder.data_dir).parent.glob("incomplete.*"):
+            shutil.rmtree(killed)  # TFDS's own remains of a run that was killed; ours are of use
         builder.download_and_prepare(file_format="array_record", download_dir=data_dir / "downloads")
     return Path(builder.data_dir)
 
