@@ -73,10 +73,10 @@ def read_annotations(path: str | Path) -> dict[str, Annotation]:
     annotations: dict[str, Annotation] = {}
     for entry in _entries(path):
         _check_inside(entry.key, entry.where)
-        annotation = Annotation(_boxes(entry), entry.label)
-        if entry.key in annotations:
-            annotation = _merge(annotations[entry.key], annotation)
-        annotations[entry.key] = annotation
+        boxes = _boxes(entry)
+        if known := annotations.get(entry.key):  # some formats give a line to a box
+            boxes = np.concatenate([known.boxes_xyxy, boxes])
+        annotations[entry.key] = Annotation(boxes, known.label if known else entry.label)
     if not annotations:
         raise ValueError(f"box list: {path} names no image")
     return annotations
@@ -189,10 +189,6 @@ def _boxes(entry: _Entry) -> Boxes:
     if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
         raise ValueError(f"{entry.where}: expected x0 <= x1 and y0 <= y1, got {boxes.tolist()}")
     return boxes
-
-
-def _merge(first: Annotation, more: Annotation) -> Annotation:
-    return Annotation(np.concatenate([first.boxes_xyxy, more.boxes_xyxy]), first.label)
 
 
 def _check_inside(key: str, where: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from lctr_jax.data import box_lists, records
 
 SPLITS = ("train", "val", "test")
-_IMAGE_SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 )
 _HELD_OUT = 0.1  # share of each class that becomes `val` where the folder has `train` alone
@@ -88,7 +88,7 @@ def _image_paths(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder, followlinks=True):
         folders.sort()
         for file in sorted(files):
-            if file[0] != "." and Path(file).suffix.lower() in _IMAGE_SUFFIXES:
+            if file[0] != "." and Path(file).suffix.lower() in IMAGE_SUFFIXES:
                 yield Path(parent, file)
 
 
