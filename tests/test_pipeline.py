@@ -1,5 +1,6 @@
 """Batches: one sequence whatever the workers and hosts, exact resumption and padding, corrupt records."""
 
+import contextlib
 import io
 import itertools
 import json
@@ -11,6 +12,7 @@ from PIL import Image
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.data.pipeline import evaluation_batches, train_batches
+from lctr_jax.data.samples import TrainSample
 
 SIZE = 16
 
@@ -44,9 +46,8 @@ def training(split=SPLIT, *, batch_size=4, seed=0, **options):
 
 
 def take(batches, count):
-    taken = list(itertools.islice(batches, count))
-    batches.close()
-    return taken
+    with contextlib.closing(batches):
+        return list(itertools.islice(batches, count))
 
 
 def assert_same_batches(actual, expected):
@@ -117,6 +118,35 @@ def test_workers_do_not_change_the_sequence(reference, num_workers):
     assert_same_batches(take(training(num_workers=num_workers), 7), reference)
 
 
+@pytest.mark.parametrize("augmentation", [Augmentation.published(), Augmentation(fast_decode=True)])
+def test_views_of_one_record_do_not_depend_on_where_they_are_made(augmentation):
+    # Three views in a row, chunks of four: workers and hosts begin and end in the middle of a record's views.
+    whole = take(training(batch_size=8, augmentation=augmentation), 4)
+    shares = [take(training(batch_size=8, augmentation=augmentation, shard=(host, 2)), 4) for host in (0, 1)]
+    workers = take(training(batch_size=8, augmentation=augmentation, num_workers=2), 4)
+    joined = [
+        {key: np.concatenate([b[key] for b in chunks]) for key in chunks[0]}
+        for chunks in zip(*shares, strict=True)
+    ]
+    assert_same_batches(joined, whole)
+    assert_same_batches(workers, whole)
+
+
+def test_repeated_views_read_and_decode_their_record_once():
+    class Counting(list):
+        reads = 0
+
+        def __getitem__(self, index):
+            self.reads += 1
+            return super().__getitem__(index)
+
+    split = Counting(SPLIT)
+    sample = TrainSample(split, Augmentation.published(), SIZE, "error")
+    for element in (4, 4, 4, 5, 5, 4):
+        assert sample.random_map(element, np.random.default_rng(0))["id"] == f"images/{element}.png"
+    assert split.reads == 3
+
+
 @pytest.mark.parametrize("hosts", [2, 4])
 def test_hosts_do_not_change_the_global_batches(reference, hosts):
     shares = [take(training(shard=(host, hosts)), 7) for host in range(hosts)]
@@ -183,7 +213,9 @@ def damaged_split(*indices: int) -> list[dict]:
 def test_a_corrupt_record_is_named(num_workers):
     batches = training(damaged_split(4), num_workers=num_workers)
     with pytest.raises(ValueError, match=r"images/4\.png"):
-        take(batches, 3)
+        list(itertools.islice(batches, 3))
+    with pytest.raises(ValueError, match="closed"):
+        next(batches)
 
 
 def test_a_skipped_record_is_marked_logged_and_replaced_by_the_next(reference, caplog):

@@ -4,8 +4,9 @@ A training batch is a pure function of (seed, step). Hosts and workers only divi
 sequence of global batches does not depend on their number, and an iterator's whole state is its next step.
 """
 
+import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import grain
@@ -36,7 +37,11 @@ class TrainIterator(grain.DatasetIterator[Batch]):
         self._assert_not_closed()
         self.start_prefetch()
         assert self._prefetched is not None
-        batch = next(self._prefetched)
+        try:
+            batch = next(self._prefetched)
+        except Exception:
+            self.close()  # the other workers: grain stops only the one that failed
+            raise
         self._next_step += 1
         return batch
 
@@ -111,7 +116,7 @@ def evaluation_batches(
     geometry: Geometry,
     num_workers: int = 0,
     shard: Shard = (0, 1),
-) -> grain.DatasetIterator[Batch]:
+) -> Iterator[Batch]:
     """One ordered pass of {image, label, records}; every host runs the same number of batches.
 
     `image` uint8 [b, size, size, 3] and `label` int32 [b] are padded to the full batch with zeros and -1;
@@ -125,9 +130,14 @@ def evaluation_batches(
     samples = grain.MapDataset.range(num_batches * batch_size).map(EvaluationSample(split, geometry))
     local = sampling.HostChunk(samples, batch_size=batch_size, shard=shard)
     stack = functools.partial(_stack_evaluation, image_size=geometry.image_size)
-    return _prefetch(
-        local.batch(sampling.per_host_batch_size(batch_size, shard), batch_fn=stack), num_workers
-    )
+    batches = local.batch(sampling.per_host_batch_size(batch_size, shard), batch_fn=stack)
+    return _drain(_prefetch(batches, num_workers))
+
+
+def _drain(batches: grain.DatasetIterator[Batch]) -> Iterator[Batch]:
+    """All of them; stops the workers however it ends."""
+    with contextlib.closing(batches):
+        yield from batches
 
 
 def _stack_training(samples: Sequence[dict[str, Any]]) -> Batch:

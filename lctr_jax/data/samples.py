@@ -5,7 +5,7 @@ import dataclasses
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import grain
@@ -20,7 +20,7 @@ from lctr_jax.data.views import draw_view
 _log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
-Split = grain.sources.RandomAccessDataSource[Record]  # picklable, for worker processes
+Split = grain.sources.RandomAccessDataSource[Record] | Sequence[Record]  # picklable, for worker processes
 CorruptPolicy = Literal["error", "skip"]
 
 

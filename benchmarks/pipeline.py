@@ -1,0 +1,197 @@
+"""Images a second of the training pipeline, beside the same recipe in PyTorch where that is installed.
+
+python -m benchmarks.pipeline [--workers 1 2] [--rounds 8] [--json FILE]
+
+The published augmentation on 500 x 375 JPEGs in memory, as many as CUB trains on. Every round times each
+pipeline once, after taking what it had prefetched, so that whatever else the machine does strikes all alike.
+Ours hands over uint8: normalisation and random erasing happen on the device, in the training step; torch's
+does them on the host. Ours decodes an image once for its three views; "ours, 1 view" shows what that gives.
+"""
+
+import argparse
+import dataclasses
+import functools
+import importlib.util
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.photographs import photograph_records
+from lctr_jax.data.augmentation import Augmentation
+from lctr_jax.data.images import decode_rgb
+from lctr_jax.data.pipeline import train_batches
+from lctr_jax.data.randaugment import draw_operations
+from lctr_jax.data.views import draw_crop, resize_crop
+
+IMAGE_SIZE = 224
+TORCH_PACKAGES = ("torch", "torchvision", "timm")
+_SETTLE_SECONDS = 2.0  # in which the other pipelines refill their buffers and fall idle
+_BUFFERED_BATCHES = 8  # a worker, at most, on either side
+
+Records = list[dict[str, Any]]
+
+
+@dataclasses.dataclass
+class Contestant:
+    """A pipeline, and round by round its images a second of the clock and of CPU time, all processes."""
+
+    pipeline: str
+    workers: int
+    batches: Iterator[Any]
+    per_second: list[float] = dataclasses.field(default_factory=list)
+    per_core_second: list[float] = dataclasses.field(default_factory=list)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line."""
+    options = _parser().parse_args(arguments)
+    console = Console()
+    records = photograph_records(384) * 16
+    missing = [name for name in TORCH_PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        console.print(f"PyTorch's side is left out: {', '.join(missing)} not installed")
+    contestants = [
+        contestant
+        for workers in options.workers
+        for contestant in open_pipelines(
+            records, workers=workers, batch_size=options.batch_size, with_torch=not missing
+        )
+    ]
+    run_interleaved(contestants, rounds=options.rounds, images=options.images, batch_size=options.batch_size)
+    report = {
+        "machine": describe_machine(),
+        "rounds": options.rounds,
+        "batch_size": options.batch_size,
+        "pipelines": [summarize(contestant, contestants) for contestant in contestants],
+        "milliseconds_an_image": time_stages(records[:384]),
+    }
+    _print(report, console)
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def open_pipelines(
+    records: Records, *, workers: int, batch_size: int, with_torch: bool
+) -> Iterator[Contestant]:
+    """Yields ours, with and without repeated augmentation, and PyTorch's."""
+    ours = functools.partial(
+        train_batches, records, batch_size=batch_size, image_size=IMAGE_SIZE, seed=0, num_workers=workers
+    )
+    published = Augmentation.published()
+    yield Contestant("ours", workers, ours(augmentation=published))
+    yield Contestant("ours, 1 view", workers, ours(augmentation=dataclasses.replace(published, repeats=1)))
+    if with_torch:
+        from benchmarks.torch_pipeline import torch_batches
+
+        theirs = torch_batches(records, batch_size=batch_size, image_size=IMAGE_SIZE, num_workers=workers)
+        yield Contestant("torch", workers, theirs)
+
+
+def run_interleaved(contestants: list[Contestant], *, rounds: int, images: int, batch_size: int) -> None:
+    """Times every pipeline in every round, after one round that only warms up."""
+    steps = max(1, images // batch_size)
+    for index in range(rounds + 1):
+        for contestant in contestants:
+            time.sleep(_SETTLE_SECONDS)
+            _take(contestant.batches, _BUFFERED_BATCHES * contestant.workers)
+            cpu, start = _cpu_seconds(), time.perf_counter()
+            _take(contestant.batches, steps)
+            seconds, cpu = time.perf_counter() - start, _cpu_seconds() - cpu
+            if index:
+                contestant.per_second.append(steps * batch_size / seconds)
+                contestant.per_core_second.append(steps * batch_size / cpu)
+
+
+def summarize(contestant: Contestant, contestants: list[Contestant]) -> dict[str, Any]:
+    """Returns medians, quartiles, and the medians of the rounds' ratios to PyTorch's at as many workers."""
+    summary: dict[str, Any] = {"pipeline": contestant.pipeline, "workers": contestant.workers}
+    for kind in ("per_second", "per_core_second"):
+        rates = np.array(getattr(contestant, kind))
+        low, median, high = np.percentile(rates, [25, 50, 75])
+        summary[kind] = {"median": median, "first_quartile": low, "third_quartile": high}
+        for other in contestants:
+            if (other.pipeline, other.workers) == ("torch", contestant.workers):
+                summary[kind]["over_torch"] = float(np.median(rates / np.array(getattr(other, kind))))
+    return summary
+
+
+def time_stages(records: Records) -> dict[str, float]:
+    """Returns the mean CPU milliseconds of each stage of ours: all but decoding is done for every view."""
+    rng = np.random.default_rng(0)
+    resample = Image.Resampling.BICUBIC
+    clocks = []
+    for record in records:
+        clock = [time.process_time()]
+        image = decode_rgb(record["image"])
+        clock.append(time.process_time())
+        crop = draw_crop(*image.size, scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3), rng=rng)
+        view = resize_crop(image, crop, IMAGE_SIZE, resample=resample, fast_decode=False)
+        clock.append(time.process_time())
+        for operation, stroke in draw_operations(rng, layers=2, magnitude=9.0, magnitude_std=0.5):
+            view = operation(view, stroke)
+        clocks.append([*clock, time.process_time()])
+    stages = 1000 * np.diff(clocks, axis=1).mean(axis=0)
+    return dict(zip(("decode", "crop and resize", "RandAugment"), stages.tolist(), strict=True))
+
+
+def describe_machine() -> dict[str, Any]:
+    """Returns what a timing depends on."""
+    packages = {"grain": "grain", "numpy": "numpy", "PIL": "pillow"} | {name: name for name in TORCH_PACKAGES}
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        **{name: version(name) for module, name in packages.items() if importlib.util.find_spec(module)},
+    }
+
+
+def _take(batches: Iterator[Any], count: int) -> None:
+    for _ in range(count):
+        next(batches)
+
+
+def _cpu_seconds() -> float:
+    """Of this process and its workers, so far."""
+    me = psutil.Process()
+    return sum(sum(process.cpu_times()[:2]) for process in (me, *me.children(recursive=True)))
+
+
+def _print(report: dict[str, Any], console: Console) -> None:
+    console.print(", ".join(f"{key} {value}" for key, value in report["machine"].items()))
+    table = Table(title=f"Images, medians of {report['rounds']} rounds (quartiles)")
+    for column in ("", "workers", "a second", "over torch", "a core second", "over torch"):
+        table.add_column(column, justify="right" if column else "left")
+    for row in report["pipelines"]:
+        cells = [row["pipeline"], str(row["workers"])]
+        for rate in (row["per_second"], row["per_core_second"]):
+            cells.append(f"{rate['median']:.0f} ({rate['first_quartile']:.0f}-{rate['third_quartile']:.0f})")
+            cells.append(f"{rate['over_torch']:.2f}" if "over_torch" in rate else "")
+        table.add_row(*cells)
+    console.print(table)
+    stages = ", ".join(f"{name} {value:.2f}" for name, value in report["milliseconds_an_image"].items())
+    console.print(f"Ours, milliseconds of a core: {stages}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pipeline", description=__doc__)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="worker processes, 1 or more")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--images", type=int, default=1024, help="images of a timing")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

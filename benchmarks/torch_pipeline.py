@@ -1,0 +1,68 @@
+"""The published augmentation as PyTorch users write it: DataLoader, torchvision, PIL and timm."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from PIL import Image, ImageOps
+from timm.data import create_transform
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+
+class Photographs(Dataset):
+    """Decode, crop, flip, RandAugment, to float, normalise, erase: all on the host, as published."""
+
+    def __init__(self, records: list[dict[str, Any]], image_size: int):
+        self.records = records
+        self.transform: Any = create_transform(
+            image_size,
+            is_training=True,
+            color_jitter=0.4,  # without effect beside RandAugment
+            auto_augment="rand-m9-mstd0.5-inc1",
+            interpolation="bicubic",
+            re_prob=0.25,
+            re_mode="pixel",
+            re_count=1,
+        )
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        record = self.records[index]
+        image = Image.open(io.BytesIO(record["image"])).convert("RGB")
+        return self.transform(image), record["label"]
+
+
+class RepeatedAugmentation(Sampler):
+    """Permutation after permutation, every index three times in a row."""
+
+    def __init__(self, num_examples: int):
+        self.num_examples = num_examples
+
+    def __iter__(self) -> Iterator[int]:
+        while True:
+            yield from torch.randperm(self.num_examples).repeat_interleave(3).tolist()
+
+
+def torch_batches(
+    records: list[dict[str, Any]], *, batch_size: int, image_size: int, num_workers: int
+) -> Iterator[Any]:
+    """Returns endless batches of normalised float images."""
+    loader = DataLoader(
+        Photographs(records, image_size),
+        batch_size=batch_size,
+        sampler=RepeatedAugmentation(len(records)),
+        num_workers=num_workers,
+        worker_init_fn=_allow_black_posters,
+        # Not forked: this process has threads of the other side's.
+        multiprocessing_context="spawn",
+    )
+    return iter(loader)
+
+
+def _allow_black_posters(worker: int) -> None:
+    """Let timm's "posterize" ask for 0 bits, as it does at magnitude 10; Pillow 12 and later refuse."""
+    posterize = ImageOps.posterize
+    ImageOps.posterize = lambda image, bits: posterize(image, max(1, bits))
