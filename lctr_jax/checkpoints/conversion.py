@@ -2,25 +2,20 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from lctr_jax.checkpoints import torch_names
+from lctr_jax.checkpoints import dialects, torch_names
 from lctr_jax.checkpoints.metadata import Metadata
+from lctr_jax.checkpoints.normalization import fold_half_normalization
 from lctr_jax.checkpoints.recognition import recognize
 from lctr_jax.checkpoints.store import expected_shapes
 from lctr_jax.checkpoints.torch_files import TensorFile
 from lctr_jax.checkpoints.trees import by_path, misfits
 from lctr_jax.models.parameters import Parameters, initialise
-
-DROPPED = {
-    "head.": "classification head",
-    "head_dist.": "distillation head",
-    "dist_token": "distillation token, with its row of pos_embed",
-}
 
 
 class Conversion(NamedTuple):
@@ -37,29 +32,38 @@ class Conversion(NamedTuple):
 
 
 def convert(
-    file: TensorFile, *, source: str, heads: int | None = None, num_classes: int | None = None
+    file: TensorFile,
+    *,
+    source: str,
+    heads: int | None = None,
+    num_classes: int | None = None,
+    half_normalized: bool = False,
 ) -> Conversion:
-    """Make a checkpoint of a DeiT's or LCTR's tensors.
+    """Make a checkpoint of an LCTR's tensors or of those of a plain ViT, as DeiT.
 
-    A DeiT gives a backbone or, with `num_classes`, an LCTR whose head is newly initialised.
+    A ViT gives a backbone or, with `num_classes`, an LCTR whose head is newly initialised. `half_normalized`
+    says that it takes images normalised by mean and standard deviation 0.5.
 
     Raises:
         ValueError: a tensor is missing, unexpected or misshapen, or `num_classes` is not the LCTR's.
     """
-    metadata = _metadata(file, source=source, heads=heads)
+    tensors = dialects.rename(file.tensors)
+    metadata = _metadata(tensors, file.metadata, source=source, heads=heads)
     layouts = torch_names.layouts(metadata)
-    tensors, dropped = _drop(file.tensors, set(torch_names.torch_names(layouts, metadata.spec.depth)))
+    wanted = torch_names.torch_names(layouts, metadata.spec.depth)
+    tensors, dropped = dialects.drop(tensors, wanted=wanted)
     expected = torch_names.torch_shapes(by_path(expected_shapes(metadata)), layouts)
     if wrong := misfits(tensors, expected):
         raise ValueError(f"tensors do not fit {describe(metadata)}: {'; '.join(wrong)}")
     flat = torch_names.from_torch(tensors, layouts, metadata.spec.depth)
     parameters, fresh = unflatten_dict(flat, sep="."), {}
+    if half_normalized:
+        parameters["backbone"] = fold_half_normalization(parameters["backbone"])
     if num_classes is not None and metadata.kind == "backbone":
         spec = dataclasses.replace(metadata.spec, num_classes=num_classes)
         metadata = dataclasses.replace(metadata, kind="network", spec=spec)
-        fresh = {
-            name: part for name, part in initialise(spec, jax.random.key(0)).items() if name != "backbone"
-        }
+        fresh = jax.jit(lambda key: initialise(spec, key))(jax.random.key(0))
+        del fresh["backbone"]
     elif num_classes not in (None, metadata.spec.num_classes):
         raise ValueError(
             f"--num_classes: got {num_classes}, but the file has {metadata.spec.num_classes} classes; "
@@ -78,30 +82,23 @@ def describe(metadata: Metadata) -> str:
     """The network in a few words."""
     spec = metadata.spec
     head = f"{spec.method} of {spec.num_classes} classes" if metadata.kind == "network" else "backbone"
-    return (
-        f"{head}, width {spec.width}, depth {spec.depth}, {spec.heads} heads, "
-        f"{spec.grid[0]} x {spec.grid[1]} patches of {spec.patch_size} px"
-    )
-
-
-def _metadata(file: TensorFile, *, source: str, heads: int | None) -> Metadata:
-    if file.metadata is not None:
-        return dataclasses.replace(Metadata.from_json(file.metadata), source=source)
-    kind, spec = recognize(file.tensors, heads=heads)
-    return Metadata(kind=kind, spec=spec, source=source)
-
-
-def _drop(
-    tensors: Mapping[str, np.ndarray], wanted: set[str]
-) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The tensors that remain, and why the others do not. A distilled DeiT's rows are CLS, dist, patches."""
-    dropped = {
-        name: reason
-        for name in tensors
-        for prefix, reason in DROPPED.items()
-        if name.startswith(prefix) and name not in wanted
+    options = {
+        "LayerScale": spec.layer_scale,
+        f"{spec.registers} registers": spec.registers,
+        "CLS without a position": not spec.cls_position,
     }
-    kept = {name: array for name, array in tensors.items() if name not in dropped}
-    if "dist_token" in dropped:
-        kept["pos_embed"] = np.delete(kept["pos_embed"], 1, axis=1)
-    return kept, dropped
+    parts = [
+        f"{head}, width {spec.width}, depth {spec.depth}, {spec.heads} heads",
+        f"{spec.grid[0]} x {spec.grid[1]} patches of {spec.patch_size} px",
+        *(option for option, present in options.items() if present),
+    ]
+    return ", ".join(parts)
+
+
+def _metadata(
+    tensors: Mapping[str, np.ndarray], stored: Mapping[str, Any] | None, *, source: str, heads: int | None
+) -> Metadata:
+    if stored is not None:
+        return dataclasses.replace(Metadata.from_json(stored), source=source)
+    kind, spec = recognize(tensors, heads=heads)
+    return Metadata(kind=kind, spec=spec, source=source)

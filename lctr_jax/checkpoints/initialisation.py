@@ -13,6 +13,8 @@ from lctr_jax.models.parameters import Parameters
 from lctr_jax.models.positions import resample_positions
 from lctr_jax.models.sizes import ModelSpec
 
+_ADAPTED = ("image_size", "cls_position")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
@@ -34,19 +36,19 @@ def initialise_from(
     """`parameters`, freshly initialised for `spec`, with those of the checkpoint at `path` in their place.
 
     The backbone always comes from the checkpoint, its position embedding resampled to `spec`'s grid. The head
-    does where the checkpoint has the same method, experts and number of classes.
+    does where the checkpoint has the same method, experts and number of classes. Where CLS has a position on
+    one side alone, it is added to the CLS token, or is zero: the same function.
 
     Raises:
         FileNotFoundError: nothing is there.
         ValueError: there is no readable checkpoint, or its backbone is of another shape.
     """
     metadata, stored = load_weights(path)
-    backbone_fields = [name for name in BACKBONE_FIELDS if name != "image_size"]
-    if different := differing_fields(metadata.spec, spec, backbone_fields):
+    fixed = [name for name in BACKBONE_FIELDS if name not in _ADAPTED]
+    if different := differing_fields(metadata.spec, spec, fixed):
         raise ValueError(f"{path}: backbone of another shape: {'; '.join(different)}")
-    taken, notes = dict(stored), []
+    taken, notes = {**stored, "backbone": _adapt(stored["backbone"], metadata.spec, spec)}, []
     if metadata.spec.grid != spec.grid:
-        taken["backbone"] = _on_grid(stored["backbone"], grid=metadata.spec.grid, to_grid=spec.grid)
         notes.append(
             f"position embedding resampled from {_show(metadata.spec.grid)} to {_show(spec.grid)} patches"
         )
@@ -63,9 +65,14 @@ def initialise_from(
     return started, Report(source=str(path), read=read, fresh=fresh, notes=tuple(notes))
 
 
-def _on_grid(backbone: Parameters, *, grid: tuple[int, int], to_grid: tuple[int, int]) -> Parameters:
-    positions = resample_positions(jnp.asarray(backbone["pos_embed"]), grid=grid, to_grid=to_grid)
-    return {**backbone, "pos_embed": positions}
+def _adapt(backbone: Parameters, got: ModelSpec, expected: ModelSpec) -> Parameters:
+    cls, positions = jnp.asarray(backbone["cls_token"]), jnp.asarray(backbone["pos_embed"])
+    positions = resample_positions(positions, grid=got.grid, to_grid=expected.grid)
+    if got.cls_position and not expected.cls_position:
+        cls, positions = cls + positions[:, :1], positions[:, 1:]
+    elif expected.cls_position and not got.cls_position:
+        positions = jnp.pad(positions, ((0, 0), (1, 0), (0, 0)))
+    return {**backbone, "cls_token": cls, "pos_embed": positions}
 
 
 def _show(grid: tuple[int, int]) -> str:

@@ -7,19 +7,19 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lctr_jax.checkpoints.metadata import Kind
-from lctr_jax.models.sizes import SIZES, ModelSpec
+from lctr_jax.checkpoints.metadata import BACKBONE_FIELDS, Kind
+from lctr_jax.models.sizes import SIZES, ModelSpec, model_spec
 
 HEAD_WIDTH = 64  # of one attention head, in every published ViT
 
 
 def recognize(tensors: Mapping[str, np.ndarray], *, heads: int | None = None) -> tuple[Kind, ModelSpec]:
-    """What the tensors are of: an LCTR, or the backbone of a DeiT.
+    """What the tensors are of: an LCTR, or the backbone of a plain ViT.
 
     `heads`: what shapes do not tell; by default as in the size of that width and depth, or width / 64.
 
     Raises:
-        ValueError: they are of no ViT, its patches form no square, or the number of heads cannot be guessed.
+        ValueError: they are of no plain ViT, its patches form no square, or its heads cannot be guessed.
     """
     pos_embed, patch_embed, hidden = _shapes(
         tensors, {"pos_embed": 3, "patch_embed.proj.weight": 4, "blocks.0.mlp.fc1.weight": 2}
@@ -28,10 +28,7 @@ def recognize(tensors: Mapping[str, np.ndarray], *, heads: int | None = None) ->
     width, channels, *patch = patch_embed
     if channels != 3 or patch[0] != patch[1]:
         raise ValueError(f"patch_embed.proj.weight: got {list(patch_embed)}, expected [width, 3, size, size]")
-    patches = pos_embed[1] - 1 - ("dist_token" in tensors)
-    side = math.isqrt(max(patches, 0))
-    if side == 0 or side**2 != patches:
-        raise ValueError(f"pos_embed: got {pos_embed[1]} rows, expected 1 + a square number of patches")
+    side, cls_position = _grid_side(pos_embed[1] - ("dist_token" in tensors))
     if hidden[0] % width:
         raise ValueError(f"blocks.0.mlp.fc1.weight: got {hidden[0]} rows, expected a multiple of {width}")
     backbone = ModelSpec(
@@ -42,11 +39,36 @@ def recognize(tensors: Mapping[str, np.ndarray], *, heads: int | None = None) ->
         image_size=side * patch[0],
         patch_size=patch[0],
         mlp_ratio=hidden[0] // width,
+        layer_scale="blocks.0.ls1.gamma" in tensors,
+        registers=_shapes(tensors, {"reg_token": 3})[0][1] if "reg_token" in tensors else 0,
+        cls_position=cls_position,
     )
     if not any(name.startswith(("CDM.", "conv3x3.")) for name in tensors):
         return "backbone", backbone
     experts, num_classes = _shapes(tensors, {"CDM.weight": 5})[0][:2]
     return "network", dataclasses.replace(backbone, num_classes=num_classes, experts=experts)
+
+
+def config_options(spec: ModelSpec) -> str:
+    """The command line's options for a network that such a backbone fits, at any image size."""
+
+    def overrides(name: str) -> dict[str, int]:
+        size = dataclasses.asdict(model_spec(name, num_classes=1))
+        fields = [field for field in BACKBONE_FIELDS if field not in ("image_size", "cls_position")]
+        return {field: getattr(spec, field) for field in fields if getattr(spec, field) != size[field]}
+
+    name = min(SIZES, key=lambda name: len(overrides(name)))
+    options = {"name": name, **overrides(name)}
+    return " ".join(f"--config.model.{option}={value}" for option, value in options.items())
+
+
+def _grid_side(rows: int) -> tuple[int, bool]:
+    """The patch grid's side, and whether CLS has a row of its own."""
+    for patches, cls_position in ((rows - 1, True), (rows, False)):
+        side = math.isqrt(max(patches, 0))
+        if side and side**2 == patches:
+            return side, cls_position
+    raise ValueError(f"pos_embed: got {rows} rows, expected a square number of patches, or 1 more for CLS")
 
 
 def _shapes(tensors: Mapping[str, np.ndarray], ranks: Mapping[str, int]) -> list[tuple[int, ...]]:

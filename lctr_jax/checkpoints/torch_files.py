@@ -17,7 +17,7 @@ import safetensors.numpy
 TORCH_SUFFIXES, SAFETENSORS_SUFFIX = (".pth", ".pt"), ".safetensors"
 OURS = "lctr_jax"  # the entry of a file that our own metadata is kept under
 
-_NESTS = ("model", "state_dict")
+_NESTS = ("model", "state_dict", "teacher")  # DINO keeps a student and its teacher, the better one
 _PREFIXES = ("module.",)  # of DistributedDataParallel
 
 

@@ -1,4 +1,4 @@
-"""Our parameters beside the tensors of a PyTorch LCTR or DeiT checkpoint: names and axis orders."""
+"""Our parameters beside the tensors of a PyTorch checkpoint, LCTR's or timm's: names and axis orders."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -47,13 +47,19 @@ CDM: dict[str, Layout] = {
 }
 LCTR: dict[str, Layout] = BACKBONE | CDM
 DEIT: dict[str, Layout] = BACKBONE | _layer("head", "head", "kernel", _DENSE)
+LAYER_SCALE: dict[str, Layout] = {
+    f"backbone.blocks.ls{branch}.scale": Layout(f"blocks.{{}}.ls{branch}.gamma") for branch in (1, 2)
+}
+REGISTERS: dict[str, Layout] = {"backbone.registers": Layout("reg_token")}
 
 
 def layouts(metadata: Metadata) -> dict[str, Layout]:
     """The layouts of every parameter of such a checkpoint."""
+    spec = metadata.spec
+    optional = (LAYER_SCALE if spec.layer_scale else {}) | (REGISTERS if spec.registers else {})
     if metadata.kind == "backbone":
-        return BACKBONE
-    return DEIT if metadata.spec.method == "deit" else LCTR
+        return BACKBONE | optional
+    return (DEIT if spec.method == "deit" else LCTR) | optional
 
 
 def torch_names(layouts: Mapping[str, Layout], depth: int) -> list[str]:

@@ -32,6 +32,7 @@ class Attention(nnx.Module):
         self.qkv = nnx.Linear(spec.width, 3 * spec.width, dtype=spec.dtype, kernel_init=init, rngs=rngs)
         self.proj = nnx.Linear(spec.width, spec.width, dtype=spec.dtype, kernel_init=init, rngs=rngs)
         self.heads = spec.heads
+        self.prefix_tokens = spec.prefix_tokens
 
     def __call__(
         self, tokens: Float[Array, "batch tokens width"], *, statistics: Statistics
@@ -44,10 +45,12 @@ class Attention(nnx.Module):
         weights = attention_weights(query, key)
         attended = jnp.einsum("bhqk,bhkd->bqhd", weights.astype(value.dtype), value)
         out = self.proj(attended.reshape(batch, count, width))
-        cls = weights[:, :, 0, 1:].mean(1)
+        cls = weights[:, :, 0, self.prefix_tokens :].mean(1)
         if statistics == "cls":
             return out, AttentionStatistics(cls, None)
-        return out, AttentionStatistics(cls, patch_relation(weights.mean(1)))
+        return out, AttentionStatistics(
+            cls, patch_relation(weights.mean(1), prefix_tokens=self.prefix_tokens)
+        )
 
 
 def attention_weights(

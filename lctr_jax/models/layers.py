@@ -30,6 +30,17 @@ class Mlp(nnx.Module):
         return self.fc2(nnx.gelu(self.fc1(tokens), approximate=False))
 
 
+class LayerScale(nnx.Module):
+    """A learned factor a channel on a residual branch, small at first (CaiT; Touvron et al., 2021)."""
+
+    def __init__(self, spec: ModelSpec):
+        self.scale = nnx.Param(jnp.full((spec.width,), 1e-5))
+
+    def __call__(self, branch: Float[Array, "batch tokens width"]) -> Float[Array, "batch tokens width"]:
+        """Scale each channel."""
+        return branch * self.scale[...].astype(branch.dtype)
+
+
 def branch_scales(keys: Key[Array, " batch"], *, depth: int, rate: float) -> Float32[Array, "depth 2 batch"]:
     """Drop path: what each sample's two residual branches of each block are multiplied by.
 
@@ -50,6 +61,8 @@ class Block(nnx.Module):
         self.attn = Attention(spec, rngs=rngs)
         self.norm2 = layer_norm(spec, rngs)
         self.mlp = Mlp(spec, rngs=rngs)
+        self.ls1 = LayerScale(spec) if spec.layer_scale else None
+        self.ls2 = LayerScale(spec) if spec.layer_scale else None
 
     def __call__(
         self,
@@ -60,8 +73,13 @@ class Block(nnx.Module):
     ) -> tuple[Float[Array, "batch tokens width"], AttentionStatistics]:
         """`scales`, of `branch_scales`, drops branches of samples; without them nothing is dropped."""
         attended, attention = self.attn(self.norm1(tokens), statistics=statistics)
+        if self.ls1 is not None:
+            attended = self.ls1(attended)
         tokens = tokens + _scaled(attended, scales, 0)
-        return tokens + _scaled(self.mlp(self.norm2(tokens)), scales, 1), attention
+        transformed = self.mlp(self.norm2(tokens))
+        if self.ls2 is not None:
+            transformed = self.ls2(transformed)
+        return tokens + _scaled(transformed, scales, 1), attention
 
 
 def _scaled(branch: Array, scales: Array | None, index: int) -> Array:

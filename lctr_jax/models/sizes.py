@@ -14,8 +14,10 @@ class ModelSpec:
 
     `method` names what reads the backbone: "lctr", or "deit" for the plain classifier. `image_size` and
     `patch_size` are pixels of a square; `mlp_ratio` is the MLP's hidden width over `width`; `experts` the
-    number of kernels that CDM mixes; `drop_path` the rate of the last block, earlier ones rise to it linearly
-    from 0; `dtype` the compute type (parameters, softmax, LayerNorm and loss stay float32).
+    number of kernels that CDM mixes; `layer_scale` whether each residual branch has a learned factor a
+    channel; `registers` the number of tokens beside CLS that belong to no patch; `cls_position` whether CLS
+    has a row of its own in the position embedding; `drop_path` the rate of the last block, earlier ones rise
+    to it linearly from 0; `dtype` the compute type (parameters, softmax, LayerNorm and loss stay float32).
     """
 
     num_classes: int
@@ -27,6 +29,9 @@ class ModelSpec:
     patch_size: int = 16
     mlp_ratio: int = 4
     experts: int = 4
+    layer_scale: bool = False
+    registers: int = 0
+    cls_position: bool = True
     drop_path: float = 0.0
     dtype: str = "float32"
 
@@ -48,6 +53,8 @@ class ModelSpec:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"model.{name}: got {getattr(self, name)}, expected 1 or more")
+        if self.registers < 0:
+            raise ValueError(f"model.registers: got {self.registers}, expected 0 or more")
         if self.width % self.heads:
             raise ValueError(
                 f"model.width: got {self.width}, expected a multiple of model.heads = {self.heads}"
@@ -70,12 +77,37 @@ class ModelSpec:
         side = self.image_size // self.patch_size
         return side, side
 
+    @property
+    def prefix_tokens(self) -> int:
+        """Tokens before the patches': CLS and the registers."""
+        return 1 + self.registers
+
+
+_DEIT3 = {"layer_scale": True, "cls_position": False}
+_DINOV2 = {"layer_scale": True, "patch_size": 14}
+_DINOV2_REG4 = {**_DINOV2, "registers": 4, "cls_position": False}
 
 SIZES: dict[str, dict[str, int]] = {
     # Touvron et al., "Training data-efficient image transformers & distillation through attention", table 1.
     "deit_tiny": {"width": 192, "depth": 12, "heads": 3},
     "deit_small": {"width": 384, "depth": 12, "heads": 6},
     "deit_base": {"width": 768, "depth": 12, "heads": 12},
+    # Dosovitskiy et al., "An Image is Worth 16x16 Words", table 1; its Ti, S and B are DeiT's.
+    "vit_large": {"width": 1024, "depth": 24, "heads": 16},
+    "vit_huge": {"width": 1280, "depth": 32, "heads": 16, "patch_size": 14},
+    # Touvron et al., "DeiT III: Revenge of the ViT", table 1.
+    "deit3_small": {**_DEIT3, "width": 384, "depth": 12, "heads": 6},
+    "deit3_medium": {**_DEIT3, "width": 512, "depth": 12, "heads": 8},
+    "deit3_base": {**_DEIT3, "width": 768, "depth": 12, "heads": 12},
+    "deit3_large": {**_DEIT3, "width": 1024, "depth": 24, "heads": 16},
+    # Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision", table 17.
+    "dinov2_small": {**_DINOV2, "width": 384, "depth": 12, "heads": 6},
+    "dinov2_base": {**_DINOV2, "width": 768, "depth": 12, "heads": 12},
+    "dinov2_large": {**_DINOV2, "width": 1024, "depth": 24, "heads": 16},
+    # Darcet et al., "Vision Transformers Need Registers", as timm keeps them: CLS's position added to CLS.
+    "dinov2_small_reg4": {**_DINOV2_REG4, "width": 384, "depth": 12, "heads": 6},
+    "dinov2_base_reg4": {**_DINOV2_REG4, "width": 768, "depth": 12, "heads": 12},
+    "dinov2_large_reg4": {**_DINOV2_REG4, "width": 1024, "depth": 24, "heads": 16},
     # Ours: learns the embedded digits on two CPU cores in minutes.
     "deit_demo": {"width": 96, "depth": 4, "heads": 3, "patch_size": 8, "image_size": 64},
 }

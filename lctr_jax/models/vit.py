@@ -1,4 +1,7 @@
-"""The backbone: a plain ViT with a CLS token, as in DeiT (Touvron et al., ICML 2021)."""
+"""The backbone: a plain ViT with a CLS token, as in DeiT (Touvron et al., ICML 2021).
+
+Options of `ModelSpec` make it DeiT III's (LayerScale) or DINOv2's (register tokens) as well.
+"""
 
 from typing import NamedTuple
 
@@ -45,9 +48,11 @@ class VisionTransformer(nnx.Module):
             kernel_init=initialize_weights,
             rngs=rngs,
         )
-        num_tokens = 1 + spec.grid[0] * spec.grid[1]
+        positions = spec.cls_position + spec.grid[0] * spec.grid[1]
         self.cls_token = nnx.Param(initialize_weights(rngs.params(), (1, 1, spec.width)))
-        self.pos_embed = nnx.Param(initialize_weights(rngs.params(), (1, num_tokens, spec.width)))
+        self.pos_embed = nnx.Param(initialize_weights(rngs.params(), (1, positions, spec.width)))
+        if spec.registers:
+            self.registers = nnx.Param(initialize_weights(rngs.params(), (1, spec.registers, spec.width)))
         self.blocks = _stack_blocks(spec, rngs)
         self.norm = layer_norm(spec, rngs)
         self.spec = spec
@@ -70,7 +75,7 @@ class VisionTransformer(nnx.Module):
         batch, _, width = tokens.shape
         return BackboneOutput(
             cls_token=tokens[:, 0],
-            patch_tokens=tokens[:, 1:].reshape(batch, *grid, width),
+            patch_tokens=tokens[:, self.spec.prefix_tokens :].reshape(batch, *grid, width),
             cls_attention=cls_attention.reshape(batch, *grid),
             relation=None if relation is None else relation.reshape(batch, *grid),
         )
@@ -83,15 +88,15 @@ class VisionTransformer(nnx.Module):
                 f"images: got {height} x {width} pixels, expected multiples of the patch size {patch}"
             )
         patches = self.patch_embed(images)
-        grid = patches.shape[1:3]
-        positions = resample_positions(self.pos_embed[...], grid=self.spec.grid, to_grid=grid).astype(
-            patches.dtype
-        )
-        patches = patches.reshape(batch, -1, patches.shape[-1]) + positions[:, 1:]
-        cls = jnp.broadcast_to(
-            self.cls_token[...].astype(patches.dtype) + positions[:, :1], (batch, 1, patches.shape[-1])
-        )
-        return jnp.concatenate([cls, patches], axis=1), grid
+        grid = (height // patch, width // patch)
+        positions = resample_positions(self.pos_embed[...], grid=self.spec.grid, to_grid=grid)
+        cls, dtype = self.cls_token[...], patches.dtype
+        if self.spec.cls_position:
+            cls, positions = cls + positions[:, :1], positions[:, 1:]
+        prefix = jnp.concatenate([cls, self.registers[...]], axis=1) if self.spec.registers else cls
+        prefix = jnp.broadcast_to(prefix.astype(dtype), (batch, *prefix.shape[1:]))
+        patches = patches.reshape(batch, -1, patches.shape[-1]) + positions.astype(dtype)
+        return jnp.concatenate([prefix, patches], axis=1), grid
 
     def _run_blocks(self, tokens: Array, statistics: Statistics, drop_path_keys: Array | None):
         graph, stacked = nnx.split(self.blocks)

@@ -1,0 +1,58 @@
+"""What projects add to or call differently in a plain ViT's tensors; ours are timm's names."""
+
+import re
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+_PREFIX = "backbone."  # DINO, DINOv2: the backbone beside the projection head
+_RENAMED = {
+    r"^register_tokens$": "reg_token",  # DINOv2
+    r"\.gamma_([12])$": r".ls\1.gamma",  # DeiT III
+}
+_DROPPED = {
+    "head.": "classification head",  # DeiT, AugReg; a convolution in TS-CAM; DINO's projection
+    "head_dist.": "distillation head",
+    "dist_token": "distillation token, with its row of pos_embed",
+    "pre_logits.": "layer before the classification head",  # ViT of the first hour
+    "mask_token": "stands for masked patches",  # MAE, DINOv2
+    "decoder_": "decoder of masked patches",  # MAE
+    "dino_head.": "projection head",
+    "ibot_head.": "projection head",
+}
+
+
+def rename(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors under timm's names.
+
+    Raises:
+        ValueError: two tensors come to one name.
+    """
+    renamed = {}
+    for name, array in tensors.items():
+        new = name.removeprefix(_PREFIX)
+        for pattern, replacement in _RENAMED.items():
+            new = re.sub(pattern, replacement, new)
+        if new in renamed:
+            raise ValueError(f"got two tensors for {new!r}, one of them as {name!r}")
+        renamed[new] = array
+    return renamed
+
+
+def drop(
+    tensors: Mapping[str, np.ndarray], *, wanted: Collection[str]
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The tensors that remain, and why the others do not; `wanted` names are never dropped.
+
+    A distilled DeiT's position embedding has a row for CLS, one for its distillation token and the patches'.
+    """
+    dropped = {
+        name: reason
+        for name in tensors
+        for prefix, reason in _DROPPED.items()
+        if name.startswith(prefix) and name not in wanted
+    }
+    kept = {name: array for name, array in tensors.items() if name not in dropped}
+    if "dist_token" in dropped:
+        kept["pos_embed"] = np.delete(kept["pos_embed"], 1, axis=1)
+    return kept, dropped

@@ -1,0 +1,35 @@
+"""Weights by their name on the Hugging Face hub."""
+
+from pathlib import Path
+
+SCHEME, TIMM = "hf://", "timm/"
+FILE = "model.safetensors"
+
+
+def fetch(source: str) -> Path:
+    """The local path of `source`: itself, or a file of the hub, fetched by huggingface_hub into its cache.
+
+    Hub names: `hf://OWNER/REPOSITORY[/FILE]`, or `timm/NAME` where there is no such folder here; FILE is
+    model.safetensors by default.
+
+    Raises:
+        ModuleNotFoundError: huggingface_hub is needed and not installed.
+        ValueError: the name is incomplete, or the file cannot be fetched.
+    """
+    if not source.startswith(SCHEME) and not (source.startswith(TIMM) and not Path(source).exists()):
+        return Path(source)
+    owner, _, rest = source.removeprefix(SCHEME).partition("/")
+    repository, _, file = rest.partition("/")
+    if not owner or not repository:
+        raise ValueError(f"{source}: expected {SCHEME}OWNER/REPOSITORY[/FILE] or {TIMM}NAME")
+    try:
+        import huggingface_hub  # pyright: ignore[reportMissingImports]
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{source}: hub names need huggingface_hub: pip install huggingface_hub (or give a file)"
+        ) from error
+    try:
+        return Path(huggingface_hub.hf_hub_download(f"{owner}/{repository}", file or FILE))
+    except Exception as error:  # whatever the network, the hub and its client raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{source}: cannot be fetched from the hub: {reason}") from error
