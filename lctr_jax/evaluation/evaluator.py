@@ -14,6 +14,7 @@ from lctr_jax.evaluation.forward import compile_forward
 from lctr_jax.evaluation.options import EvaluationOptions
 from lctr_jax.evaluation.predictions import PredictionFile
 from lctr_jax.evaluation.stream import Result, Totals, evaluate_split
+from lctr_jax.evaluation.tables import write_tables
 from lctr_jax.localization.protocols import get_protocol
 from lctr_jax.localization.settings import Settings
 from lctr_jax.localization.summary import curves, max_box_thresholds, summarize, transfer_thresholds
@@ -55,7 +56,7 @@ class Evaluator:
         references: Mapping[str, Parameters],
         on_result: Callable[[Result], None] = lambda result: None,
     ) -> dict[str, Any]:
-        """Evaluate and write `metrics.json` and `predictions.jsonl` to `folder`; returns the metrics.
+        """Evaluate and write `metrics.json`, `predictions.jsonl` and tables to `folder`; returns the metrics.
 
         `references` are other parameters of the same network, such as untrained ones, whose GT-known Loc at
         their best threshold stands among the baselines.
@@ -82,6 +83,7 @@ class Evaluator:
             metrics["baselines"] = baselines
         if jax.process_index() == 0:
             (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+            write_tables(folder, totals.measured, split.class_names)
         return metrics
 
     def quick(self, parameters: Parameters) -> dict[str, float]:

@@ -24,8 +24,9 @@ from lctr_jax.models.parameters import Parameters
 class Result(NamedTuple):
     """One image, measured: what predictions, pictures and reports are made of.
 
-    `image` is the uint8 frame that the network saw; `record` what the pipeline knows of the image; maps as in
-    `evaluation.forward.Maps`, of this image.
+    `image` is the uint8 frame that the network saw; `record` what the pipeline knows of the image;
+    `relation_map` times `class_map` is the map that was boxed. The arrays are parts of whole batches: copy
+    what is to be kept.
     """
 
     image: np.ndarray
@@ -124,7 +125,7 @@ def _measure(batch: dict, maps: Maps, row: int, settings: Settings, geometry: Ge
         measurement=measure(sample, settings),
         probability=probability,
         relation_map=relation_map,
-        class_map=class_maps[0],
+        class_map=class_maps[0 if settings.boxed_class == "predicted" else 1],
     )
 
 

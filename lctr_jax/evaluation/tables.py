@@ -1,0 +1,36 @@
+"""What is too long for `metrics.json`, as CSV: a row a class, and a row a threshold."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lctr_jax.localization.accumulator import Sums
+from lctr_jax.localization.maps import NUM_CUTS
+from lctr_jax.localization.summary import class_table, curves
+
+PER_CLASS, CURVES = "per_class.csv", "curves.csv"
+
+
+def write_tables(folder: Path, sums: Sums, class_names: Sequence[str]) -> None:
+    """Write `per_class.csv` and, where there are true boxes, `curves.csv`; accuracies in percent.
+
+    A class without true boxes has empty columns. `threshold` is the share of the map's maximum above which a
+    pixel is foreground.
+    """
+    _write(folder / PER_CLASS, [{"name": class_names[row["label"]], **row} for row in class_table(sums)])
+    if sums["boxed"]:
+        columns = {"threshold": np.arange(NUM_CUTS) / (NUM_CUTS - 1), **curves(sums)}
+        below_one = (column[:-1].round(4).tolist() for column in columns.values())
+        points = zip(*below_one, strict=True)
+        _write(folder / CURVES, [dict(zip(columns, point, strict=True)) for point in points])
+
+
+def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    rows = list(rows)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0] if rows else [])
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,17 @@
+"""What a page says of the programs that made it."""
+
+import platform
+from importlib.metadata import version
+
+import lctr_jax
+
+_PACKAGES = ("jax", "flax", "numpy", "opencv-python-headless", "pillow")
+
+
+def describe_environment() -> dict[str, str]:
+    """Versions of this package, of Python and of what the numbers depend on."""
+    return {
+        "lctr_jax": lctr_jax.__version__,
+        "Python": f"{platform.python_version()}, {platform.system()} {platform.machine()}",
+        **{package: version(package) for package in _PACKAGES},
+    }

@@ -1,0 +1,68 @@
+"""`eval/report.html`: what an evaluation measured, and where the network fails, on one page."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lctr_jax.evaluation.tables import CURVES, PER_CLASS
+from lctr_jax.localization.protocols import get_protocol
+from lctr_jax.report.cards import evaluation_card
+from lctr_jax.report.charts import iou_chart, threshold_chart
+from lctr_jax.report.gallery import GROUPS, Gallery
+from lctr_jax.report.numbers import OUTCOMES, comparison, numbers, verdict
+from lctr_jax.report.page import render_page
+
+
+def write_report(
+    folder: Path,
+    gallery: Gallery,
+    *,
+    title: str,
+    class_names: Sequence[str],
+    options: Mapping[str, Any],
+    facts: Mapping[str, str],
+) -> None:
+    """Write `report.html` beside the files that it reads its numbers from.
+
+    `options` are the run's, nested; `facts`, such as versions, go beside them.
+    """
+    metrics = json.loads((folder / "metrics.json").read_text())
+    boxed = bool(metrics["num_images_with_boxes"])
+    map_class = metrics.get("map_class", get_protocol(metrics["protocol"]).map_class)
+    cards = [
+        evaluation_card(kept, groups=groups, class_names=class_names, map_class=map_class)
+        for kept, groups in gallery.pictures()
+    ]
+    page = render_page(
+        "report.html.j2",
+        title=title,
+        metrics=metrics,
+        numbers=numbers(metrics),
+        comparison=comparison(metrics),
+        verdict=verdict(metrics),
+        threshold_chart=threshold_chart(_read_rows(folder / CURVES), metrics) if boxed else None,
+        iou_chart=iou_chart(metrics) if boxed else None,
+        outcomes=OUTCOMES,
+        groups=GROUPS,
+        classes=_read_rows(folder / PER_CLASS),
+        cards=cards,
+        options=dict(_flatten(options)),
+        facts=facts,
+    )
+    (folder / "report.html").write_text(page, encoding="utf-8", errors="replace")
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _flatten(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested options as `group.option`, the way that the command line writes them."""
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

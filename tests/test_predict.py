@@ -1,0 +1,271 @@
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from lctr_jax.checkpoints.metadata import Metadata
+from lctr_jax.checkpoints.store import save_weights
+from lctr_jax.data.geometry import Geometry
+from lctr_jax.loading import LoadedModel
+from lctr_jax.localization.thresholds import Threshold
+from lctr_jax.localizer import Localizer
+from lctr_jax.models.output import Output
+from lctr_jax.models.parameters import initialise
+from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.predict import choose_threshold, find_images, main, read_upright
+from lctr_jax.report.predictions import MAX_CARDS
+
+SPEC = ModelSpec(num_classes=6, width=8, depth=1, heads=2, image_size=32, patch_size=8)
+NAMES = ("cat", "dog", "<b>owl</b>", "naïve", "5", "fox")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("checkpoint") / "weights"
+    parameters = initialise(SPEC, jax.random.key(0))
+    save_weights(path, Metadata(kind="network", spec=SPEC, class_names=NAMES), parameters)
+    return path
+
+
+def write_image(path, *, width=60, height=40, seed=0, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def predict(checkpoint, out, *arguments, status=0):
+    command = ["--checkpoint", str(checkpoint), "--out", str(out), *map(str, arguments)]
+    if status:
+        with pytest.raises(SystemExit) as exit_:
+            main(command)
+        assert exit_.value.code == status
+    else:
+        main(command)
+    lines = out / "predictions.jsonl"
+    return [json.loads(line) for line in lines.read_text().splitlines()] if lines.exists() else []
+
+
+class FakeModel(LoadedModel):
+    """A network whose relation map is hot in the given rows and columns of its 4 x 4 patches."""
+
+    def __init__(self, rows, columns):
+        super().__init__({}, Metadata(kind="network", spec=SPEC, class_names=NAMES))
+        relation = np.zeros((4, 4), np.float32)
+        relation[rows, columns] = 1
+        object.__setattr__(self, "calls", [])
+        object.__setattr__(self, "_relation", relation)
+
+    def __call__(self, images, classes=None):
+        self.calls.append((images.shape, classes))
+        batch = len(images)
+        asked = (batch,) if classes is None else classes.shape
+        return Output(
+            logits=np.tile(np.array([0, 3, 1, 0, 0, 2], np.float32), (batch, 1)),
+            class_map=np.ones((*asked, 4, 4), np.float32),
+            relation_map=np.tile(self._relation, (batch, 1, 1)),
+            cls_attention=np.zeros((batch, 4, 4), np.float32),
+            patch_tokens=np.zeros((batch, 4, 4, 8), np.float32),
+            routing=None,
+        )
+
+
+def localize(model, image, *, geometry="wsoleval", **options):
+    localizer = Localizer(model, geometry=Geometry(geometry, 32), threshold=Threshold(0.5), **options)
+    (prediction,) = localizer([image])
+    return prediction
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 160), (160, 320), (64, 64)])
+def test_a_box_is_where_the_map_is_hot_in_the_image_s_own_pixels(width, height):
+    model = FakeModel(slice(0, 2), slice(2, 4))  # the upper right quarter
+    prediction = localize(model, Image.new("RGB", (width, height)))
+    expected = [width / 2, 0, width, height / 2]
+    np.testing.assert_allclose(prediction.boxed[0].box_xyxy, expected, atol=width / 32)
+    assert prediction.region_xyxy.tolist() == [0, 0, width, height]
+
+
+def test_the_centre_crop_sees_and_boxes_the_middle_only():
+    prediction = localize(FakeModel(slice(0, 2), slice(2, 4)), Image.new("RGB", (720, 360)), geometry="lctr")
+    # 360 pixels become 36, of which 32 are seen: 320 pixels from about (200, 20).
+    np.testing.assert_allclose(prediction.region_xyxy, [200, 20, 520, 340], atol=10)
+    np.testing.assert_allclose(prediction.boxed[0].box_xyxy, [360, 20, 520, 180], atol=15)
+
+
+def test_the_predicted_class_is_boxed_unless_others_are_asked_for():
+    model, image = FakeModel(slice(0, 2), slice(0, 2)), Image.new("RGB", (32, 32))
+    prediction = localize(model, image)
+    assert [boxed.name for boxed in prediction.boxed] == ["dog"]
+    assert [ranked.name for ranked in prediction.top] == ["dog", "fox", "<b>owl</b>", "cat", "naïve"]
+    assert sum(ranked.probability for ranked in prediction.top) < 1
+    prediction = localize(model, image, classes=["fox", "0"])
+    assert [boxed.label for boxed in prediction.boxed] == [5, 0]
+    assert model.calls[-1][1].tolist() == [[5, 0]] * 16
+
+
+def test_a_name_that_looks_like_a_number_is_a_name():
+    prediction = localize(FakeModel(0, 0), Image.new("RGB", (32, 32)), classes=["5"])
+    assert prediction.boxed[0].label == 4
+
+
+def test_one_compiled_shape_whatever_the_number_of_images():
+    model = FakeModel(0, 0)
+    localizer = Localizer(model, geometry=Geometry("wsoleval", 32), threshold=Threshold(0.5), batch_size=4)
+    assert [len(localizer([Image.new("RGB", (9, 9))] * count)) for count in (1, 3, 4)] == [1, 3, 4]
+    assert {shape for shape, _ in model.calls} == {(4, 32, 32, 3)}
+
+
+def test_a_folder_gives_lines_pictures_and_a_page(checkpoint, tmp_path):
+    for name in ("a/x.jpg", "b/x.png", "b/deep/X.gif"):
+        write_image(tmp_path / "images" / name)
+    (tmp_path / "images" / "notes.txt").write_text("no image")
+    lines = predict(checkpoint, tmp_path / "out", tmp_path / "images", "--threshold", 0.2)
+    assert [line["id"].removeprefix(f"{tmp_path}/images/") for line in lines] == [
+        "a/x.jpg",
+        "b/deep/X.gif",
+        "b/x.png",
+    ]
+    overlays = [line["overlay"] for line in lines]
+    assert len({name.casefold() for name in overlays}) == 3
+    for line in lines:
+        with Image.open(tmp_path / "out" / line["overlay"]) as picture:
+            assert picture.width == 60
+        x0, y0, x1, y1 = line["box"]
+        assert 0 <= x0 < x1 <= line["width"] == 60
+        assert 0 <= y0 < y1 <= line["height"] == 40
+        assert line["names"] == [NAMES[label] for label in line["top5"]]
+        assert line["probability"] == sorted(line["probability"], reverse=True)
+        assert (line["threshold"], line["threshold_source"], line["geometry"]) == (0.2, "given", "wsoleval")
+        assert line["boxes"][0]["box"] == line["box"]
+    html = (tmp_path / "out" / "index.html").read_text()
+    assert html.count('class="card"') == 3
+    assert "<b>owl" not in html
+
+
+def test_the_same_network_gives_the_same_as_the_library(checkpoint, tmp_path):
+    import lctr_jax
+
+    image = write_image(tmp_path / "x.png")
+    (line,) = predict(checkpoint, tmp_path / "out", image)
+    frame = Image.open(image).resize((32, 32), Image.Resampling.BILINEAR)
+    normalised = (np.asarray(frame, np.float32) / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    logits = np.asarray(lctr_jax.load(checkpoint)(normalised[None].astype(np.float32)).logits[0], np.float64)
+    probabilities = np.exp(logits) / np.exp(logits).sum()
+    assert line["top5"] == np.argsort(-probabilities)[:5].tolist()
+    np.testing.assert_allclose(line["probability"], np.sort(probabilities)[::-1][:5], atol=1e-5)
+
+
+def test_unreadable_files_are_told_and_skipped_and_the_status_is_1(checkpoint, tmp_path, capsys):
+    images = tmp_path / "images"
+    whole = write_image(images / "whole.png")
+    (images / "cut.png").write_bytes(whole.read_bytes()[:200])
+    (images / "empty.jpg").write_bytes(b"")
+    lines = predict(checkpoint, tmp_path / "out", images, status=1)
+    assert [line["id"] for line in lines] == [str(whole)]
+    told = capsys.readouterr().err
+    assert f"skipped {images / 'cut.png'}: " in told
+    assert f"skipped {images / 'empty.jpg'}: " in told
+    assert "Traceback" not in told
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "2 more could not be read" in page
+    assert "empty.jpg" in page
+
+
+def test_no_readable_image_at_all(checkpoint, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"nothing")
+    assert predict(checkpoint, tmp_path / "out", broken, status=1) == []
+    assert (tmp_path / "out" / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.jpg"], "missing.jpg: no such image or folder"),
+        (["empty"], "empty: no images in this folder"),
+        (["x.png", "--threshold", "1.5"], "threshold: got 1.5"),
+        (
+            ["x.png", "--classes", "cat,dragon"],
+            "classes: got 'dragon', expected names such as 'cat', or numbers",
+        ),
+        (["x.png", "--classes", "6"], "classes: got '6'"),
+        (["x.png", "--batch-size", "0"], "batch size: got 0"),
+    ],
+)
+def test_other_mistakes_are_one_line_and_status_2(
+    arguments, message, checkpoint, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    write_image(tmp_path / "x.png")
+    (tmp_path / "empty").mkdir()
+    predict(checkpoint, tmp_path / "out", *arguments, status=2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+
+
+def test_a_missing_checkpoint_is_one_line(tmp_path, capsys):
+    predict(tmp_path / "nowhere", tmp_path / "out", write_image(tmp_path / "x.png"), status=2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "nowhere: no such file or folder" in line
+
+
+def test_the_user_s_own_pictures_are_never_overwritten(checkpoint, tmp_path):
+    mine = write_image(tmp_path / "x_boxes.jpg", seed=1)
+    before = mine.read_bytes()
+    lines = predict(checkpoint, tmp_path, write_image(tmp_path / "x.png"), mine)
+    assert mine.read_bytes() == before
+    assert [line["overlay"] for line in lines] == ["x_boxes_2.jpg", "x_boxes_boxes.jpg"]
+
+
+def test_a_second_run_does_not_read_the_first_one_s_pictures(checkpoint, tmp_path):
+    write_image(tmp_path / "x.png")
+    for _ in range(2):
+        assert len(predict(checkpoint, tmp_path / "out", tmp_path)) == 1
+
+
+def test_a_folder_is_not_its_own_output(tmp_path):
+    write_image(tmp_path / "x.png")
+    with pytest.raises(ValueError, match="is a folder of images to be read"):
+        find_images([tmp_path], out=tmp_path)
+
+
+def test_an_image_named_twice_is_read_once(tmp_path):
+    image = write_image(tmp_path / "x.png")
+    assert find_images([image, tmp_path], out=tmp_path / "out") == [image]
+
+
+def test_a_photograph_held_upright_is_read_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned a quarter to the right for viewing
+    path = write_image(tmp_path / "x.png", width=60, height=40, exif=exif)
+    with Image.open(path) as stored:
+        expected = np.rot90(np.asarray(stored), k=-1)
+    np.testing.assert_array_equal(np.asarray(read_upright(path)), expected)
+
+
+def test_the_threshold_is_that_of_the_run_s_own_evaluation(checkpoint, tmp_path):
+    assert choose_threshold(None, str(checkpoint)) == (Threshold(0.09), "LCTR's for CUB")
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints" / "7").symlink_to(checkpoint)
+    (run / "eval").mkdir()
+    evaluated = {"threshold": 0.21, "threshold_source": "held-out (val)"}
+    (run / "eval" / "metrics.json").write_text(json.dumps(evaluated))
+    for path in (run, run / "checkpoints" / "7"):
+        threshold, source = choose_threshold(None, str(path))
+        assert (threshold.tau, source) == (0.21, "the run's evaluation, held-out (val)")
+    assert choose_threshold(0.5, str(run)) == (Threshold(0.5), "given")
+
+
+def test_a_large_folder_s_page_stays_bounded(checkpoint, tmp_path):
+    image = write_image(tmp_path / "images" / "0.png", width=8, height=8)
+    for index in range(1, MAX_CARDS + 20):
+        (image.parent / f"{index}.png").write_bytes(image.read_bytes())
+    lines = predict(checkpoint, tmp_path / "out", image.parent, "--batch-size", 64)
+    assert len(lines) == MAX_CARDS + 20
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count('class="card"') == MAX_CARDS
+    assert f"{MAX_CARDS} of them here" in page

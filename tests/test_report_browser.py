@@ -1,0 +1,156 @@
+"""The pages in a real browser: they load without complaint, and what they let one click works."""
+
+import json
+import shutil
+
+import pytest
+from fake_results import HOSTILE, make_results, make_settings, summarize_results
+
+from lctr_jax.evaluation.tables import write_tables
+from lctr_jax.report.gallery import GROUPS, Gallery
+from lctr_jax.report.report import write_report
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMEDRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="no Chromium with chromedriver here")
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+    "--disable-background-networking --disable-component-update --window-size=1200,900"
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    settings = make_settings()
+    results = make_results(80, settings)
+    metrics, sums = summarize_results(results, settings)
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    write_tables(folder, sums, HOSTILE)
+    gallery = Gallery()
+    for result in results:
+        gallery.add(result)
+    write_report(folder, gallery, title="A report", class_names=HOSTILE, options={}, facts={})
+    return folder / "report.html", results
+
+
+@pytest.fixture
+def page(browser, report):
+    path, _ = report
+    browser.get(path.as_uri())
+    yield browser
+    assert browser.get_log("browser") == []
+
+
+def run(page, script, *arguments):
+    return page.execute_script(script, *arguments)
+
+
+def shown(page):
+    return run(
+        page, "return [...document.querySelectorAll('.card:not([hidden])')].map(card => ({...card.dataset}))"
+    )
+
+
+def choose(page, name, value):
+    script = "const f = document.querySelector(`[name=${arguments[0]}]`); f.value = arguments[1];"
+    run(page, script + "f.dispatchEvent(new Event('change', {bubbles: true}))", name, value)
+
+
+def test_it_loads_without_complaint_and_runs_nobody_else_s_script(page):
+    assert page.title == "A report"
+    assert (
+        run(page, "return performance.getEntriesByType('resource').filter(r => !r.name.startsWith('data:'))")
+        == []
+    )
+    pictures = (
+        "return [...document.images].filter(i => i.offsetParent).every(i => i.complete && i.naturalWidth)"
+    )
+    assert run(page, pictures)
+
+
+def test_random_pictures_are_shown_first_and_filters_combine(page, report):
+    _, results = report
+    assert len(shown(page)) == GROUPS["random"]
+    choose(page, "group", "")
+    everything = shown(page)
+    assert len(everything) > GROUPS["random"]
+    error = results[0].measurement.scores.error
+    choose(page, "error", error)
+    of_error = shown(page)
+    assert of_error == [card for card in everything if card["error"] == error] != everything
+    choose(page, "class", HOSTILE[1])
+    assert shown(page) == [card for card in of_error if card["class"] == HOSTILE[1]]
+    count = run(page, "return document.querySelector('#shown').textContent")
+    assert count == f"{len(shown(page))} of {len(everything)} pictures"
+
+
+def test_nothing_to_show_offers_a_way_back(page):
+    choose(page, "error", "multi_instance")  # there is one true box an image here
+    assert shown(page) == []
+    run(page, "document.querySelector('#reset').click()")
+    assert len(shown(page)) > GROUPS["random"]
+
+
+def test_an_outcome_and_a_class_lead_to_their_pictures(page):
+    run(page, "document.querySelector('[data-show-error=wrong_class]').click()")
+    assert {card["error"] for card in shown(page)} == {"wrong_class"}
+    run(page, "document.querySelectorAll('[data-show-class]')[0].click()")
+    assert {card["class"] for card in shown(page)} == {HOSTILE[0]}
+    assert len({card["error"] for card in shown(page)}) > 1
+
+
+@pytest.mark.parametrize("column", [1, 3, 5])
+def test_the_table_sorts_by_number_both_ways(page, column):
+    rows = "[...document.querySelectorAll('#classes tbody tr')]"
+    values = f"return {rows}.map(row => Number(row.cells[{column}].textContent))"
+    click = f"document.querySelectorAll('#classes thead button')[{column}].click()"
+    run(page, click)
+    assert run(page, values) == sorted(run(page, values), reverse=True)
+    run(page, click)
+    assert run(page, values) == sorted(run(page, values))
+    assert len(set(run(page, values))) > 1
+
+
+def test_details_show_the_three_maps_and_keys_move_on(page):
+    run(page, "document.querySelector('.card:not([hidden]) button').click()")
+    name = "return document.querySelector('#details-name').textContent"
+    assert run(page, name) == shown(page)[0]["name"]
+    maps = run(page, "return [...document.querySelectorAll('.panels .heat')].map(image => image.src)")
+    assert len(set(maps)) == 3
+    assert run(page, "return document.querySelectorAll('.panels .photo').length") == 4
+    keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
+    page.switch_to.active_element.send_keys(keys.ARROW_RIGHT)
+    assert run(page, name) == shown(page)[1]["name"]
+    page.switch_to.active_element.send_keys(keys.ESCAPE)
+    assert not run(page, "return document.querySelector('#details').open")
+    focused = run(page, "return document.activeElement.closest('.card').dataset.name")
+    assert focused == shown(page)[1]["name"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_it_fits_the_screen_and_follows_the_theme(page, width, scheme):
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        assert run(page, "return document.documentElement.scrollWidth") <= width
+        paper = run(page, "return getComputedStyle(document.body).backgroundColor")
+        assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(19, 21, 24)"}[scheme]
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
