@@ -1,12 +1,17 @@
 """The same families against timm itself, where it is installed, and timm reading what we write."""
 
+import jax
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 from test_vit_families import features, flat, relative_error
 
+import lctr_jax
 from lctr_jax.checkpoints.converter import main
-from lctr_jax.checkpoints.store import load_metadata
+from lctr_jax.checkpoints.metadata import Metadata
+from lctr_jax.checkpoints.store import load_metadata, save_weights
+from lctr_jax.models.parameters import parameter_shapes
+from lctr_jax.models.sizes import ModelSpec
 
 NAMES = [
     "deit_tiny_patch16_224",
@@ -72,3 +77,22 @@ def test_timms_model_and_ours_agree_both_ways(name, timm, tmp_path):
     again.eval()
     with torch.no_grad():
         assert torch.equal(again.forward_features(torch.from_numpy(images).permute(0, 3, 1, 2)), tokens)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_timms_deit_reads_a_classifier_trained_here(timm, tmp_path):
+    import torch
+
+    spec = ModelSpec(num_classes=3, method="deit", width=192, depth=12, heads=3, image_size=32)
+    rng = np.random.default_rng(0)
+    parameters = jax.tree.map(
+        lambda leaf: 0.05 * rng.standard_normal(leaf.shape, np.float32), parameter_shapes(spec)
+    )
+    save_weights(tmp_path / "weights", Metadata(kind="network", spec=spec), parameters)
+    main(["--to-torch", str(tmp_path / "weights"), str(tmp_path / "deit.pth")])
+    model = timm.create_model("deit_tiny_patch16_224", pretrained=False, img_size=32, num_classes=3).eval()
+    model.load_state_dict(torch.load(tmp_path / "deit.pth", weights_only=True)["model"], strict=True)
+    images = rng.standard_normal((2, 32, 32, 3), np.float32)
+    with torch.no_grad():
+        theirs = model(torch.from_numpy(images).permute(0, 3, 1, 2))
+    assert relative_error(lctr_jax.load(tmp_path / "weights")(images).logits, theirs) < 2e-5
