@@ -17,12 +17,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import cv2
 import jax
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.naive_sweep import IMAGE_SIZE, naive_multi, naive_single
 from lctr_jax.evaluation.forward import compile_forward
 from lctr_jax.localization.boxes import best_iou
 from lctr_jax.localization.maps import quantize_map, resize_map
@@ -34,7 +34,6 @@ from lctr_jax.models.parameters import initialise
 from lctr_jax.models.sizes import model_spec
 from lctr_jax.training.mesh import make_mesh
 
-IMAGE_SIZE = 224
 NAIVE_IMAGES = 2
 """Images a round for the naive sweeps, which take long."""
 
@@ -82,10 +81,16 @@ def sweep_tasks(num_images: int) -> dict[str, Task]:
     return {
         "largest contour": (lambda: [sweep_single(sample) for sample in samples], num_images),
         "largest contour, threads": in_threads(sweep_single),
-        "largest contour, naive": (lambda: [naive_single(sample) for sample in few], len(few)),
+        "largest contour, naive": (
+            lambda: [naive_single(sample.predicted_map, sample.boxes_xyxy) for sample in few],
+            len(few),
+        ),
         "all contours": (lambda: [sweep_multi(sample) for sample in samples], num_images),
         "all contours, threads": in_threads(sweep_multi),
-        "all contours, naive": (lambda: [naive_multi(sample) for sample in few], len(few)),
+        "all contours, naive": (
+            lambda: [naive_multi(sample.label_map, sample.boxes_xyxy) for sample in few],
+            len(few),
+        ),
         "every metric, threads": in_threads(lambda sample: measure(sample, settings)),
     }
 
@@ -100,33 +105,6 @@ def sweep_multi(sample: Sample) -> np.ndarray:
     """Returns the best IoU of any contour's box at all thresholds, from the score map."""
     frame = resize_map(sample.label_map, protocol=WSOLEVAL, image_size=IMAGE_SIZE)
     return best_contour_iou(quantize_map(frame), sample.boxes_xyxy, image_size=IMAGE_SIZE)
-
-
-def naive_single(sample: Sample) -> list[float]:
-    """Does `sweep_single` with a `findContours` call for each of 1,000 thresholds."""
-    levels = quantize_map(resize_map(sample.predicted_map, protocol=LCTR, image_size=IMAGE_SIZE))
-    ious = []
-    for tau in np.arange(0, 1, 0.001):
-        contours = _find_contours(levels, tau)
-        x, y, width, height = (
-            cv2.boundingRect(max(contours, key=cv2.contourArea))
-            if contours
-            else (0, 0, IMAGE_SIZE, IMAGE_SIZE)
-        )
-        ious.append(_best_iou([(x, y, x + width, y + height)], sample.boxes_xyxy, extra=0))
-    return ious
-
-
-def naive_multi(sample: Sample) -> list[float]:
-    """Does `sweep_multi` with a `findContours` call for each of 1,000 thresholds."""
-    levels = quantize_map(resize_map(sample.label_map, protocol=WSOLEVAL, image_size=IMAGE_SIZE))
-    last = IMAGE_SIZE - 1
-    ious = []
-    for tau in np.arange(0, 1, 0.001):
-        rectangles = [cv2.boundingRect(contour) for contour in _find_contours(levels, tau)]
-        boxes = [(x, y, min(x + width, last), min(y + height, last)) for x, y, width, height in rectangles]
-        ious.append(_best_iou(boxes or [(0, 0, 0, 0)], sample.boxes_xyxy, extra=1))
-    return ious
 
 
 def run_interleaved(tasks: dict[str, Task], *, rounds: int) -> dict[str, list[float]]:
@@ -163,19 +141,6 @@ def _sample(seed: int) -> Sample:
         label_map=rng.random((14, 14), np.float32) ** 2,
         boxes_xyxy=np.array([[40.0, 50.0, 170.0, 180.0]]),
     )
-
-
-def _find_contours(levels: np.ndarray, tau: float) -> Sequence[np.ndarray]:
-    _, foreground = cv2.threshold(levels, int(tau * levels.max()), 255, cv2.THRESH_BINARY)
-    return cv2.findContours(foreground, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[0]
-
-
-def _best_iou(boxes: list[tuple[int, int, int, int]], truth: np.ndarray, *, extra: int) -> float:
-    ours = np.array(boxes)[:, None]
-    sides = np.minimum(ours[..., 2:], truth[:, 2:]) - np.maximum(ours[..., :2], truth[:, :2]) + extra
-    shared = np.maximum(sides, 0).prod(-1)
-    areas = (ours[..., 2:] - ours[..., :2] + extra).prod(-1) + (truth[:, 2:] - truth[:, :2] + extra).prod(-1)
-    return float((shared / (areas - shared)).max())
 
 
 def _quartiles(values: list[float]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The one-flood sweep against OpenCV asked once a threshold: equal at every cut, whatever the map."""
+"""The one-pass sweep against OpenCV asked once a threshold: equal at every cut, whatever the map."""
 
 import cv2
 import numpy as np

@@ -1,7 +1,8 @@
-"""The connected components of every threshold set of a grey-level image, in one flood.
+"""The connected components of every threshold set of a grey-level image, in one pass over its pixels.
 
-Compiled by Numba. The image is padded by one pixel, so that no neighbour needs a bounds check, and walked as
-a flat array. All its compiled functions are in this file: Numba's cache overlooks changes in another one.
+Pixels join from the highest level to the lowest, each the component of a neighbour that is there already, or
+several, which it unites (union-find). Compiled by Numba; all compiled functions are in this file, because
+Numba's cache overlooks changes in another one.
 """
 
 from typing import NamedTuple, no_type_check
@@ -10,8 +11,9 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from numba import njit
 
+from lctr_jax.localization.neighborhoods import AREA_GAIN, CONTACTS, RING
+
 _LEFT, _TOP, _RIGHT, _BOTTOM, _AREA, _FIRST, _LOW, _HIGH = range(8)
-_EMPTY = -1
 
 
 class Components(NamedTuple):
@@ -40,103 +42,121 @@ def find_components(levels: UInt8[np.ndarray, "height width"], *, diagonal: bool
         diagonal: whether pixels that touch at a corner are neighbours (`double_area` supposes so).
     """
     # One memory layout, so that Numba compiles once.
-    table = _flood(np.ascontiguousarray(levels), diagonal)
+    table = _join_pixels(np.ascontiguousarray(levels), *CONTACTS[diagonal])
     return Components(table[:, :4], table[:, _AREA], table[:, _FIRST], table[:, _LOW], table[:, _HIGH])
 
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _flood(levels, diagonal):
+def _join_pixels(levels, num_contacts, contacts):
     """Lists components as rows (_LEFT, ..., _HIGH).
 
-    The flood of Nister and Stewenius, "Linear time maximally stable extremal regions" (ECCV 2008), upside
-    down: climb to a summit, then fall level by level. `stack` holds the components on the way down, the
-    highest on top; whenever the fall leaves a level, the top one is complete.
+    The image is padded and walked as a flat array, a power of two wide, which spares a division a pixel.
+    Indices are unsigned, which spares Numba the question whether they are negative.
     """
-    height, width = levels.shape
     shift = 1
-    while (1 << shift) < width + 2:
+    while (1 << shift) < levels.shape[1] + 2:
         shift += 1
-    stride = 1 << shift  # a power of two spares a division for each pixel
-    padded = np.zeros((height + 2, stride), np.uint8)
-    padded[1:-1, 1 : width + 1] = levels
-    seen = np.ones(padded.shape, np.bool_)
-    seen[1:-1, 1 : width + 1] = False
-    ground, visited = padded.ravel(), seen.ravel()
-    weights = _corner_weights(padded).ravel()
-    steps = np.array([-stride, -1, 1, stride, -stride - 1, -stride + 1, stride - 1, stride + 1])
-    steps = steps[: 8 if diagonal else 4]
-    heads, links = _empty_queue(ground.size)
+    order, starts = _sort_pixels(levels, shift)
+    masks = _find_earlier_neighbors(levels, shift).ravel()
+    steps = np.array([(down << shift) + right for down, right in RING]).astype(np.uint64)
+    labels = np.empty(masks.size, np.uint32)
+    parents = np.empty(levels.size // 2 + 1, np.uint32)
+    components, num_components = np.empty((parents.size, 8), np.int32), 0
     rows, num_rows = np.empty((levels.size, 8), np.int32), 0
-    stack, depth = np.empty((258, 8), np.int32), 1
-    stack[0, _HIGH] = -1  # below every level: the bottom is never complete
-
-    pixel = stride + 1
-    level = np.int64(ground[pixel])
-    visited[pixel] = True
-    _start_component(stack[depth], level)
-    while level >= 0:
-        higher = _visit_neighbors(pixel, steps, ground, visited, heads, links)
-        if higher != _EMPTY:
-            _push(heads, links, pixel, ground)
-            pixel, level = higher, np.int64(ground[higher])
-            depth += 1
-            _start_component(stack[depth], level)
-            continue
-        _add_pixel(stack[depth], pixel, shift, weights[pixel])
-        while level >= 0 and heads[level] == _EMPTY:
-            level -= 1
-        depth, num_rows = _complete_components(stack, depth, max(level, 0), rows, num_rows)
-        if level >= 0:
-            pixel = heads[level]
-            heads[level] = links[pixel]
+    for level in range(255, 0, -1):
+        for index in range(starts[level], starts[level + 1]):
+            pixel = np.uint64(order[index])
+            mask = np.uint64(masks[pixel])
+            if num_contacts[mask] == 0:
+                label = np.uint64(num_components)
+                parents[label] = label
+                _start_component(components[label], level)
+                num_components += 1
+            else:
+                label = _find_root(parents, labels[pixel + steps[contacts[mask, 0]]])
+                num_rows = _record(components[label], level, rows, num_rows)
+            for contact in range(1, num_contacts[mask]):
+                other = _find_root(parents, labels[pixel + steps[contacts[mask, contact]]])
+                if other != label:
+                    num_rows = _record(components[other], level, rows, num_rows)
+                    _merge(components[label], components[other])
+                    parents[other] = label
+            labels[pixel] = label
+            _add_pixel(components[label], np.int64(pixel), shift, AREA_GAIN[mask])
+    for label in range(num_components):
+        if parents[label] == label:
+            num_rows = _record(components[label], 0, rows, num_rows)
     return rows[:num_rows].copy()
 
 
 @njit(cache=True)
 @no_type_check
-def _visit_neighbors(pixel, steps, ground, visited, heads, links):
-    """Queues unseen neighbours up to the first that lies higher, and returns that one."""
-    for step in steps:
-        neighbor = pixel + step
-        if not visited[neighbor]:
-            visited[neighbor] = True
-            if ground[neighbor] > ground[pixel]:
-                return neighbor
-            _push(heads, links, neighbor, ground)
-    return _EMPTY
-
-
-@njit(cache=True, inline="always")  # measured: a call here costs as much as all the rest
-@no_type_check
-def _complete_components(stack, depth, floor, rows, num_rows):
-    """Writes down the components above `floor`, and joins each with the one below where they meet."""
-    while stack[depth, _HIGH] > floor:
-        top, below = stack[depth], stack[depth - 1]
-        top[_LOW] = max(floor, below[_HIGH])
-        rows[num_rows] = top
-        rows[num_rows, _HIGH] -= 1  # at this cut and above, the component is gone
-        num_rows += 1
-        if below[_HIGH] < floor:
-            top[_HIGH] = floor
-        else:
-            _merge(below, top)
-            depth -= 1
-    return depth, num_rows
+def _sort_pixels(levels, shift):
+    """Padded indices by level, in raster order within one, and where each level starts: a counting sort."""
+    height, width = levels.shape
+    starts = np.zeros(257, np.int64)
+    for level in levels.ravel():
+        starts[level + 1] += 1
+    starts = np.cumsum(starts)
+    ends = starts.copy()
+    order = np.empty(levels.size, np.uint32)
+    for row in range(height):
+        for column in range(width):
+            level = levels[row, column]
+            order[ends[level]] = ((row + 1) << shift) + column + 1
+            ends[level] += 1
+    return order, starts
 
 
 @njit(cache=True)
 @no_type_check
-def _empty_queue(size):
-    """Pixels by level, last in first out: the head of each level's chain, and each pixel's successor."""
-    return np.full(256, _EMPTY, np.int32), np.empty(size, np.int32)
+def _find_earlier_neighbors(levels, shift):
+    """Masks of the neighbours that join before a pixel: higher ones, and equal ones earlier in raster order.
+
+    Free of branches, so that the compiler takes many pixels at a time.
+    """
+    height, width = levels.shape
+    padded = np.zeros((height + 2, 1 << shift), np.uint8)
+    padded[1:-1, 1 : width + 1] = levels
+    masks = np.zeros(padded.shape, np.uint8)
+    for y in range(1, height + 1):
+        for x in range(1, width + 1):
+            here = padded[y, x]
+            masks[y, x] = (
+                (padded[y - 1, x - 1] >= here) * 1
+                | (padded[y - 1, x] >= here) * 2
+                | (padded[y - 1, x + 1] >= here) * 4
+                | (padded[y, x + 1] > here) * 8
+                | (padded[y + 1, x + 1] > here) * 16
+                | (padded[y + 1, x] > here) * 32
+                | (padded[y + 1, x - 1] > here) * 64
+                | (padded[y, x - 1] >= here) * 128
+            )
+    return masks
 
 
 @njit(cache=True)
 @no_type_check
-def _push(heads, links, pixel, levels):
-    links[pixel] = heads[levels[pixel]]
-    heads[levels[pixel]] = pixel
+def _find_root(parents, label):
+    root = np.uint64(label)
+    while parents[root] != root:
+        parents[root] = parents[parents[root]]  # halves the way for the next one
+        root = np.uint64(parents[root])
+    return root
+
+
+@njit(cache=True, inline="always")  # as a call it would take four times as long as all the rest
+@no_type_check
+def _record(component, level, rows, num_rows):
+    """Writes down a component that is about to change at a level below its own."""
+    if component[_HIGH] == level:
+        return num_rows
+    rows[num_rows] = component
+    rows[num_rows, _LOW] = level
+    rows[num_rows, _HIGH] -= 1  # the pixels of level v are there below cut v
+    component[_HIGH] = level
+    return num_rows + 1
 
 
 @njit(cache=True)
@@ -150,7 +170,7 @@ def _start_component(component, level):
 
 @njit(cache=True)
 @no_type_check
-def _add_pixel(component, pixel, shift, weight):  # branches, rarely taken, beat storing a minimum each time
+def _add_pixel(component, pixel, shift, area):  # branches, rarely taken, beat storing a minimum each time
     row, column = (pixel >> shift) - 1, (pixel & ((1 << shift) - 1)) - 1
     if column < component[_LEFT]:
         component[_LEFT] = column
@@ -162,7 +182,7 @@ def _add_pixel(component, pixel, shift, weight):  # branches, rarely taken, beat
         component[_BOTTOM] = row + 1
     if pixel < component[_FIRST]:
         component[_FIRST] = pixel
-    component[_AREA] += weight
+    component[_AREA] += area
 
 
 @njit(cache=True)
@@ -173,28 +193,3 @@ def _merge(component, other):
     for index in (_RIGHT, _BOTTOM):
         component[index] = max(component[index], other[index])
     component[_AREA] += other[_AREA]
-
-
-@njit(cache=True)
-@no_type_check
-def _corner_weights(padded):
-    """Twice the polygon area that a set gains when a pixel joins it, pixels joining from high to low.
-
-    It covers half of a 2 x 2 square of centres when three are in the set and all when four are: the third and
-    the fourth to join bring half a unit each. Of equal pixels, the first in raster order joins first.
-    """
-    weights = np.zeros(padded.shape, np.uint8)
-    for y in range(1, padded.shape[0] - 1):
-        for x in range(1, padded.shape[1] - 1):
-            here = padded[y, x]
-            north_west, north = padded[y - 1, x - 1] >= here, padded[y - 1, x] >= here
-            north_east, west = padded[y - 1, x + 1] >= here, padded[y, x - 1] >= here
-            east, south_west = padded[y, x + 1] > here, padded[y + 1, x - 1] > here
-            south, south_east = padded[y + 1, x] > here, padded[y + 1, x + 1] > here
-            weights[y, x] = (
-                (west + north_west + north >= 2) * 1
-                + (north + north_east + east >= 2) * 1
-                + (east + south_east + south >= 2) * 1
-                + (south + south_west + west >= 2) * 1
-            )
-    return weights

@@ -5,7 +5,7 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
-_EMPTY = -1
+_NONE = np.uint64(0)  # a pixel of the padding stands for no pixel
 
 
 @njit(cache=True, nogil=True)
@@ -27,18 +27,21 @@ def fill_holes(levels):
     dry[1:-1, 1:-1] = True
     water, is_dry = filled.ravel(), dry.ravel()
     # Pixels in wait by level, last in first out: each level's latest pixel, and each pixel's predecessor.
-    latest, previous = np.full(256, _EMPTY, np.int32), np.empty(water.size, np.int32)
+    latest, previous = np.full(256, _NONE, np.uint32), np.empty(water.size, np.uint32)
     for row in range(1, height + 1):
         # Every pixel of the first and last row, the two ends of the others.
         step = 1 if row in (1, height) else max(width - 1, 1)
         for pixel in range(row * stride + 1, row * stride + width + 1, step):
             is_dry[pixel] = False
             previous[pixel], latest[water[pixel]] = latest[water[pixel]], pixel
+    # Unsigned sums wrap around as they should, and Numba need not ask whether an index is negative.
+    steps = np.array([-stride, -1, 1, stride]).astype(np.uint64)
     for level in range(256):
-        while latest[level] != _EMPTY:
-            pixel = latest[level]
+        while latest[level] != _NONE:
+            pixel = np.uint64(latest[level])
             latest[level] = previous[pixel]
-            for neighbor in (pixel - stride, pixel - 1, pixel + 1, pixel + stride):
+            for step in steps:
+                neighbor = pixel + step
                 if is_dry[neighbor]:
                     is_dry[neighbor] = False
                     water[neighbor] = max(water[neighbor], level)

@@ -51,10 +51,11 @@ def all_rectangles(levels: UInt8[np.ndarray, "height width"]) -> ContourBoxes:
     outlines = find_components(levels, diagonal=True)
     # levels <= cut exactly where 255 - levels > 254 - cut.
     gaps = find_components(255 - levels, diagonal=False)
-    inner = gaps.rectangles_xyxy
-    is_hole = (inner[:, :2] > 0).all(axis=1) & (inner[:, 2:] < (width, height)).all(axis=1)
+    left, top, right, bottom = gaps.rectangles_xyxy.T
+    is_hole = (left > 0) & (top > 0) & (right < width) & (bottom < height)
+    around_holes = gaps.rectangles_xyxy[is_hole] + np.array([-1, -1, 1, 1], np.int32)
     return ContourBoxes(
-        np.concatenate([outlines.rectangles_xyxy, inner[is_hole] + np.array([-1, -1, 1, 1], np.int32)]),
+        np.concatenate([outlines.rectangles_xyxy, around_holes]),
         np.concatenate([outlines.first_cut, 254 - gaps.last_cut[is_hole]]),
         np.concatenate([outlines.last_cut, 254 - gaps.first_cut[is_hole]]),
     )
