@@ -65,6 +65,19 @@ def test_metadata_of_a_newer_version_says_so():
         Metadata.from_json(stored)
 
 
+@pytest.mark.parametrize(
+    "damaged", ["[]", '"text"', '{"kind": "network"}', '{"kind": "network", "versions": 3, "model": []}']
+)
+def test_metadata_that_is_none_is_one_clear_line(damaged, tmp_path):
+    store.save_weights(tmp_path / "weights", METADATA, parameters_of())
+    (tmp_path / "weights" / "metadata" / "metadata").write_text(damaged)
+    with pytest.raises(
+        ValueError, match="damaged checkpoint: metadata written by lctr_jax an unknown ver"
+    ) as error:
+        store.load_weights(tmp_path / "weights")
+    one_line(error)
+
+
 def test_class_names_must_be_one_a_class():
     with pytest.raises(ValueError, match="class names: got 1, expected 3"):
         Metadata(kind="network", spec=SPEC, class_names=("ant",))

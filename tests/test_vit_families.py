@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from lctr_jax.checkpoints.converter import main
 from lctr_jax.checkpoints.initialisation import initialise_from
+from lctr_jax.checkpoints.recognition import config_options
 from lctr_jax.checkpoints.store import load_metadata, load_weights
 from lctr_jax.models.images import MEAN, STD
 from lctr_jax.models.parameters import bind, parameter_shapes
@@ -205,6 +206,28 @@ def test_a_position_of_cls_is_adapted_to_the_network(family, tmp_path):
     expected = features(tmp_path / "weights", images)
     for one, two in zip(got, expected, strict=True):
         assert relative_error(one, two) < 2e-5
+
+
+@pytest.mark.parametrize(
+    ("spec", "options"),
+    [
+        (model_spec("dinov2_small", num_classes=1, image_size=518), "name=dinov2_small"),
+        (model_spec("deit3_base", num_classes=1), "name=deit3_base"),
+        (
+            model_spec("deit_small", num_classes=1, patch_size=8),
+            "name=deit_small --config.model.patch_size=8",
+        ),
+    ],
+)
+def test_the_options_that_fit_a_backbone_are_told(spec, options):
+    assert config_options(spec) == f"--config.model.{options}"
+
+
+def test_one_tensor_under_two_names_is_refused(tmp_path, capsys):
+    _, tensors = published("DINOv2 registers")
+    save_file(tensors | {"reg_token": tensors["register_tokens"]}, tmp_path / "vit.safetensors")
+    message = refusal(tmp_path / "vit.safetensors", tmp_path / "weights", capsys=capsys)
+    assert "got two tensors for 'reg_token'" in message
 
 
 # The tensors of timm's models (1.0.31), classification heads of 1000 classes included where they have one.

@@ -4,7 +4,7 @@ import dataclasses
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import lctr_jax
 from lctr_jax.models.sizes import ModelSpec
@@ -12,7 +12,7 @@ from lctr_jax.models.sizes import ModelSpec
 Kind = Literal["network", "backbone"]
 
 HEAD_FIELDS = ("method", "num_classes", "experts")
-_FREE_FIELDS = ("drop_path", "dtype")  # the same parameters serve whatever these are
+_FREE_FIELDS = ("drop_path", "dtype", "initialization")  # the same parameters serve whatever these are
 SHAPING_FIELDS = tuple(f.name for f in dataclasses.fields(ModelSpec) if f.name not in _FREE_FIELDS)
 BACKBONE_FIELDS = tuple(name for name in SHAPING_FIELDS if name not in HEAD_FIELDS)
 
@@ -38,11 +38,13 @@ class Metadata:
     versions: Mapping[str, str] = field(default_factory=_versions)
 
     def __post_init__(self) -> None:
-        """Refuse names that do not fit the classes.
+        """Refuse an unknown kind, and names that do not fit the classes.
 
         Raises:
-            ValueError: the number of names is not the number of classes.
+            ValueError: `kind` is unknown, or the number of names is not the number of classes.
         """
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"kind: got {self.kind!r}, expected one of {', '.join(get_args(Kind))}")
         if self.class_names is not None and len(self.class_names) != self.spec.num_classes:
             raise ValueError(
                 f"class names: got {len(self.class_names)}, expected {self.spec.num_classes}, one a class"
@@ -62,7 +64,7 @@ class Metadata:
         }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> "Metadata":
+    def from_json(cls, stored: Any) -> "Metadata":
         """The inverse of `to_json`.
 
         Raises:
@@ -78,7 +80,8 @@ class Metadata:
                 versions=stored["versions"],
             )
         except (KeyError, TypeError) as error:
-            wrote = (stored.get("versions") or {}).get("lctr_jax", "an unknown version")
+            versions = stored.get("versions") if isinstance(stored, Mapping) else None
+            wrote = versions.get("lctr_jax") if isinstance(versions, Mapping) else "an unknown version"
             raise ValueError(
                 f"metadata written by lctr_jax {wrote} cannot be read by {lctr_jax.__version__}: {error}"
             ) from error
