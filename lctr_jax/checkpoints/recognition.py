@@ -10,7 +10,7 @@ import numpy as np
 from lctr_jax.checkpoints.metadata import BACKBONE_FIELDS, Kind
 from lctr_jax.models.sizes import SIZES, ModelSpec, model_spec
 
-HEAD_WIDTH = 64  # of one attention head, in every published ViT
+HEAD_WIDTH = 64  # of one attention head, in every published size that `SIZES` does not tell otherwise
 
 
 def recognize(tensors: Mapping[str, np.ndarray], *, heads: int | None = None) -> tuple[Kind, ModelSpec]:
