@@ -56,7 +56,7 @@ class Contestant:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line."""
     options = _parser().parse_args(arguments)
-    console = Console()
+    console = Console(width=110)
     records = photograph_records(384) * 16
     missing = [name for name in TORCH_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
@@ -187,8 +187,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pipeline", description=__doc__)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="worker processes, 1 or more")
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--images", type=int, default=1024, help="images of a timing")
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--images", type=int, default=512, help="images of a timing")
+    parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
     return parser
 

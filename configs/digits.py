@@ -10,6 +10,9 @@ def get_config() -> ConfigDict:
     config.model.name = "deit_demo"
     config.model.drop_path = 0.0
     config.model.dtype = "float32"
+    config.augmentation.randaugment_layers = 0
+    config.augmentation.repeats = 1
+    config.train.erasing = 0.0
     config.data.name = "digits"
     config.augmentation.crop_scale = (0.6, 1.0)
     config.augmentation.horizontal_flip = 0.0

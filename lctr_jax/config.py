@@ -59,7 +59,7 @@ def default_config() -> ConfigDict:
             "init_from": "",
             "model": {**model, **{name: placeholder(int) for name in own}},
             "data": dataclasses.asdict(DataOptions()),
-            "augmentation": dataclasses.asdict(Augmentation()),
+            "augmentation": dataclasses.asdict(Augmentation.published()),
             "train": dataclasses.asdict(TrainingOptions()),
             "eval": dataclasses.asdict(EvaluationOptions()),
         }

@@ -1,7 +1,7 @@
 """The main job: data, network, training, evaluation and pictures, as one config describes them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import jax
@@ -15,10 +15,15 @@ from lctr_jax.config import RunConfig
 from lctr_jax.data.datasets import Split, open_split
 from lctr_jax.data.pipeline import TrainIterator, train_batches
 from lctr_jax.evaluation.evaluator import Evaluator
+from lctr_jax.evaluation.stream import Result
 from lctr_jax.models.parameters import Parameters, initialise
 from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.report.environment import describe_environment
+from lctr_jax.report.gallery import Gallery
 from lctr_jax.report.headline import headline
+from lctr_jax.report.report import write_report
 from lctr_jax.report.sheet import Sheet
+from lctr_jax.training.device_augmentation import DeviceAugmentation
 from lctr_jax.training.log import RunLog
 from lctr_jax.training.loop import Plan, train
 from lctr_jax.training.mesh import batch_sharding, check_batch, put_batch, replicated, state_shardings
@@ -61,7 +66,12 @@ class Experiment:
             spec=spec,
             optimizer=optimizer,
             seed=self.config.seed,
-            label_smoothing=options.label_smoothing,
+            augmentation=DeviceAugmentation(
+                erasing=options.erasing,
+                mixup=options.mixup,
+                cutmix=options.cutmix,
+                label_smoothing=options.label_smoothing,
+            ),
             micro_batches=options.micro_batches,
         )
 
@@ -82,7 +92,7 @@ class Experiment:
         )
         batches.close()
         checkpoints.close()
-        self._evaluate(evaluator, spec, state.parameters)
+        self._evaluate(evaluator, spec, state.parameters, weights=f"trained here, {int(state.step)} steps")
 
     def evaluate(self, checkpoint: str) -> None:
         """Evaluate a checkpoint of training or of the converter, without training.
@@ -94,18 +104,42 @@ class Experiment:
         spec = self.config.spec(num_classes=len(self._open(self.config.eval.split).class_names))
         metadata, parameters = load_weights(checkpoint)
         require_spec(metadata, spec, path=checkpoint)
-        self._evaluate(self._evaluator(spec), spec, jax.device_put(parameters, replicated(self.mesh)))
+        parameters = jax.device_put(parameters, replicated(self.mesh))
+        self._evaluate(self._evaluator(spec), spec, parameters, weights=checkpoint)
 
-    def _evaluate(self, evaluator: Evaluator, spec: ModelSpec, parameters: Parameters) -> None:
+    def _evaluate(
+        self, evaluator: Evaluator, spec: ModelSpec, parameters: Parameters, *, weights: str
+    ) -> None:
         folder = self.workdir / "eval"
         split = self._open(self.config.eval.split)
         sheet = Sheet(len(split), count=self.config.eval.sheet_images, class_names=split.class_names)
+        gallery = Gallery()
+
+        def show(result: Result) -> None:
+            sheet.add(result)
+            gallery.add(result)
+
         self.log.say(f"evaluating on {split.name}: {len(split)} images")
-        metrics = evaluator.run(parameters, folder, references=self._references(spec), on_result=sheet.add)
+        metrics = evaluator.run(parameters, folder, references=self._references(spec), on_result=show)
         if jax.process_index() == 0:
             sheet.write(folder / "sheet.png")
+            write_report(
+                folder,
+                gallery,
+                title=f"{self.config.model['name']} on {self._data_set()}",
+                class_names=split.class_names,
+                options=asdict(self.config),
+                facts={"weights": weights, "devices": self._devices(), **describe_environment()},
+            )
         self.log.say(headline(metrics))
-        self.log.say(f"results: {folder / 'metrics.json'}  pictures: {folder / 'sheet.png'}")
+        self.log.say(f"results: {folder / 'metrics.json'}  pictures: {folder / 'report.html'}")
+
+    def _data_set(self) -> str:
+        return f"{self.config.data.name} {Path(self.config.data.root).name}".strip()
+
+    def _devices(self) -> str:
+        device = self.mesh.devices.flat[0]
+        return f"{self.mesh.devices.size} x {device.device_kind} ({device.platform})"
 
     def _references(self, spec: ModelSpec) -> dict[str, Parameters]:
         """Networks that learned nothing of this task: at random weights, and as training starts."""

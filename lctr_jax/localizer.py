@@ -57,29 +57,33 @@ class Localizer:
         ranked = np.argsort(-probability, kind="stable")[:5].tolist()
         labels = self._asked or ranked[:1]
         class_maps = output.class_map[row].reshape(len(labels), *output.relation_map.shape[1:])
-        boxes = np.stack([self._box(output.relation_map[row] * class_map) for class_map in class_maps])
-        frame = np.array([[0.0, 0.0, self._geometry.image_size, self._geometry.image_size]])
-        size = {"width": image.width, "height": image.height}
-        originals = self._geometry.boxes_to_original(boxes, **size)
+        maps = output.relation_map[row] * class_maps
+        found = (np.ptp(maps, axis=(1, 2)) > 0).tolist()
+        boxes = self._to_original(np.stack([self._box(score_map) for score_map in maps]), image)
+        size = float(self._geometry.image_size)
         return Prediction(
             image=np.asarray(image),
-            top=[RankedClass(label, self._name(label), float(probability[label])) for label in ranked],
+            top=[self._ranked(label, probability) for label in ranked],
             boxed=[
-                BoxedClass(label, self._name(label), float(probability[label]), box_xyxy)
-                for label, box_xyxy in zip(labels, originals, strict=True)
+                BoxedClass(self._ranked(label, probability), box_xyxy, is_found)
+                for label, box_xyxy, is_found in zip(labels, boxes, found, strict=True)
             ],
-            region_xyxy=self._geometry.boxes_to_original(frame, **size)[0],
+            region_xyxy=self._to_original(np.array([[0.0, 0.0, size, size]]), image)[0],
             relation_map=output.relation_map[row],
             class_map=class_maps[0],
         )
 
+    def _to_original(self, boxes_xyxy: np.ndarray, image: Image.Image) -> np.ndarray:
+        return self._geometry.boxes_to_original(boxes_xyxy, width=image.width, height=image.height)
+
+    def _ranked(self, label: int, probability: np.ndarray) -> RankedClass:
+        names = self._model.class_names
+        name = str(label) if names is None else names[label]
+        return RankedClass(label, name, float(probability[label]))
+
     def _box(self, score_map: np.ndarray) -> np.ndarray:
         boxes = boxes_by_cut(score_map, protocol=LCTR, image_size=self._geometry.image_size)
         return boxes[self._threshold.cut].astype(np.float64)
-
-    def _name(self, label: int) -> str:
-        names = self._model.class_names
-        return str(label) if names is None else names[label]
 
     def _label(self, name: str) -> int:
         names = self._model.class_names or ()

@@ -54,7 +54,7 @@ def _make_result(index, image, settings, rng, *, boxes) -> Result:
     relation_map = np.exp(-((y - center[0]) ** 2 + (x - center[1]) ** 2) / 4).astype(np.float32)
     class_map = rng.uniform(0.5, 1, (GRID, GRID)).astype(np.float32)
     label = int(rng.integers(settings.num_classes))
-    top = rng.permutation(settings.num_classes).astype(np.int32)
+    top = rng.permutation(settings.num_classes)[:5].astype(np.int32)
     corner = np.clip(center[::-1] * GRID - rng.uniform(4, 24, 2), 0, SIZE - 8)
     truth = np.concatenate([corner, np.minimum(corner + rng.uniform(8, 40, 2), SIZE)])[None]
     sample = Sample(
@@ -70,7 +70,7 @@ def _make_result(index, image, settings, rng, *, boxes) -> Result:
         record={"id": sample.id, "label": label, "width": SIZE, "height": SIZE},
         sample=sample,
         measurement=measure(sample, settings),
-        probability=np.sort(rng.dirichlet(np.ones(len(top))))[::-1].astype(np.float32),
+        probability=np.sort(rng.dirichlet(np.ones(len(top) + 1)))[:0:-1].astype(np.float32),
         relation_map=relation_map,
         class_map=class_map,
     )

@@ -15,7 +15,7 @@ from lctr_jax.models.output import Output
 from lctr_jax.models.parameters import initialise
 from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.predict import choose_threshold, find_images, main, read_upright
-from lctr_jax.report.predictions import MAX_CARDS
+from lctr_jax.report.predictions import MAX_CARDS, draw_prediction, prediction_card, prediction_line
 
 SPEC = ModelSpec(num_classes=6, width=8, depth=1, heads=2, image_size=32, patch_size=8)
 NAMES = ("cat", "dog", "<b>owl</b>", "naïve", "5", "fox")
@@ -101,13 +101,24 @@ def test_the_predicted_class_is_boxed_unless_others_are_asked_for():
     assert [ranked.name for ranked in prediction.top] == ["dog", "fox", "<b>owl</b>", "cat", "naïve"]
     assert sum(ranked.probability for ranked in prediction.top) < 1
     prediction = localize(model, image, classes=["fox", "0"])
-    assert [boxed.label for boxed in prediction.boxed] == [5, 0]
+    assert [boxed.ranked.label for boxed in prediction.boxed] == [5, 0]
     assert model.calls[-1][1].tolist() == [[5, 0]] * 16
+
+
+def test_a_flat_map_is_said_to_have_found_nothing(tmp_path):
+    prediction = localize(FakeModel(slice(0, 4), slice(0, 4)), Image.new("RGB", (64, 32)))
+    (boxed,) = prediction.boxed
+    assert not boxed.found
+    assert boxed.box_xyxy.tolist() == [0, 0, 64, 32]
+    assert prediction_line(prediction)["boxes"][0]["found"] is False
+    drawn = np.asarray(draw_prediction(prediction))
+    assert not drawn[:32].any()  # neither box nor map over the black image
+    assert prediction_card("x", prediction).missed_classes == ["dog"]
 
 
 def test_a_name_that_looks_like_a_number_is_a_name():
     prediction = localize(FakeModel(0, 0), Image.new("RGB", (32, 32)), classes=["5"])
-    assert prediction.boxed[0].label == 4
+    assert prediction.boxed[0].ranked.label == 4
 
 
 def test_one_compiled_shape_whatever_the_number_of_images():

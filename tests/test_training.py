@@ -14,6 +14,7 @@ from jax.sharding import AxisType, Mesh
 from lctr_jax.checkpoints import torch_names
 from lctr_jax.models.parameters import initialise
 from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.training.device_augmentation import DeviceAugmentation
 from lctr_jax.training.mesh import BATCH_AXES, batch_sharding, check_batch, put_batch, state_shardings
 from lctr_jax.training.optimizer import adamw, decayed, learning_rate
 from lctr_jax.training.state import new_state
@@ -78,7 +79,15 @@ def run_steps(num_devices: int, *, fsdp: int = 1, micro_batches: int = 1, steps:
     optimizer = adamw(1e-3, weight_decay=0.05)
     state = new_state(initialise(SPEC, jax.random.key(0)), optimizer)
     state = jax.device_put(state, state_shardings(mesh, state))
-    step = compile_step(mesh, state, spec=SPEC, optimizer=optimizer, seed=5, micro_batches=micro_batches)
+    step = compile_step(
+        mesh,
+        state,
+        spec=SPEC,
+        optimizer=optimizer,
+        seed=5,
+        augmentation=DeviceAugmentation(erasing=0.5, mixup=0.2, cutmix=1.0),
+        micro_batches=micro_batches,
+    )
     losses = []
     for i in range(steps):
         rng = np.random.default_rng(i)
@@ -144,7 +153,14 @@ def test_label_smoothing_is_the_textbook_mixture():
 
     def loss(smoothing):
         state = new_state(initialise(spec, jax.random.key(0)), optimizer)
-        step = compile_step(mesh, state, spec=spec, optimizer=optimizer, seed=0, label_smoothing=smoothing)
+        step = compile_step(
+            mesh,
+            state,
+            spec=spec,
+            optimizer=optimizer,
+            seed=0,
+            augmentation=DeviceAugmentation(label_smoothing=smoothing),
+        )
         return float(step(state, batch)[1].loss)
 
     uniform = loss(1 - 1e-7)

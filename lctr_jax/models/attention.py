@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from lctr_jax.models.initialization import kernel_initializer
 from lctr_jax.models.rpam import patch_relation
 from lctr_jax.models.sizes import ModelSpec
 
@@ -28,7 +29,7 @@ class Attention(nnx.Module):
     """Softmax attention with a fused query-key-value projection (Vaswani et al., 2017)."""
 
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
-        init = nnx.initializers.truncated_normal(0.02)
+        init = kernel_initializer(spec)
         self.qkv = nnx.Linear(spec.width, 3 * spec.width, dtype=spec.dtype, kernel_init=init, rngs=rngs)
         self.proj = nnx.Linear(spec.width, spec.width, dtype=spec.dtype, kernel_init=init, rngs=rngs)
         self.heads = spec.heads

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Int, Key
 
-from lctr_jax.models.layers import initialize_weights
+from lctr_jax.models.initialization import kernel_initializer
 from lctr_jax.models.output import Output, asked_classes
 from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.models.vit import VisionTransformer
@@ -19,7 +19,7 @@ class DeiT(nnx.Module):
 
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
         self.backbone = VisionTransformer(spec, rngs=rngs)
-        self.head = nnx.Linear(spec.width, spec.num_classes, kernel_init=initialize_weights, rngs=rngs)
+        self.head = nnx.Linear(spec.width, spec.num_classes, kernel_init=kernel_initializer(spec), rngs=rngs)
 
     def logits(
         self,

@@ -6,9 +6,8 @@ from flax import nnx
 from jaxtyping import Array, Float, Float32, Key
 
 from lctr_jax.models.attention import Attention, AttentionStatistics, Statistics
+from lctr_jax.models.initialization import kernel_initializer
 from lctr_jax.models.sizes import ModelSpec
-
-initialize_weights = nnx.initializers.truncated_normal(0.02)
 
 
 def layer_norm(spec: ModelSpec, rngs: nnx.Rngs) -> nnx.LayerNorm:
@@ -21,9 +20,9 @@ class Mlp(nnx.Module):
     """Two dense layers with exact (erf) GELU between them."""
 
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
-        hidden = spec.width * spec.mlp_ratio
-        self.fc1 = nnx.Linear(spec.width, hidden, dtype=spec.dtype, kernel_init=initialize_weights, rngs=rngs)
-        self.fc2 = nnx.Linear(hidden, spec.width, dtype=spec.dtype, kernel_init=initialize_weights, rngs=rngs)
+        hidden, init = spec.width * spec.mlp_ratio, kernel_initializer(spec)
+        self.fc1 = nnx.Linear(spec.width, hidden, dtype=spec.dtype, kernel_init=init, rngs=rngs)
+        self.fc2 = nnx.Linear(hidden, spec.width, dtype=spec.dtype, kernel_init=init, rngs=rngs)
 
     def __call__(self, tokens: Float[Array, "batch tokens width"]) -> Float[Array, "batch tokens width"]:
         """Apply to each token alone."""

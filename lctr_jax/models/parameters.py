@@ -20,7 +20,7 @@ Parameters = dict[str, Any]  # nested by module name; leaves are float32 arrays
 
 def initialise(spec: ModelSpec, key: Key[Array, ""]) -> Parameters:
     """Fresh parameters, as published (see the modules for each layer's distribution)."""
-    return nnx.to_pure_dict(nnx.state(_network(spec, nnx.Rngs(key)), nnx.Param))
+    return _initialise(spec, key)
 
 
 def bind(spec: ModelSpec, parameters: Parameters) -> Network:
@@ -38,6 +38,11 @@ def parameter_shapes(spec: ModelSpec) -> Parameters:
 
 def _network(spec: ModelSpec, rngs: nnx.Rngs) -> Network:
     return DeiT(spec, rngs=rngs) if spec.method == "deit" else LCTR(spec, rngs=rngs)
+
+
+@functools.partial(jax.jit, static_argnums=0)  # one program instead of an operation at a time
+def _initialise(spec: ModelSpec, key: Array) -> Parameters:
+    return nnx.to_pure_dict(nnx.state(_network(spec, nnx.Rngs(key)), nnx.Param))
 
 
 @functools.cache

@@ -17,7 +17,9 @@ class ModelSpec:
     number of kernels that CDM mixes; `layer_scale` whether each residual branch has a learned factor a
     channel; `registers` the number of tokens beside CLS that belong to no patch; `cls_position` whether CLS
     has a row of its own in the position embedding; `drop_path` the rate of the last block, earlier ones rise
-    to it linearly from 0; `dtype` the compute type (parameters, softmax, LayerNorm and loss stay float32).
+    to it linearly from 0; `dtype` the compute type (parameters, softmax, LayerNorm and loss stay float32);
+    `initialization` of the backbone's kernels "deit", a standard deviation of 0.02, or "fan_in",
+    1 / sqrt(fan-in), which narrow networks need to start learning at once.
     """
 
     num_classes: int
@@ -34,6 +36,7 @@ class ModelSpec:
     cls_position: bool = True
     drop_path: float = 0.0
     dtype: str = "float32"
+    initialization: str = "deit"
 
     def __post_init__(self) -> None:
         """Refuse what no network can be built from.
@@ -68,6 +71,10 @@ class ModelSpec:
             raise ValueError(f"model.drop_path: got {self.drop_path}, expected 0 <= rate < 1")
         if self.method not in METHODS:
             raise ValueError(f"model.method: got {self.method!r}, expected one of {', '.join(METHODS)}")
+        if self.initialization not in ("deit", "fan_in"):
+            raise ValueError(
+                f"model.initialization: got {self.initialization!r}, expected 'deit' or 'fan_in'"
+            )
         if self.dtype not in ("float32", "bfloat16"):
             raise ValueError(f"model.dtype: got {self.dtype!r}, expected 'float32' or 'bfloat16'")
 
@@ -87,7 +94,7 @@ _DEIT3 = {"layer_scale": True, "cls_position": False}
 _DINOV2 = {"layer_scale": True, "patch_size": 14}
 _DINOV2_REG4 = {**_DINOV2, "registers": 4, "cls_position": False}
 
-SIZES: dict[str, dict[str, int]] = {
+SIZES: dict[str, dict[str, Any]] = {
     # Touvron et al., "Training data-efficient image transformers & distillation through attention", table 1.
     "deit_tiny": {"width": 192, "depth": 12, "heads": 3},
     "deit_small": {"width": 384, "depth": 12, "heads": 6},

@@ -11,7 +11,8 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from lctr_jax.models.attention import Statistics
-from lctr_jax.models.layers import Block, branch_scales, initialize_weights, layer_norm
+from lctr_jax.models.initialization import initialize_embedding, kernel_initializer
+from lctr_jax.models.layers import Block, branch_scales, layer_norm
 from lctr_jax.models.positions import resample_positions
 from lctr_jax.models.sizes import ModelSpec
 
@@ -45,14 +46,14 @@ class VisionTransformer(nnx.Module):
             patch,
             padding="VALID",
             dtype=spec.dtype,
-            kernel_init=initialize_weights,
+            kernel_init=kernel_initializer(spec),
             rngs=rngs,
         )
         positions = spec.cls_position + spec.grid[0] * spec.grid[1]
-        self.cls_token = nnx.Param(initialize_weights(rngs.params(), (1, 1, spec.width)))
-        self.pos_embed = nnx.Param(initialize_weights(rngs.params(), (1, positions, spec.width)))
+        self.cls_token = nnx.Param(initialize_embedding(rngs.params(), (1, 1, spec.width)))
+        self.pos_embed = nnx.Param(initialize_embedding(rngs.params(), (1, positions, spec.width)))
         if spec.registers:
-            self.registers = nnx.Param(initialize_weights(rngs.params(), (1, spec.registers, spec.width)))
+            self.registers = nnx.Param(initialize_embedding(rngs.params(), (1, spec.registers, spec.width)))
         self.blocks = _stack_blocks(spec, rngs)
         self.norm = layer_norm(spec, rngs)
         self.spec = spec

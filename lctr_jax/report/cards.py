@@ -13,13 +13,16 @@ from lctr_jax.report.pictures import Picture, as_boxes, encode_maps, encode_phot
 class Card:
     """What a page shows of an image.
 
-    `top`: classes with their probabilities, best first. `true_class`, `iou` and `error` are None where the
+    `boxed_classes`: whose maps were boxed, one a predicted box; the maps shown are the first one's.
+    `missed_classes`: whose maps were flat, so that there was nothing to box. `top`: classes with their
+    probabilities, best first. `true_class`, `iou` and `error` are None where the
     truth is not known. `groups`: the parts of the gallery that hold it.
     """
 
     name: str
     picture: Picture
-    boxed_class: str
+    boxed_classes: Sequence[str]
+    missed_classes: Sequence[str] = ()
     top: Sequence[tuple[str, float]]
     true_class: str | None = None
     iou: float | None = None
@@ -33,8 +36,8 @@ class Card:
 
     @property
     def filter_class(self) -> str:
-        """The class that the gallery's filter goes by: the true one or, where that is unknown, the boxed."""
-        return self.boxed_class if self.true_class is None else self.true_class
+        """The class that the gallery's filter goes by: the true one or, where that is unknown, the best."""
+        return self.top[0][0] if self.true_class is None else self.true_class
 
     @property
     def description(self) -> str:
@@ -70,7 +73,7 @@ def evaluation_card(
             predicted_xyxy=as_boxes(kept.box_xyxy[None]),
             true_xyxy=as_boxes(kept.true_xyxy),
         ),
-        boxed_class=names[0] if map_class == "predicted" else true_class,
+        boxed_classes=[names[0] if map_class == "predicted" else true_class],
         top=list(zip(names, kept.probability, strict=True)),
         true_class=true_class,
         iou=kept.iou,

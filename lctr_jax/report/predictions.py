@@ -35,12 +35,19 @@ class RankedClass(NamedTuple):
 
 
 class BoxedClass(NamedTuple):
-    """A class, how likely it is, and its box in the image's pixels."""
+    """A class and its box in the image's pixels.
 
-    label: int
-    name: str
-    probability: float
+    `found` is False where its map is flat: there is no evidence, and the box is all that the network saw.
+    """
+
+    ranked: RankedClass
     box_xyxy: np.ndarray
+    found: bool
+
+    @property
+    def name(self) -> str:
+        """The class's name."""
+        return self.ranked.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +66,14 @@ class Prediction:
     class_map: Float[np.ndarray, "grid_h grid_w"]
 
     @property
-    def boxes_xyxy(self) -> Float[np.ndarray, "boxes 4"]:
-        """All boxes, in the image's pixels."""
-        return np.stack([boxed.box_xyxy for boxed in self.boxed])
+    def found(self) -> list[BoxedClass]:
+        """What there is to draw."""
+        return [boxed for boxed in self.boxed if boxed.found]
+
+    @property
+    def found_xyxy(self) -> Float[np.ndarray, "boxes 4"]:
+        """The boxes of what was found."""
+        return np.array([boxed.box_xyxy for boxed in self.found]).reshape(-1, 4)
 
 
 class PredictionFolder:
@@ -123,10 +135,11 @@ def prediction_line(prediction: Prediction) -> dict[str, Any]:
     height, width = prediction.image.shape[:2]
     boxes = [
         {
-            "label": boxed.label,
+            "label": boxed.ranked.label,
             "name": boxed.name,
-            "probability": round(boxed.probability, 6),
+            "probability": round(boxed.ranked.probability, 6),
             "box": np.round(boxed.box_xyxy, 2).tolist(),
+            "found": boxed.found,
         }
         for boxed in prediction.boxed
     ]
@@ -142,7 +155,10 @@ def prediction_line(prediction: Prediction) -> dict[str, Any]:
 
 
 def draw_prediction(prediction: Prediction) -> Image.Image:
-    """The image under its map, with the boxes, the classes in a line below; `OVERLAY_SIDE` at most."""
+    """The image under its map, with its boxes, the best class in a line below; `OVERLAY_SIDE` at most.
+
+    Boxes of other classes than the best bear their names.
+    """
     photo = Image.fromarray(prediction.image)
     photo.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
     scale = np.array(photo.size * 2) / np.array(prediction.image.shape[1::-1] * 2)
@@ -150,14 +166,17 @@ def draw_prediction(prediction: Prediction) -> Image.Image:
     drawn = np.array(photo)
     drawn[y0:y1, x0:x1] = draw_map(drawn[y0:y1, x0:x1], prediction.relation_map * prediction.class_map)
     thickness = max(2, max(photo.size) // 250)
-    drawn = draw_boxes(drawn, prediction.boxes_xyxy * scale, PREDICTED, thickness=thickness)
+    drawn = draw_boxes(drawn, prediction.found_xyxy * scale, PREDICTED, thickness=thickness)
     framed = cv2.copyMakeBorder(drawn, 0, _CAPTION, 0, 0, cv2.BORDER_CONSTANT, value=_PAPER)
     picture = Image.fromarray(framed)
-    best, boxed = prediction.top[0], [boxed.name for boxed in prediction.boxed]
-    words = f"{best.name} {100 * best.probability:.0f}%"
-    words += "" if boxed == [best.name] else f"   boxed: {', '.join(boxed)}"
-    font = ImageFont.load_default(16)
-    ImageDraw.Draw(picture).text((6, photo.height + 5), words, fill=_INK, font=font)
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(16)
+    best = prediction.top[0]
+    pen.text((6, photo.height + 5), f"{best.name} {100 * best.probability:.0f}%", fill=_INK, font=font)
+    if [boxed.ranked for boxed in prediction.boxed] != [best]:
+        for boxed in prediction.found:
+            x0, y0 = (boxed.box_xyxy * scale)[:2]
+            corner = (x0 + thickness + 2, y0 + thickness)
+            pen.text(corner, boxed.name, fill=PREDICTED, font=font, stroke_width=2, stroke_fill=_INK)
     return picture
 
 
@@ -172,8 +191,9 @@ def prediction_card(name: str, prediction: Prediction) -> Card:
             height=height,
             region_xyxy=as_boxes(prediction.region_xyxy[None])[0],
             maps=encode_maps(prediction.relation_map, prediction.class_map),
-            predicted_xyxy=as_boxes(prediction.boxes_xyxy),
+            predicted_xyxy=as_boxes(prediction.found_xyxy),
         ),
-        boxed_class=prediction.boxed[0].name,
+        boxed_classes=[boxed.name for boxed in prediction.found],
+        missed_classes=[boxed.name for boxed in prediction.boxed if not boxed.found],
         top=[(ranked.name, ranked.probability) for ranked in prediction.top],
     )

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from lctr_jax.models.parameters import Parameters
 
 REFERENCE_BATCH = 512  # the batch that `lr` is meant for
-_UNDECAYED = {"bias", "scale", "pos_embed", "cls_token"}
+_UNDECAYED = {"bias", "scale", "pos_embed", "cls_token", "registers"}
 
 
 def learning_rate(

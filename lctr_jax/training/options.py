@@ -16,7 +16,10 @@ class TrainingOptions:
         warmup_epochs: linear rise from warmup_lr to the peak.
         schedule: "per_epoch", constant within an epoch, as published, or "per_step".
         weight_decay: AdamW's, on weights only (not biases, norms, positions, CLS).
-        label_smoothing: share of each target spread over all classes.
+        erasing: probability of filling a rectangle of an image with noise.
+        mixup: alpha of mixup; 0: off. The published script sets it up, but it never takes effect there.
+        cutmix: alpha of cutmix; 0: off, likewise.
+        label_smoothing: share of each target spread over all classes; off, likewise.
         micro_batches: parts that a step's batch is computed in, one after the other, to save memory.
         fsdp: devices that share one copy of the parameters; 1: a copy on each.
         log_every_steps: window of the log.
@@ -33,6 +36,9 @@ class TrainingOptions:
     warmup_epochs: int = 5
     schedule: str = "per_epoch"
     weight_decay: float = 0.05
+    erasing: float = 0.25
+    mixup: float = 0.0
+    cutmix: float = 0.0
     label_smoothing: float = 0.0
     micro_batches: int = 1
     fsdp: int = 1
@@ -52,5 +58,9 @@ class TrainingOptions:
                 raise ValueError(f"train.{name}: got {getattr(self, name)}, expected 1 or more")
         if self.schedule not in ("per_epoch", "per_step"):
             raise ValueError(f"train.schedule: got {self.schedule!r}, expected 'per_epoch' or 'per_step'")
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"train.label_smoothing: got {self.label_smoothing}, expected 0 <= share < 1")
+        for name in ("erasing", "label_smoothing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"train.{name}: got {getattr(self, name)}, expected 0 to 1")
+        for name in ("mixup", "cutmix", "lr", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"train.{name}: got {getattr(self, name)}, expected 0 or more")

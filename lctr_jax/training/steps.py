@@ -10,9 +10,9 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32, Key
 
-from lctr_jax.models.images import normalize
 from lctr_jax.models.parameters import Parameters, bind
 from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.training.device_augmentation import DeviceAugmentation
 from lctr_jax.training.mesh import batch_sharding, replicated, state_shardings
 from lctr_jax.training.state import TrainState
 
@@ -85,19 +85,18 @@ def train_step(
     spec: ModelSpec,
     optimizer: optax.GradientTransformation,
     seed: int,
-    label_smoothing: float = 0.0,
+    augmentation: DeviceAugmentation,
     micro_batches: int = 1,
 ) -> tuple[TrainState, StepMetrics]:
     """One step on {image: uint8 [b, h, w, 3], label: int32 [b]}; pure, a function of its arguments alone."""
-    key = jax.random.fold_in(jax.random.key(seed), state.step)
-    images = normalize(batch["image"])
-    targets = optax.smooth_labels(jax.nn.one_hot(batch["label"], spec.num_classes), label_smoothing)
+    drop_key, augment_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
+    images, targets = augmentation(augment_key, batch["image"], batch["label"], num_classes=spec.num_classes)
     loss, logits, gradient = accumulated_gradients(
         spec,
         state.parameters,
         images,
         targets,
-        jax.random.split(key, len(images)),
+        jax.random.split(drop_key, len(images)),
         micro_batches=micro_batches,
     )
     updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
