@@ -2,12 +2,15 @@
 
 import json
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 from fake_results import HOSTILE, make_results, make_settings, summarize_results
 
 from lctr_jax.evaluation.tables import write_tables
 from lctr_jax.report.gallery import GROUPS, Gallery
+from lctr_jax.report.predictions import BoxedClass, Prediction, PredictionFolder, RankedClass
 from lctr_jax.report.report import write_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -154,3 +157,36 @@ def test_it_fits_the_screen_and_follows_the_theme(page, width, scheme):
         assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(19, 21, 24)"}[scheme]
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_page_of_one_s_own_images(browser, tmp_path):
+    rng = np.random.default_rng(0)
+    with PredictionFolder(tmp_path, total=3, keep=[], facts={}) as folder:
+        for index, (width, height) in enumerate([(90, 30), (30, 90), (40, 40)]):
+            best = RankedClass(index, HOSTILE[index], 0.75)
+            box_xyxy = np.array([0.0, 0.0, width / 2, height / 2])
+            prediction = Prediction(
+                image=rng.integers(0, 255, (height, width, 3), np.uint8),
+                top=[best, RankedClass(9, "other", 0.25)],
+                boxed=[BoxedClass(best, box_xyxy, True)],
+                region_xyxy=np.array([0.0, 0.0, width, height]),
+                relation_map=rng.uniform(size=(4, 4)).astype(np.float32),
+                class_map=np.ones((4, 4), np.float32),
+            )
+            folder.add(Path(f"photos/{index}.jpg"), prediction)
+        folder.write_page(unreadable={HOSTILE[1]: HOSTILE[0]}, facts={"threshold": 0.1})
+    browser.get((tmp_path / "index.html").as_uri())
+    assert browser.title == "Predictions"
+    views = "[...document.querySelectorAll('.view')]"
+    shapes = run(browser, f"return {views}.map(view => view.offsetWidth / view.offsetHeight)")
+    np.testing.assert_allclose(shapes, [3, 1 / 3, 1], rtol=0.05)
+    measure = (
+        "const r = document.querySelector(arguments[0]).getBoundingClientRect(); return [r.width, r.height]"
+    )
+    box, view = (np.array(run(browser, measure, what)) for what in ("rect.predicted", ".view"))
+    np.testing.assert_allclose(2 * box, view, rtol=0.1)  # the box's line has a width of its own
+    choose(browser, "class", HOSTILE[2])
+    assert [card["name"] for card in shown(browser)] == ["photos/2.jpg"]
+    run(browser, "document.querySelector('.card:not([hidden]) button').click()")
+    assert run(browser, "return document.querySelector('#details-name').textContent") == "photos/2.jpg"
+    assert browser.get_log("browser") == []
