@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Matplotlib wants colours of its own; in the finished SVG each becomes the page's variable of that name.
-_INK, _MUTED, _RULE, _ACCENT, _CORRECT, _PART, _OTHER = (f"#0{i}0{i}0{i}" for i in range(1, 8))
+_PAPER, _INK, _MUTED, _RULE, _ACCENT, _CORRECT, _PART, _OTHER = (f"#0{i}0{i}0{i}" for i in range(1, 9))
 _VARIABLES = {
+    _PAPER: "paper",
     _INK: "ink",
     _MUTED: "muted",
     _RULE: "rule",
@@ -67,7 +68,10 @@ def threshold_chart(points: Sequence[Mapping[str, str]], metrics: Mapping[str, A
         axes.axvline(metrics["threshold"], color=_ACCENT, linewidth=0.8, linestyle=":")
         chosen = metrics["threshold"], metrics["gt_known_loc"]
         axes.plot(*chosen, "o", color=_ACCENT, markersize=7)
-        axes.annotate(f"{chosen[1]:.1f}", chosen, (8, 4), textcoords="offset points", weight="bold")
+        label = {"facecolor": _PAPER, "edgecolor": "none", "pad": 1.5}
+        axes.annotate(
+            f"{chosen[1]:.1f}", chosen, (9, 5), textcoords="offset points", weight="bold", bbox=label
+        )
         axes.set(xlim=(0, 1), ylim=(0, 100), xlabel="threshold (share of the map's maximum)")
         axes.set_ylabel("% of images")
         axes.legend(loc="lower center", bbox_to_anchor=(0.46, 1.0), ncols=3, columnspacing=1.2)
