@@ -1,10 +1,10 @@
 """LCTR on a labelled image folder: ROOT/train/CLASS/*, ROOT/val/CLASS/*, optional box lists in ROOT/list/.
 
-    python train.py --config configs/folder.py --config.data.root=ROOT [--config.init_from=CHECKPOINT]
+    python train.py --config configs/folder.py --config.data.root=ROOT
 
-Without --config.init_from it starts from random weights, which needs many images: use DeiT's if you can.
-The defaults suit small pictures on a modest machine: for photographs of 224 pixels and a GPU, set
---config.model.name=deit_small --config.model.image_size=224 --config.model.patch_size=16.
+As it stands it trains a small network from random weights on small pictures, in minutes on a CPU. For
+photographs, convert DeiT's weights (README) and add --config.init_from=runs/deit_small
+--config.model.name=deit_small --config.model.image_size=224.
 """
 
 from ml_collections import ConfigDict
@@ -14,9 +14,18 @@ from lctr_jax.config import default_config
 
 def get_config() -> ConfigDict:
     config = default_config()
+    config.model.name = "deit_demo"
+    config.model.image_size = 64
+    config.model.dtype = "float32"
+    config.data.name = "folder"
+    config.augmentation.crop_scale = (0.35, 1.0)
     config.augmentation.randaugment_layers = 0
     config.augmentation.repeats = 1
-    config.train.erasing = 0.0
-    config.data.name = "folder"
+    config.train.epochs = 40
+    config.train.batch_size = 64
+    config.train.lr = 8e-3  # at a batch of 512: 1e-3 here
+    config.train.warmup_epochs = 2.0
+    config.train.schedule = "per_step"
+    config.train.checkpoint_every_epochs = 5
     config.eval.split = "val"
     return config

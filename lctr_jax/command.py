@@ -13,7 +13,10 @@ from lctr_jax.experiment import Experiment
 from lctr_jax.training.log import RunLog
 from lctr_jax.training.mesh import make_mesh
 
-USAGE = "python train.py --config configs/NAME.py [--workdir DIR] [--config.a.b=value ...] [--eval --checkpoint PATH]"
+USAGE = (
+    "python train.py --config configs/NAME.py [--workdir DIR] [--config.a.b=value ...] "
+    "[--eval --checkpoint PATH]"
+)
 
 
 @one_line_errors()

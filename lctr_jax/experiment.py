@@ -221,7 +221,8 @@ class Experiment:
 
     def _open(self, name: str) -> Split:
         data = self.config.data
-        return open_split(data.name, name, data_dir=data.data_dir, root=data.root or None)
+        boxes = {split: path for split, path in data.boxes.items() if path}
+        return open_split(data.name, name, data_dir=data.data_dir, root=data.root or None, boxes=boxes)
 
     def _evaluator(self, spec: ModelSpec) -> Evaluator:
         return Evaluator(

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Convert what the command line says; a user's mistake exits 2 with one line."""
     options = _parser().parse_args(arguments)
     if options.to_torch:
-        _to_torch(options.source, options.dest, overwrite=options.overwrite)
+        _to_torch(options.source, options.dest, half=options.half, overwrite=options.overwrite)
     else:
         _from_torch(
             options.source,
@@ -63,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
         "--half-normalized",
         action="store_true",
         help="SOURCE takes images normalised by mean and standard deviation 0.5, as AugReg's ViTs do",
+    )
+    parser.add_argument(
+        "--half", action="store_true", help="with --to-torch: write float16, half the size, rounded"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace DEST")
     return parser
@@ -116,11 +119,13 @@ def _show(array: Any) -> str:
     return "x".join(map(str, array.shape))
 
 
-def _to_torch(source: str, dest: Path, *, overwrite: bool) -> None:
+def _to_torch(source: str, dest: Path, *, half: bool, overwrite: bool) -> None:
     if dest.exists() and not overwrite:
         raise FileExistsError(f"{dest}: exists already; choose another place or add --overwrite")
     metadata, parameters = load_weights(source)
     tensors = export(metadata, parameters)
+    if half:
+        tensors = {name: array.astype(np.float16) for name, array in tensors.items()}
     torch_files.write_tensors(dest, tensors, metadata.to_json())
     size = sum(array.size for array in tensors.values())
     Console().print(

@@ -2,12 +2,15 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 
-from lctr_jax.checkpoints.metadata import BACKBONE_FIELDS, HEAD_FIELDS, differing_fields
+from lctr_jax.checkpoints.conversion import convert
+from lctr_jax.checkpoints.metadata import BACKBONE_FIELDS, HEAD_FIELDS, Metadata, differing_fields
 from lctr_jax.checkpoints.store import load_weights
+from lctr_jax.checkpoints.torch_files import SAFETENSORS_SUFFIX, TORCH_SUFFIXES, read_tensors
 from lctr_jax.checkpoints.trees import by_path, misfits
 from lctr_jax.models.parameters import Parameters
 from lctr_jax.models.positions import resample_positions
@@ -43,7 +46,7 @@ def initialise_from(
         FileNotFoundError: nothing is there.
         ValueError: there is no readable checkpoint, or its backbone is of another shape.
     """
-    metadata, stored = load_weights(path)
+    metadata, stored = _load(path)
     fixed = [name for name in BACKBONE_FIELDS if name not in _ADAPTED]
     if different := differing_fields(metadata.spec, spec, fixed):
         raise ValueError(f"{path}: backbone of another shape: {'; '.join(different)}")
@@ -63,6 +66,14 @@ def initialise_from(
     read = tuple(by_path(taken))
     fresh = tuple(name for name in by_path(parameters) if name not in read)
     return started, Report(source=str(path), read=read, fresh=fresh, notes=tuple(notes))
+
+
+def _load(path: str | os.PathLike[str]) -> tuple[Metadata, Parameters]:
+    """A checkpoint of ours or, converted on the way, a file of PyTorch's."""
+    if Path(path).suffix not in (*TORCH_SUFFIXES, SAFETENSORS_SUFFIX):
+        return load_weights(path)
+    converted = convert(read_tensors(path), source=str(path))
+    return converted.metadata, converted.parameters
 
 
 def _adapt(backbone: Parameters, got: ModelSpec, expected: ModelSpec) -> Parameters:

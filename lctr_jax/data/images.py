@@ -11,7 +11,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 # What PIL's decoders are known to raise on damaged bytes; anything else is a fault of ours and must surface.
 _DECODER_ERRORS = (
@@ -65,5 +65,7 @@ def _corruption_named() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PIL warns about odd metadata that does not touch the pixels
             yield
+    except UnidentifiedImageError as error:
+        raise CorruptImageError("cannot decode the image: it is in no format that PIL knows") from error
     except _DECODER_ERRORS as error:
         raise CorruptImageError(f"cannot decode the image: {error}") from error

@@ -1,6 +1,6 @@
 """`config.data`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -11,6 +11,7 @@ class DataOptions:
     Attributes:
         name: of the data set, as `datasets.open_split` takes it.
         root: the image folder of `folder`.
+        boxes: box lists by split, where the data set's own place holds none; empty: its own.
         data_dir: where prepared data sets are kept.
         train_split: what to train on.
         num_workers: processes that decode and augment; 0: threads of the training process.
@@ -19,6 +20,7 @@ class DataOptions:
 
     name: str = "cub"
     root: str = ""
+    boxes: dict[str, str] = field(default_factory=lambda: dict.fromkeys(("train", "val", "test"), ""))
     data_dir: str = "data"
     train_split: str = "train"
     num_workers: int = 0

@@ -116,7 +116,14 @@ SIZES: dict[str, dict[str, Any]] = {
     "dinov2_base_reg4": {**_DINOV2_REG4, "width": 768, "depth": 12, "heads": 12},
     "dinov2_large_reg4": {**_DINOV2_REG4, "width": 1024, "depth": 24, "heads": 16},
     # Ours: learns the embedded digits on two CPU cores in minutes.
-    "deit_demo": {"width": 96, "depth": 4, "heads": 3, "patch_size": 8, "image_size": 64},
+    "deit_demo": {
+        "width": 96,
+        "depth": 4,
+        "heads": 4,
+        "patch_size": 8,
+        "image_size": 48,
+        "initialization": "fan_in",
+    },
 }
 
 

@@ -20,7 +20,7 @@ def learning_rate(
     steps_per_epoch: int,
     warmup_lr: float,
     min_lr: float,
-    warmup_epochs: int,
+    warmup_epochs: float,
     per_epoch: bool,
 ) -> optax.Schedule:
     """Linear warm-up, then half a cosine, as a function of the step.
@@ -35,7 +35,7 @@ def learning_rate(
     def rate(step: ArrayLike) -> Float[Array, ""]:
         epoch = jnp.asarray(step) / steps_per_epoch
         t = jnp.maximum(jnp.floor(epoch) - 1, 0) if per_epoch else epoch
-        warm = warmup_lr + t * (peak - warmup_lr) / max(warmup_epochs, 1)
+        warm = warmup_lr + t * (peak - warmup_lr) / (warmup_epochs or 1)
         cosine = min_lr + (peak - min_lr) * (1 + jnp.cos(jnp.pi * t / epochs)) / 2
         return jnp.where(t < warmup_epochs, warm, cosine)
 

@@ -33,7 +33,7 @@ class TrainingOptions:
     lr: float = 5e-5
     warmup_lr: float = 1e-6
     min_lr: float = 1e-5
-    warmup_epochs: int = 5
+    warmup_epochs: float = 5.0
     schedule: str = "per_epoch"
     weight_decay: float = 0.05
     erasing: float = 0.25
