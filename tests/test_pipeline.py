@@ -147,6 +147,17 @@ def test_repeated_views_read_and_decode_their_record_once():
     assert split.reads == 3
 
 
+def test_grain_can_name_the_transforms_without_printing_the_records():
+    # It does, for its statistics: a split held in memory would be spelled out, gigabytes of it.
+    class Unprintable(list):
+        def __repr__(self):
+            raise AssertionError("the whole split was printed")
+
+    split = Unprintable(SPLIT)
+    take(training(split), 1)
+    list(evaluation_batches(split, batch_size=4, geometry=Geometry("lctr", SIZE)))
+
+
 @pytest.mark.parametrize("hosts", [2, 4])
 def test_hosts_do_not_change_the_global_batches(reference, hosts):
     shares = [take(training(shard=(host, hosts)), 7) for host in range(hosts)]

@@ -44,7 +44,7 @@ class _LastRead:
 class TrainSample(grain.transforms.RandomMap):
     """A random view of the record at an index."""
 
-    split: Split
+    split: Split = dataclasses.field(repr=False)  # grain prints its transforms: not all records, please
     augmentation: Augmentation
     image_size: int
     on_corrupt: CorruptPolicy
@@ -91,7 +91,7 @@ class TrainSample(grain.transforms.RandomMap):
 class EvaluationSample(grain.transforms.Map):
     """The record at an index in the protocol's frame; None past the end of the split."""
 
-    split: Split
+    split: Split = dataclasses.field(repr=False)  # grain prints its transforms: not all records, please
     geometry: Geometry
 
     def map(self, element: int) -> dict[str, Any] | None:
