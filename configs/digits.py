@@ -20,7 +20,7 @@ def get_config() -> ConfigDict:
     config.model.drop_path = 0.0
     config.model.dtype = "float32"
     config.data.name = "digits"
-    config.augmentation.crop_scale = (0.8, 1.0)
+    config.augmentation.crop_scale = (0.65, 0.95)  # the evaluation crop is 0.77 of the area
     config.augmentation.crop_ratio = (0.95, 1.05)
     config.augmentation.horizontal_flip = 0.0  # a mirrored digit is no digit
     config.augmentation.randaugment_layers = 0

@@ -1,9 +1,9 @@
 """The main job: data, network, training, evaluation and pictures, as one config describes them."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import grain
 import jax
 import optax
 from jax.sharding import Mesh
@@ -13,6 +13,7 @@ from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import load_weights, require_spec
 from lctr_jax.config import RunConfig
 from lctr_jax.data.datasets import Split, open_split
+from lctr_jax.data.device_feed import device_prefetch
 from lctr_jax.data.pipeline import TrainIterator, train_batches
 from lctr_jax.evaluation.evaluator import Evaluator
 from lctr_jax.evaluation.stream import Result
@@ -80,17 +81,18 @@ class Experiment:
             self.log.write(step, scalars)
             self.log.say("  ".join(f"{name} {value:.2f}" for name, value in scalars.items()))
 
+        feed = self._on_devices(batches)
         state = train(
             state,
             step_fn,
-            self._on_devices(batches),
+            feed,
             plan=self._plan(batches.steps_per_epoch),
             schedule=schedule,
             log=self.log,
             save=checkpoints.save,
             evaluate=look,
         )
-        batches.close()
+        feed.close()
         checkpoints.close()
         self._evaluate(evaluator, spec, state.parameters, weights=f"trained here, {int(state.step)} steps")
 
@@ -182,10 +184,10 @@ class Experiment:
             on_corrupt=self.config.data.on_corrupt,
         )
 
-    def _on_devices(self, batches: TrainIterator) -> Iterator[Batch]:
+    def _on_devices(self, batches: TrainIterator) -> grain.DatasetIterator[Batch]:
         sharding = batch_sharding(self.mesh)
-        for batch in batches:
-            yield put_batch({"image": batch["image"], "label": batch["label"]}, sharding)
+        wanted = ("image", "label")
+        return device_prefetch(batches, lambda batch: put_batch({k: batch[k] for k in wanted}, sharding))
 
     def _schedule(self, steps_per_epoch: int) -> optax.Schedule:
         options = self.config.train
