@@ -24,6 +24,7 @@ from lctr_jax.report.gallery import Gallery
 from lctr_jax.report.headline import headline
 from lctr_jax.report.report import write_report
 from lctr_jax.report.sheet import Sheet
+from lctr_jax.run_config import record_config
 from lctr_jax.training.device_augmentation import DeviceAugmentation
 from lctr_jax.training.log import RunLog
 from lctr_jax.training.loop import Plan, train
@@ -59,6 +60,8 @@ class Experiment:
         schedule = self._schedule(batches.steps_per_epoch)
         optimizer = adamw(schedule, weight_decay=options.weight_decay)
         checkpoints = self._checkpoints(split, spec)
+        if jax.process_index() == 0:
+            record_config(self.workdir, self.config, resuming=checkpoints.latest_step is not None)
         state = self._start(spec, optimizer, checkpoints)
         batches.set_state({"next_step": int(state.step)})
         step_fn = compile_step(
@@ -74,10 +77,11 @@ class Experiment:
                 label_smoothing=options.label_smoothing,
             ),
             micro_batches=options.micro_batches,
+            ema_decay=options.ema_decay,
         )
 
         def look(state: TrainState, step: int) -> None:
-            scalars = evaluator.quick(state.parameters)
+            scalars = evaluator.quick(state.weights)
             self.log.write(step, scalars)
             self.log.say("  ".join(f"{name} {value:.2f}" for name, value in scalars.items()))
 
@@ -94,7 +98,7 @@ class Experiment:
         )
         feed.close()
         checkpoints.close()
-        self._evaluate(evaluator, spec, state.parameters, weights=f"trained here, {int(state.step)} steps")
+        self._evaluate(evaluator, spec, state.weights, weights=f"trained here, {int(state.step)} steps")
 
     def evaluate(self, checkpoint: str) -> None:
         """Evaluate a checkpoint of training or of the converter, without training.
@@ -165,7 +169,7 @@ class Experiment:
         if self.config.init_from and not resuming:
             parameters, report = initialise_from(self.config.init_from, spec, parameters)
             self.log.say(str(report))
-        state = new_state(parameters, optimizer)
+        state = new_state(parameters, optimizer, averaging=self.config.train.ema_decay > 0)
         state = jax.device_put(state, state_shardings(self.mesh, state))
         if resuming:
             state = checkpoints.restore(state)
@@ -186,7 +190,7 @@ class Experiment:
 
     def _on_devices(self, batches: TrainIterator) -> grain.DatasetIterator[Batch]:
         sharding = batch_sharding(self.mesh)
-        wanted = ("image", "label")
+        wanted = ("image", "label", "replaced")
         return device_prefetch(batches, lambda batch: put_batch({k: batch[k] for k in wanted}, sharding))
 
     def _schedule(self, steps_per_epoch: int) -> optax.Schedule:

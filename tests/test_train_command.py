@@ -120,6 +120,27 @@ def test_trains_evaluates_draws_and_resumes_bit_for_bit(run, capsys):
     assert (workdir / "eval/metrics.json").read_bytes() == first
 
 
+def test_a_folder_with_a_run_of_another_config_is_refused(run, refused):
+    started = json.loads((run("--config.train.epochs=1") / "config.json").read_text())
+    assert started["train"]["epochs"] == 1
+    line = refused("--config.train.epochs=1", "--config.train.lr=1")
+    assert "train.lr was 5e-05, is 1.0" in line
+    run(
+        "--config.train.epochs=1", "--config.eval.threshold=0.2"
+    )  # what training does not depend on may change
+
+
+def test_an_average_of_the_weights_is_what_is_kept_and_evaluated(run):
+    workdir = run(
+        "--config.train.ema_decay=0.5", "--config.train.lr=1e-2", "--config.train.schedule=per_step"
+    )
+    averaged = weights(workdir)
+    shutil.rmtree(workdir / "checkpoints/6")
+    run("--config.train.ema_decay=0.5", "--config.train.lr=1e-2", "--config.train.schedule=per_step")
+    for path, array in weights(workdir).items():
+        np.testing.assert_array_equal(array, averaged[path], err_msg=path)
+
+
 def test_starts_from_another_run(run, tmp_path, capsys):
     first = run("--config.train.epochs=1").rename(tmp_path / "first")
     capsys.readouterr()

@@ -145,6 +145,22 @@ def test_a_batch_that_devices_cannot_share_is_refused(batch_size, parts, message
         check_batch("train.batch_size", batch_size, mesh, parts=parts)
 
 
+def test_the_average_of_the_weights_follows_its_definition():
+    mesh = Mesh(np.array(jax.devices()[:1]).reshape(1, 1), BATCH_AXES)
+    optimizer = adamw(1e-2, weight_decay=0.0)
+    state = new_state(initialise(SPEC, jax.random.key(0)), optimizer, averaging=True)
+    step = compile_step(
+        mesh, state, spec=SPEC, optimizer=optimizer, seed=0, augmentation=DeviceAugmentation(), ema_decay=0.9
+    )
+    batch = {"image": jnp.zeros((2, 32, 32, 3), jnp.uint8), "label": jnp.array([1, 3], jnp.int32)}
+    average = np.asarray(state.parameters["cdm"]["bias"])
+    for _ in range(3):
+        state, _ = step(state, batch)
+        average = 0.9 * average + 0.1 * np.asarray(state.parameters["cdm"]["bias"])
+    np.testing.assert_allclose(state.weights["cdm"]["bias"], average, rtol=1e-5)
+    assert not np.allclose(state.weights["cdm"]["bias"], state.parameters["cdm"]["bias"])
+
+
 def test_label_smoothing_is_the_textbook_mixture():
     mesh = Mesh(np.array(jax.devices()[:1]).reshape(1, 1), BATCH_AXES)
     spec = dataclasses.replace(SPEC, drop_path=0.0)

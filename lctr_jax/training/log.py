@@ -45,11 +45,13 @@ class RunLog:
 
 
 def progress_line(step: int, *, total_steps: int, scalars: Mapping[str, float], seconds_left: float) -> str:
-    """One readable line of progress, rate and time left."""
+    """One readable line of progress, rate, share of time spent waiting for data, and time left."""
     minutes, seconds = divmod(round(seconds_left), 60)
+    replaced = f"replaced {scalars['train/replaced']:.0f}  " if scalars["train/replaced"] else ""
     return (
         f"step {step:>{len(str(total_steps))}}/{total_steps}  epoch {scalars['train/epoch']:.2f}  "
         f"loss {scalars['train/loss']:.4f}  acc {100 * scalars['train/accuracy']:5.1f}%  "
         f"lr {scalars['train/learning_rate']:.2e}  {scalars['train/images_per_second']:.0f} img/s  "
+        f"data {100 * scalars['train/waiting_for_data']:.0f}%  {replaced}"
         f"left {minutes}:{seconds:02d}"
     )

@@ -81,6 +81,7 @@ class Meter:
             "train/learning_rate": np.asarray(self._schedule(step - 1)).item(),
             "train/images_per_second": self._batch_size * len(metrics) / seconds,
             "train/waiting_for_data": seconds_waiting / seconds,
+            "train/replaced": float(sum(each["replaced"] for each in values)),  # a count, not a mean
         }
         self._log.write(step, scalars)
         seconds_left = (self._total_steps - step) * seconds / len(metrics)

@@ -20,6 +20,7 @@ class TrainingOptions:
         mixup: alpha of mixup; 0: off. The published script sets it up, but it never takes effect there.
         cutmix: alpha of cutmix; 0: off, likewise.
         label_smoothing: share of each target spread over all classes; off, likewise.
+        ema_decay: of a moving average of the weights, which is then what is evaluated; off, likewise.
         micro_batches: parts that a step's batch is computed in, one after the other, to save memory.
         fsdp: devices that share one copy of the parameters; 1: a copy on each.
         log_every_steps: window of the log.
@@ -40,6 +41,7 @@ class TrainingOptions:
     mixup: float = 0.0
     cutmix: float = 0.0
     label_smoothing: float = 0.0
+    ema_decay: float = 0.0
     micro_batches: int = 1
     fsdp: int = 1
     log_every_steps: int = 10
@@ -58,7 +60,7 @@ class TrainingOptions:
                 raise ValueError(f"train.{name}: got {getattr(self, name)}, expected 1 or more")
         if self.schedule not in ("per_epoch", "per_step"):
             raise ValueError(f"train.schedule: got {self.schedule!r}, expected 'per_epoch' or 'per_step'")
-        for name in ("erasing", "label_smoothing"):
+        for name in ("erasing", "label_smoothing", "ema_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"train.{name}: got {getattr(self, name)}, expected 0 to 1")
         for name in ("mixup", "cutmix", "lr", "weight_decay"):

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
@@ -31,26 +32,30 @@ class RunCheckpoints:
 
     def save(self, state: TrainState, step: int) -> None:
         """Start writing the state; a checkpoint of that step that exists already is kept."""
-        training = {"step": state.step, "optimizer": state.optimizer}
-        items = weights_items(self._metadata, state.parameters) | {TRAINING: ocp.args.StandardSave(training)}
-        if step != self.latest_step:
-            self._manager.save(step, args=ocp.args.Composite(**items))
+        if step == self.latest_step:
+            return
+        items = weights_items(self._metadata, state.weights) | {TRAINING: ocp.args.StandardSave(_rest(state))}
+        self._manager.save(step, args=ocp.args.Composite(**items))
 
     def restore(self, like: TrainState) -> TrainState:
         """The newest state, placed on devices as the arrays of `like` are."""
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        training = {"step": target.step, "optimizer": target.optimizer}
-        items = ocp.args.Composite(
-            **{
-                PARAMETERS: ocp.args.StandardRestore(target.parameters),
-                TRAINING: ocp.args.StandardRestore(training),
-            }
-        )
-        restored = self._manager.restore(self.latest_step, args=items)
-        training = restored[TRAINING]
-        return TrainState(training["step"], restored[PARAMETERS], training["optimizer"])
+        items = {
+            PARAMETERS: ocp.args.StandardRestore(target.weights),
+            TRAINING: ocp.args.StandardRestore(_rest(target)),
+        }
+        restored = self._manager.restore(self.latest_step, args=ocp.args.Composite(**items))
+        weights, rest = restored[PARAMETERS], restored[TRAINING]
+        average = weights if like.average else {}
+        return TrainState(rest["step"], rest.get("parameters", weights), rest["optimizer"], average)
 
     def close(self) -> None:
         """Wait until everything is on disk."""
         self._manager.wait_until_finished()
         self._manager.close()
+
+
+def _rest(state: TrainState) -> dict[str, Any]:
+    """What is kept beside the weights: the parameters too where the weights are their average."""
+    rest = {"step": state.step, "optimizer": state.optimizer}
+    return rest | {"parameters": state.parameters} if state.average else rest

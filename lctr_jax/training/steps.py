@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Float32, Key
+from jaxtyping import Array, Float, Float32, Int32, Key
 
 from lctr_jax.models.parameters import Parameters, bind
 from lctr_jax.models.sizes import ModelSpec
@@ -20,11 +20,12 @@ Batch = dict[str, Array]
 
 
 class StepMetrics(NamedTuple):
-    """Means over one step's global batch."""
+    """Of one step's global batch: means, and how many images stand in for unreadable ones."""
 
     loss: Float32[Array, ""]
     accuracy: Float32[Array, ""]
     grad_norm: Float32[Array, ""]
+    replaced: Int32[Array, ""]
 
 
 def cross_entropy(
@@ -87,8 +88,12 @@ def train_step(
     seed: int,
     augmentation: DeviceAugmentation,
     micro_batches: int = 1,
+    ema_decay: float = 0.0,
 ) -> tuple[TrainState, StepMetrics]:
-    """One step on {image: uint8 [b, h, w, 3], label: int32 [b]}; pure, a function of its arguments alone."""
+    """One step on {image: uint8 [b, h, w, 3], label: int32 [b]}; pure, a function of its arguments alone.
+
+    `replaced`, bool [b], is counted where the batch has it.
+    """
     drop_key, augment_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
     images, targets = augmentation(augment_key, batch["image"], batch["label"], num_classes=spec.num_classes)
     loss, logits, gradient = accumulated_gradients(
@@ -101,9 +106,11 @@ def train_step(
     )
     updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
     parameters = jax.tree.map(jnp.add, state.parameters, updates)
-    state = TrainState(state.step + 1, parameters, optimizer_state)
+    average = optax.incremental_update(parameters, state.average, 1 - ema_decay) if state.average else {}
+    state = TrainState(state.step + 1, parameters, optimizer_state, average)
     accuracy = (jnp.argmax(logits, axis=-1) == batch["label"]).mean()
-    return state, StepMetrics(loss, accuracy, optax.global_norm(gradient))
+    replaced = jnp.sum(batch.get("replaced", jnp.zeros(0)), dtype=jnp.int32)
+    return state, StepMetrics(loss, accuracy, optax.global_norm(gradient), replaced)
 
 
 def compile_step(
