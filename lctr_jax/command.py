@@ -2,10 +2,11 @@
 
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 from absl import flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from lctr_jax.config import parse_config
 from lctr_jax.errors import one_line_errors
@@ -19,26 +20,30 @@ USAGE = (
 )
 
 
+class Command(NamedTuple):
+    """What the command line asks for; `checkpoint` to evaluate instead of training."""
+
+    config: ConfigDict
+    workdir: Path
+    checkpoint: str | None
+
+
 @one_line_errors()
 def main() -> None:
     """Train, or evaluate with --eval, as `sys.argv` says; a user's mistake exits 2 with one line."""
-    options = _parse(sys.argv)
-    only_evaluate, checkpoint = options["eval"].value, options["checkpoint"].value
-    if only_evaluate != bool(checkpoint):
-        raise ValueError("--eval and --checkpoint PATH go together; leave both out to train")
-    workdir = Path(options["workdir"].value)
-    config = parse_config(options["config"].value)
+    command = _parse(sys.argv)
+    config = parse_config(command.config)
     mesh = make_mesh(fsdp=config.train.fsdp)
-    with RunLog(workdir, active=jax.process_index() == 0) as log:
-        experiment = Experiment(config, workdir, mesh, log)
-        if only_evaluate:
-            experiment.evaluate(checkpoint)
-        else:
+    with RunLog(command.workdir, active=jax.process_index() == 0) as log:
+        experiment = Experiment(config, command.workdir, mesh, log)
+        if command.checkpoint is None:
             experiment.train()
+        else:
+            experiment.evaluate(command.checkpoint)
 
 
-def _parse(argv: list[str]) -> flags.FlagValues:
-    values = flags.FlagValues()
+def _parse(argv: list[str]) -> Command:
+    values: Any = flags.FlagValues()
     config_flags.DEFINE_config_file(
         "config", None, "a file of configs/; --config.a.b=value replaces an option", flag_values=values
     )
@@ -53,9 +58,9 @@ def _parse(argv: list[str]) -> flags.FlagValues:
         raise ValueError(f"command line: {' '.join(str(error.args[0]).split())}; usage: {USAGE}") from error
     if unread:
         raise ValueError(f"command line: got {' '.join(unread)!r}, which means nothing here; usage: {USAGE}")
-    if values["workdir"].value is None:
-        values["workdir"].value = str(Path("runs") / file.stem)
-    return values
+    if values.eval != bool(values.checkpoint):
+        raise ValueError("--eval and --checkpoint PATH go together; leave both out to train")
+    return Command(values.config, Path(values.workdir or Path("runs") / file.stem), values.checkpoint)
 
 
 def _config_file(argv: list[str]) -> Path:

@@ -106,7 +106,9 @@ def train_step(
     )
     updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
     parameters = jax.tree.map(jnp.add, state.parameters, updates)
-    average = optax.incremental_update(parameters, state.average, 1 - ema_decay) if state.average else {}
+    average = state.average and jax.tree.map(
+        lambda old, new: ema_decay * old + (1 - ema_decay) * new, state.average, parameters
+    )
     state = TrainState(state.step + 1, parameters, optimizer_state, average)
     accuracy = (jnp.argmax(logits, axis=-1) == batch["label"]).mean()
     replaced = jnp.sum(batch.get("replaced", jnp.zeros(0)), dtype=jnp.int32)
