@@ -151,13 +151,21 @@ def test_tfrecords_are_refused_with_the_way_out(tmp_path):
     [
         ("digit", r"data\.name: no dataset is called 'digit'; did you mean 'digits'\?"),
         ("imagnet", r"did you mean 'imagenet'\?"),
-        ("coco", r"no dataset is called 'coco'; known: digits, digits/clean, folder, cub, imagenet"),
+        ("coco", r"no dataset is called 'coco'; known: digits, digits/clean, cub, imagenet, folder"),
         ("folder", r"data\.root: got nothing, expected the image folder"),
     ],
 )
 def test_names(tmp_path, name, message):
     with pytest.raises(ValueError, match=message):
         datasets.open_split(name, "train", data_dir=tmp_path)
+
+
+def test_a_box_list_that_nothing_would_read_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"data\.boxes: got .*, but cub has the boxes it was prepared with"):
+        datasets.open_split("cub", "test", data_dir=tmp_path, boxes={"test": "list.txt"})
+    prepare(Imagenet2012, tmp_path)
+    with pytest.raises(ValueError, match="data split: imagenet2012 has validation; got 'test'"):
+        datasets.open_split("imagenet2012", "val", data_dir=tmp_path, boxes={"test": "list.txt"})
 
 
 def test_an_unknown_split_is_told_the_known_ones(tmp_path):

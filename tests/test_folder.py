@@ -101,6 +101,11 @@ def test_box_lists_given_by_path_and_in_other_formats(root):
     np.testing.assert_array_equal(record["boxes_xyxy"], [[3, 4, 5, 6], [7, 8, 9, 10]])
 
 
+def test_a_list_of_a_split_that_is_not_there_is_refused(root):
+    with pytest.raises(ValueError, match=r"box list of test: got here\.txt, but there is no folder .*test"):
+        open_split(root, "val", boxes={"test": "here.txt"})
+
+
 def test_masks_beside_the_images(root):
     mask = save(root / "masks" / "val" / "cat" / "cat_v0.png", mode="L")
     val, train = open_split(root, "val"), open_split(root, "train")

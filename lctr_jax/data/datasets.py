@@ -20,7 +20,9 @@ from lctr_jax.data.folder.builder import Folder
 from lctr_jax.data.imagenet import release as imagenet
 from lctr_jax.data.imagenet.builder import Imagenet
 
-NAMES = ("digits", "digits/clean", "folder", "cub", "imagenet", *tfds_prepared.NAMES)
+_WITH_OWN_BOXES = ("digits", "digits/clean", "cub", "imagenet")
+_WITH_LISTS = ("folder", *tfds_prepared.NAMES)
+NAMES = (*_WITH_OWN_BOXES, *_WITH_LISTS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +74,8 @@ def open_split(
         ValueError: the dataset or the split is unknown, or the images or boxes are faulty.
     """
     data_dir, boxes = Path(data_dir).expanduser().resolve(), boxes or {}
+    if boxes and name in _WITH_OWN_BOXES:
+        raise ValueError(f"data.boxes: got {boxes}, but {name} has the boxes it was prepared with")
     match name:
         case "digits" | "digits/clean":
             style = name.removeprefix("digits").strip("/") or "scenes"
@@ -142,18 +146,23 @@ def _open(folder: Path, split: str) -> Split:
 def _open_joined(name: str, data_dir: Path, split: str, boxes: Mapping[str, str | Path]) -> Split:
     """Open a split of a dataset that TFDS prepared; `val` is a name for its `validation`."""
     builder: Any = tfds.builder_from_directory(tfds_prepared.find(name, data_dir))
-    asked = split
-    if "validation" in builder.info.splits and split.partition("[")[0] == "val":
-        split = split.replace("val", "validation", 1)
-    base = _known_split(builder, split)
-    box_list = boxes.get(base, boxes.get(asked.partition("[")[0]))
+    listed = {_known_split(builder, _tfds_split(builder, base)): path for base, path in boxes.items()}
+    stored = _tfds_split(builder, split)
+    box_list = listed.get(_known_split(builder, stored))
     return Split(
-        name=asked,
+        name=split,
         class_names=list(builder.info.features["label"].names),
         has_boxes=box_list is not None,
         has_masks="segmentation_mask" in builder.info.features,
-        source=tfds_prepared.join(_encoded_source(builder, split), name, box_list),
+        source=tfds_prepared.join(_encoded_source(builder, stored), name, box_list),
     )
+
+
+def _tfds_split(builder: Any, split: str) -> str:
+    """Return what TFDS calls a split: `val` is `validation` there."""
+    if "validation" in builder.info.splits and split.partition("[")[0] == "val":
+        return split.replace("val", "validation", 1)
+    return split
 
 
 def _known_split(builder: Any, split: str) -> str:

@@ -27,6 +27,11 @@ def read_plan(root: Path, boxes: Mapping[str, str | Path]) -> records.Plan:
         raise FileNotFoundError(f"data.root: no such folder: {root}")
     if not (root / "train").is_dir():
         raise FileNotFoundError(f"data.root: expected {root / 'train'} with one folder of images a class")
+    for split in boxes:
+        if not (root / split).is_dir():
+            raise ValueError(
+                f"box list of {split}: got {boxes[split]}, but there is no folder {root / split}"
+            )
     class_names = _class_names(root / "train")
     splits = {
         split: _items(root, split, class_names, _box_list(root, split, boxes))
