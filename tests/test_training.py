@@ -54,7 +54,7 @@ def test_the_rate_is_the_published_one_in_every_epoch(name, batch_size, lr):
         steps_per_epoch=7,
         warmup_lr=1e-6,
         min_lr=1e-5,
-        warmup_epochs=5,
+        warmup_epochs=5.0,
         per_epoch=True,
     )
     for epoch, expected in enumerate(golden["lr_per_epoch"]):
