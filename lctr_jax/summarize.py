@@ -33,7 +33,7 @@ METRICS = (
 )
 """Rows of the table, where a run has them; every baseline's GT-known Loc follows."""
 
-SAME = ("protocol", "split", "num_images", "map_class", "threshold_source")
+SAME = ("protocol", "split", "num_images", "map_class", "first_box_only", "threshold_source")
 """What runs must share for an average to mean anything."""
 
 

@@ -2,6 +2,8 @@
 
 import io
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from fake_results import make_settings
@@ -37,12 +39,13 @@ PREDICTED[0, 0], TRUE[3, 3] = 1, 1
 def forward(parameters, image, label):
     """Predicts class 0 everywhere; its map is hot in the first patch, the true class's in the last."""
     batch = len(image)
-    return Maps(
+    maps = Maps(
         np.tile(np.array([0, 1, 2], np.int32), (batch, 1)),
         np.tile(np.array([0.5, 0.3, 0.2], np.float32), (batch, 1)),
         np.full((batch, 4, 4), 2, np.float32),
         np.tile(np.stack([PREDICTED, TRUE]), (batch, 1, 1, 1)),
     )
+    return jax.tree.map(jnp.asarray, maps)
 
 
 def results_of(protocol):

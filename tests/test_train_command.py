@@ -167,7 +167,7 @@ def test_a_data_set_without_boxes_is_classified_only(run, tmp_path, folder):
         (["--config.train.batch_size=many"], "batch_size"),
         (["--config.train.batch_size=12"], "train.batch_size: got 12, expected a multiple of 8"),
         (["--config.train.batch_size=800"], "800"),
-        (["--config.eval.batch_size=12"], "eval.batch_size: got 12"),
+        (["--config.eval.batch_size=0"], "eval.batch_size: got 0"),
         (["--config.train.epochs=0"], "train.epochs: got 0"),
         (["--config.train.schedule=cosine"], "train.schedule: got 'cosine'"),
         (["--config.model.name=deit_smal"], "did you mean 'deit_small'"),

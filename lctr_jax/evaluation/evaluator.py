@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 from jax.sharding import Mesh
@@ -15,13 +15,12 @@ from lctr_jax.evaluation.options import EvaluationOptions
 from lctr_jax.evaluation.predictions import PredictionFile
 from lctr_jax.evaluation.stream import Result, Totals, evaluate_split
 from lctr_jax.evaluation.tables import write_tables
-from lctr_jax.localization.protocols import get_protocol
+from lctr_jax.localization.protocols import MapClass, get_protocol
 from lctr_jax.localization.settings import Settings
 from lctr_jax.localization.summary import curves, max_box_thresholds, summarize, transfer_thresholds
 from lctr_jax.localization.thresholds import Threshold, choose_threshold
 from lctr_jax.models.parameters import Parameters
 from lctr_jax.models.sizes import ModelSpec
-from lctr_jax.training.mesh import check_batch
 
 BOOTSTRAP_RESAMPLES = 1000
 
@@ -29,8 +28,7 @@ BOOTSTRAP_RESAMPLES = 1000
 class Evaluator:
     """Evaluates networks of one spec as `config.eval` asks, on splits that `open_split` gives by name.
 
-    Raises:
-        ValueError: an option of `config.eval` is impossible.
+    The files it writes do not depend on the number of devices and hosts (see `forward`).
     """
 
     def __init__(
@@ -42,11 +40,11 @@ class Evaluator:
         open_split: Callable[[str], Split],
         num_workers: int = 0,
     ):
-        check_batch("eval.batch_size", options.batch_size, mesh)
         self._options, self._spec = options, spec
         self._open_split, self._num_workers = open_split, num_workers
         self._forward = compile_forward(spec, mesh)
-        self.geometry = Geometry(protocol=options.protocol, image_size=spec.image_size)
+        self._global_batch_size = options.batch_size * mesh.size
+        self.geometry = Geometry(protocol=get_protocol(options.protocol).name, image_size=spec.image_size)
 
     def run(
         self,
@@ -72,7 +70,7 @@ class Evaluator:
 
         settings = self._settings(threshold, num_resamples=BOOTSTRAP_RESAMPLES)
         totals = self._measure(parameters, split, settings, on_result=record)
-        predictions.close(batch_size=self._options.batch_size)
+        predictions.close(batch_size=self._global_batch_size)
         metrics = {"split": self._options.split, **summarize(totals.measured, settings)}
         if transferred:
             metrics |= transfer_thresholds(totals.measured, transferred)
@@ -136,7 +134,7 @@ class Evaluator:
             split,
             settings=settings,
             geometry=self.geometry,
-            batch_size=self._options.batch_size,
+            batch_size=self._global_batch_size,
             num_workers=self._num_workers,
             on_result=on_result,
         )
@@ -147,6 +145,7 @@ class Evaluator:
             num_classes=self._spec.num_classes,
             image_size=self._spec.image_size,
             protocol=get_protocol(self._options.protocol),
+            map_class=cast(MapClass | None, self._options.map_class or None),
             first_box_only=self._options.first_box_only,
             num_resamples=num_resamples,
         )

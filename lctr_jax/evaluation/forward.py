@@ -1,4 +1,9 @@
-"""The network's forward pass for evaluation, compiled once for a mesh."""
+"""The network's forward pass for evaluation, compiled once for a mesh.
+
+Every device runs one and the same program on a batch of one and the same size, whatever the number of devices
+and hosts. Rounding depends on the shapes that a kernel sees, and at a grey level's edge the last bit of a map
+can move a box: equal shapes make the maps, and so every result, equal to the bit.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,19 +11,19 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int, UInt8
 
 from lctr_jax.models.images import normalize
 from lctr_jax.models.parameters import Parameters, bind
 from lctr_jax.models.sizes import ModelSpec
-from lctr_jax.training.mesh import batch_sharding, put_batch, replicated
+from lctr_jax.training.mesh import BATCH_AXES, batch_sharding, put_batch
 
 AnyArray = Array | np.ndarray
 
 
 class Maps(NamedTuple):
-    """What the network says of a global batch, on the devices or fetched from them.
+    """What the network says of a batch: of the global one on the devices, of this host's rows when fetched.
 
     `top`: the best classes, best first, at most five; `probability`: theirs. `class_maps`: of the predicted
     and of the true class. The localization map of a class is its class map times `relation_map`.
@@ -36,7 +41,7 @@ Forward = Callable[[Parameters, UInt8[np.ndarray, "b h w 3"], Int[np.ndarray, " 
 def compile_forward(spec: ModelSpec, mesh: Mesh) -> Forward:
     """A function of parameters and this host's images and labels (-1: unknown) to the global batch's `Maps`.
 
-    It returns at once; reading the arrays waits for the devices.
+    It returns at once; `fetch` waits for the devices.
     """
 
     def run(parameters: Parameters, image: Array, label: Array) -> Maps:
@@ -45,11 +50,24 @@ def compile_forward(spec: ModelSpec, mesh: Mesh) -> Forward:
         probability, top = jax.lax.top_k(jax.nn.softmax(output.logits), min(5, spec.num_classes))
         return Maps(top, probability, output.relation_map, output.class_map)
 
-    sharding = batch_sharding(mesh)
-    compiled = jax.jit(run, out_shardings=replicated(mesh))
+    sharding, rows = batch_sharding(mesh), PartitionSpec(BATCH_AXES)
+    compiled = jax.jit(
+        jax.shard_map(run, mesh=mesh, in_specs=(PartitionSpec(), rows, rows), out_specs=rows, check_vma=False)
+    )
 
     def forward(parameters, image, label):
         placed = put_batch({"image": image, "label": label}, sharding)
         return compiled(parameters, placed["image"], placed["label"])
 
     return forward
+
+
+def fetch(maps: Maps) -> Maps:
+    """This host's rows of a global batch's maps, in the order in which it gave the images."""
+    return Maps(*(_local_rows(array) for array in maps))
+
+
+def _local_rows(array: AnyArray) -> np.ndarray:
+    assert isinstance(array, jax.Array)
+    shards = sorted(array.addressable_shards, key=lambda shard: shard.index[0].start or 0)
+    return np.concatenate(jax.device_get([shard.data for shard in shards]))

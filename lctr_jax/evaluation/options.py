@@ -1,7 +1,8 @@
 """`config.eval`."""
 
 from dataclasses import dataclass
-from typing import Literal
+
+from lctr_jax.localization.protocols import get_protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -10,10 +11,13 @@ class EvaluationOptions:
 
     Attributes:
         split: evaluated at the end of training and by --eval.
-        batch_size: images a forward pass, over all devices.
+        batch_size: images a forward pass on each device. Of one device, so that results do not depend on
+            how many there are.
         protocol: "lctr" or "wsoleval": how images reach the frame and boxes are made and compared.
         threshold: of the map's maximum, above which a pixel is foreground (LCTR: 0.09 CUB, 0.18 ILSVRC).
         threshold_split: choose the threshold on this split instead, and say so; empty: do not.
+        map_class: whose map is boxed, "predicted" or "label" (the true class); empty: the protocol's own,
+            which is "predicted" for lctr and "label" for wsoleval.
         first_box_only: the first of several true boxes, as LCTR's loader reads ILSVRC's list.
         untrained_baseline: evaluate the same network at its initial weights, too.
         sheet_images: entries of eval/sheet.png.
@@ -21,9 +25,25 @@ class EvaluationOptions:
 
     split: str = "test"
     batch_size: int = 64
-    protocol: Literal["lctr", "wsoleval"] = "lctr"
+    protocol: str = "lctr"
     threshold: float = 0.09
     threshold_split: str = ""
+    map_class: str = ""
     first_box_only: bool = False
     untrained_baseline: bool = True
     sheet_images: int = 32
+
+    def __post_init__(self):
+        """Refuse what cannot be evaluated.
+
+        Raises:
+            ValueError: a protocol or a class of maps that does not exist, or a batch without images.
+        """
+        get_protocol(self.protocol)
+        if self.batch_size < 1:
+            raise ValueError(f"eval.batch_size: got {self.batch_size}, expected 1 or more")
+        if self.map_class not in ("", "predicted", "label"):
+            raise ValueError(
+                f"eval.map_class: got {self.map_class!r}, expected 'predicted', 'label' "
+                "or '' for the protocol's own"
+            )

@@ -13,7 +13,7 @@ from PIL import Image
 
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.data.pipeline import evaluation_batches
-from lctr_jax.evaluation.forward import Forward, Maps
+from lctr_jax.evaluation.forward import Forward, Maps, fetch
 from lctr_jax.localization.accumulator import Accumulator, Sums
 from lctr_jax.localization.content_free import ContentFree
 from lctr_jax.localization.measurement import Measurement, Sample, measure
@@ -56,7 +56,7 @@ def evaluate_split(
     num_workers: int = 0,
     on_result: Callable[[Result], None] = lambda result: None,
 ) -> Totals:
-    """Measure every image of a split; `on_result` sees this host's, in order.
+    """Measure every image of a split; `on_result` sees this host's, in order. `batch_size` is global.
 
     Memory does not grow with the number of images.
     """
@@ -92,16 +92,10 @@ def _one_ahead(forward: Forward, parameters: Parameters, batches: Any) -> Iterat
     for batch in batches:
         ahead = batch, forward(parameters, batch["image"], batch["label"])
         if pending is not None:
-            yield pending[0], _on_host(pending[1])
+            yield pending[0], fetch(pending[1])
         pending = ahead
     if pending is not None:
-        yield pending[0], _on_host(pending[1])
-
-
-def _on_host(maps: Maps) -> Maps:
-    """This host's rows of the global batch."""
-    rows = np.array_split(np.arange(len(maps.top)), jax.process_count())[jax.process_index()]
-    return Maps(*(np.asarray(array)[rows] for array in jax.device_get(maps)))
+        yield pending[0], fetch(pending[1])
 
 
 def _measure(batch: dict, maps: Maps, row: int, settings: Settings, geometry: Geometry) -> Result:

@@ -102,6 +102,7 @@ def _summarize_boxes(sums: Sums, settings: Settings) -> dict[str, Any]:
     single, multi = (_percent(sums[name][:, cuts], boxed).max(axis=1) for name in ("single", "multi"))
     return {
         "map_class": settings.boxed_class,
+        "first_box_only": settings.first_box_only,
         "threshold": settings.threshold.tau,
         "threshold_source": settings.threshold.describe(),
         "top1_loc": top1,

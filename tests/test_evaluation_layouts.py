@@ -1,0 +1,59 @@
+"""The same files, byte for byte, from any number of devices and processes."""
+
+import functools
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from evaluation_run import FILES, SIZE, SPEC, evaluate, make_mesh, run_processes
+
+from lctr_jax.evaluation.forward import Maps, compile_forward, fetch
+from lctr_jax.models.parameters import initialise
+from lctr_jax.training.mesh import replicated
+
+TESTS = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def on_one_device(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("one_device")
+    evaluate(folder, make_mesh(1))
+    return folder
+
+
+def assert_same_files(folder: Path, expected: Path):
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    for name in FILES:
+        assert (folder / name).read_text() == (expected / name).read_text(), name
+
+
+@pytest.mark.parametrize("num_devices", [2, 8])
+def test_the_number_of_devices_changes_no_byte(on_one_device, tmp_path, num_devices):
+    evaluate(tmp_path, make_mesh(num_devices))
+    assert_same_files(tmp_path, on_one_device)
+
+
+def test_two_processes_change_no_byte(on_one_device, tmp_path):
+    run_processes([str(TESTS / "evaluation_run.py")], [str(tmp_path)])
+    assert_same_files(tmp_path, on_one_device)
+
+
+@functools.cache
+def maps_on(num_devices: int) -> Maps:
+    """Maps of 48 images, six on every device at a time."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (48, SIZE, SIZE, 3)).astype(np.uint8)
+    labels = rng.integers(0, SPEC.num_classes, 48).astype(np.int32)
+    mesh = make_mesh(num_devices)
+    forward = compile_forward(SPEC, mesh)
+    parameters = jax.device_put(initialise(SPEC, jax.random.key(0)), replicated(mesh))
+    batches = np.split(np.arange(48), 48 // (6 * num_devices))
+    parts = [fetch(forward(parameters, images[rows], labels[rows])) for rows in batches]
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+
+
+@pytest.mark.parametrize("num_devices", [2, 8])
+def test_the_number_of_devices_changes_no_bit_of_the_maps(num_devices):
+    for name, expected, array in zip(Maps._fields, maps_on(1), maps_on(num_devices), strict=True):
+        np.testing.assert_array_equal(array, expected, err_msg=name)
