@@ -25,6 +25,7 @@ SMALL = [
     "--config.train.epochs=2",
     "--config.train.batch_size=8",
     "--config.train.log_every_steps=1",
+    "--config.train.checkpoint_every_epochs=1",
     "--config.train.keep_checkpoints=9",
     "--config.eval.batch_size=8",
     "--config.eval.sheet_images=3",
@@ -124,7 +125,7 @@ def test_a_folder_with_a_run_of_another_config_is_refused(run, refused):
     started = json.loads((run("--config.train.epochs=1") / "config.json").read_text())
     assert started["train"]["epochs"] == 1
     line = refused("--config.train.epochs=1", "--config.train.lr=1")
-    assert "train.lr was 5e-05, is 1.0" in line
+    assert "train.lr was 0.008, is 1.0" in line
     run(
         "--config.train.epochs=1", "--config.eval.threshold=0.2"
     )  # what training does not depend on may change

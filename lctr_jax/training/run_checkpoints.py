@@ -35,7 +35,8 @@ class RunCheckpoints:
         if step == self.latest_step:
             return
         items = weights_items(self._metadata, state.weights) | {TRAINING: ocp.args.StandardSave(_rest(state))}
-        self._manager.save(step, args=ocp.args.Composite(**items))
+        # Forced: otherwise orbax leaves a step out while an earlier one is still being written.
+        self._manager.save(step, args=ocp.args.Composite(**items), force=True)
 
     def restore(self, like: TrainState) -> TrainState:
         """The newest state, placed on devices as the arrays of `like` are."""
