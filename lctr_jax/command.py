@@ -1,5 +1,6 @@
 """The command line behind train.py."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,9 +54,12 @@ def _parse(argv: list[str]) -> Command:
     file = _config_file(argv)
     try:
         unread = values(argv)[1:]
-    except (flags.Error, AttributeError, KeyError) as error:
-        # ml_collections names the nearest option, in an error of Python's own.
-        raise ValueError(f"command line: {' '.join(str(error.args[0]).split())}; usage: {USAGE}") from error
+    except flags.Error as error:
+        raise ValueError(f"command line: {error}; usage: {USAGE}") from error
+    except (AttributeError, KeyError) as error:
+        # ml_collections names the nearest option at the end of its message.
+        hint = re.search(r"Did you mean .*", str(error.args[0]).rstrip("'"))
+        raise ValueError(f"command line: no such option: {hint.group() if hint else error}") from error
     if unread:
         raise ValueError(f"command line: got {' '.join(unread)!r}, which means nothing here; usage: {USAGE}")
     if values.eval != bool(values.checkpoint):

@@ -62,7 +62,7 @@ def convert(
     if num_classes is not None and metadata.kind == "backbone":
         spec = dataclasses.replace(metadata.spec, num_classes=num_classes)
         metadata = dataclasses.replace(metadata, kind="network", spec=spec)
-        fresh = jax.jit(lambda key: initialise(spec, key))(jax.random.key(0))
+        fresh = initialise(spec, jax.random.key(0))
         del fresh["backbone"]
     elif num_classes not in (None, metadata.spec.num_classes):
         raise ValueError(
