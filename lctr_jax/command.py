@@ -11,9 +11,11 @@ from ml_collections import ConfigDict, config_flags
 
 from lctr_jax.config import parse_config
 from lctr_jax.errors import one_line_errors
+from lctr_jax.evaluation_job import evaluate_checkpoint
 from lctr_jax.experiment import Experiment
 from lctr_jax.training.log import RunLog
 from lctr_jax.training.mesh import make_mesh
+from lctr_jax.training_job import train_and_evaluate
 
 USAGE = (
     "python train.py --config configs/NAME.py [--workdir DIR] [--config.a.b=value ...] "
@@ -38,9 +40,9 @@ def main() -> None:
     with RunLog(command.workdir, active=jax.process_index() == 0) as log:
         experiment = Experiment(config, command.workdir, mesh, log)
         if command.checkpoint is None:
-            experiment.train()
+            train_and_evaluate(experiment)
         else:
-            experiment.evaluate(command.checkpoint)
+            evaluate_checkpoint(experiment, command.checkpoint)
 
 
 def _parse(argv: list[str]) -> Command:

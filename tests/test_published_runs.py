@@ -8,7 +8,7 @@ import published
 import pytest
 from test_datasets import Imagenet2012
 
-from lctr_jax import experiment, prepare
+from lctr_jax import prepare, training_job
 from lctr_jax.command import main
 
 ROOT = Path(__file__).parents[1]
@@ -49,14 +49,14 @@ def run(monkeypatch, tmp_path):
 
 
 def record_options(monkeypatch, name: str) -> dict:
-    """The keyword options that a function of the experiment is called with, filled in when it is called."""
-    called_with, original = {}, getattr(experiment, name)
+    """The keyword options that a function of the training job is called with, filled in when it is called."""
+    called_with, original = {}, getattr(training_job, name)
 
     def record(*arguments, **options):
         called_with.update(options)
         return original(*arguments, **options)
 
-    monkeypatch.setattr(experiment, name, record)
+    monkeypatch.setattr(training_job, name, record)
     return called_with
 
 
