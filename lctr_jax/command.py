@@ -1,4 +1,4 @@
-"""The command line behind train.py."""
+"""Train and evaluate LCTR, or evaluate a checkpoint: the command line behind train.py and lctr-train."""
 
 import re
 import sys
@@ -10,6 +10,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from lctr_jax.config import parse_config
+from lctr_jax.config_files import find_config
 from lctr_jax.errors import one_line_errors
 from lctr_jax.evaluation_job import evaluate_checkpoint
 from lctr_jax.experiment import Experiment
@@ -18,7 +19,7 @@ from lctr_jax.training.mesh import make_mesh
 from lctr_jax.training_job import train_and_evaluate
 
 USAGE = (
-    "python train.py --config configs/NAME.py [--workdir DIR] [--config.a.b=value ...] "
+    "train.py|lctr-train --config configs/NAME.py|NAME [--workdir DIR] [--config.a.b=value ...] "
     "[--eval --checkpoint PATH]"
 )
 
@@ -34,6 +35,9 @@ class Command(NamedTuple):
 @one_line_errors()
 def main() -> None:
     """Train, or evaluate with --eval, as `sys.argv` says; a user's mistake exits 2 with one line."""
+    if {"-h", "--help"} & set(sys.argv):
+        print(f"{__doc__}\n\nusage: {USAGE}")
+        return
     command = _parse(sys.argv)
     config = parse_config(command.config)
     mesh = make_mesh(fsdp=config.train.fsdp)
@@ -48,12 +52,12 @@ def main() -> None:
 def _parse(argv: list[str]) -> Command:
     values: Any = flags.FlagValues()
     config_flags.DEFINE_config_file(
-        "config", None, "a file of configs/; --config.a.b=value replaces an option", flag_values=values
+        "config", None, "a file, or a name; --config.a.b=value replaces an option", flag_values=values
     )
     flags.DEFINE_string("workdir", None, "the run's folder; runs/NAME unless given", flag_values=values)
     flags.DEFINE_bool("eval", False, "evaluate --checkpoint instead of training", flag_values=values)
     flags.DEFINE_string("checkpoint", None, "what --eval evaluates", flag_values=values)
-    file = _config_file(argv)
+    argv, file = _resolve_config(argv)
     try:
         unread = values(argv)[1:]
     except flags.Error as error:
@@ -69,15 +73,17 @@ def _parse(argv: list[str]) -> Command:
     return Command(values.config, Path(values.workdir or Path("runs") / file.stem), values.checkpoint)
 
 
-def _config_file(argv: list[str]) -> Path:
-    given = [
-        value for flag, value in zip(argv, [*argv[1:], ""], strict=True) if flag in ("--config", "-config")
-    ]
-    given += [flag.partition("=")[2] for flag in argv if flag.startswith(("--config=", "-config="))]
-    if not given:
+def _resolve_config(argv: list[str]) -> tuple[list[str], Path]:
+    """Return the command line with the file that --config means, and the file."""
+    resolved, file, arguments = [], None, iter(argv)
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        if flag not in ("--config", "-config"):
+            resolved.append(argument)
+            continue
+        given, colon, option = (value if equals else next(arguments, "")).partition(":")
+        file = find_config(given)
+        resolved.append(f"--config={file}{colon}{option}")
+    if file is None:
         raise ValueError(f"command line: --config is missing; usage: {USAGE}")
-    file = Path(given[-1].partition(":")[0])
-    if not file.is_file():
-        known = ", ".join(sorted(str(path) for path in file.parent.glob("*.py"))) or "no file"
-        raise FileNotFoundError(f"--config: {file} does not exist; its folder holds {known}")
-    return file
+    return resolved, file

@@ -102,7 +102,8 @@ def test_trains_evaluates_draws_and_resumes_bit_for_bit(run, capsys):
     assert [line["id"] for line in predictions] == sorted(line["id"] for line in predictions)
     correct = np.mean([line["iou"] >= 0.5 for line in predictions])
     assert metrics["gt_known_loc"] == pytest.approx(100 * correct)
-    assert Image.open(workdir / "eval/sheet.png").width > 300
+    with Image.open(workdir / "eval/sheet.png") as sheet:
+        assert sheet.width > 300
     logged = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in logged] == [1, 2, 3, 4, 5, 6]
     assert list((workdir / "tensorboard").iterdir())

@@ -1,0 +1,23 @@
+"""Which file `--config` means: one of one's own by path, or one that comes with the package by name."""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).with_name("configs")
+"""In a checkout a link to `configs/`; a wheel holds the files themselves."""
+
+
+def find_config(given: str) -> Path:
+    """The file at that path, or `cub`, `digits`, ... of the package's own.
+
+    Raises:
+        FileNotFoundError: there is neither.
+    """
+    path, named = Path(given), FOLDER.resolve() / f"{given}.py"
+    if path.is_file():
+        return path
+    if path.name == given and named.is_file():
+        return named
+    names = ", ".join(sorted(own.stem for own in FOLDER.glob("*.py")))
+    beside = ", ".join(sorted(str(other) for other in path.parent.glob("*.py")))
+    files = f"; its folder holds {beside}" if path.name != given and beside else ""
+    raise FileNotFoundError(f"--config: {given} does not exist{files}; by name there are {names}")

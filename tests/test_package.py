@@ -1,0 +1,67 @@
+"""The wheel: what is in it, and that it works where nothing of the checkout is."""
+
+import json
+import tomllib
+import zipfile
+
+import installed
+import pytest
+from installed import ROOT
+
+import lctr_jax
+
+pytest.importorskip("build", reason="the wheel is built by `build`")
+
+SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+BASE_ONLY = """
+import importlib, json, pkgutil, sys
+import lctr_jax
+for module in pkgutil.walk_packages(lctr_jax.__path__, "lctr_jax."):
+    importlib.import_module(module.name)
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    return installed.build_wheel(tmp_path_factory.mktemp("build"))
+
+
+@pytest.fixture(scope="module")
+def environment(wheel, tmp_path_factory):
+    return installed.Environment(tmp_path_factory.mktemp("installed"), wheel)
+
+
+def test_the_wheel_holds_the_package_and_its_configs_and_nothing_else(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        assert sum(entry.file_size for entry in archive.infolist()) < 2_000_000
+    checkout = (ROOT / "lctr_jax").rglob("*.py")
+    configs = (f"lctr_jax/configs/{path.name}" for path in (ROOT / "configs").iterdir() if path.is_file())
+    templates = (ROOT / "lctr_jax" / "report" / "templates").iterdir()
+    expected = {path.relative_to(ROOT).as_posix() for path in (*checkout, *templates)} | set(configs)
+    assert names == expected
+
+
+def test_an_installed_package_is_the_wheels_and_tells_its_version(environment, tmp_path):
+    code = "import importlib.metadata as m, lctr_jax as l; print(l.__file__, m.version('lctr_jax'))"
+    file, version = environment.run("python", "-c", code, cwd=tmp_path).split()
+    assert file.startswith(str(environment.folder))
+    assert version == lctr_jax.__version__
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_console_script_tells_its_usage(script, environment, tmp_path):
+    assert "usage: " in environment.run(script, "--help", cwd=tmp_path)
+
+
+def test_importing_all_of_it_imports_no_torch_and_no_tensorflow(environment, tmp_path):
+    imported = json.loads(environment.run("python", "-c", BASE_ONLY, cwd=tmp_path).splitlines()[-1])
+    assert "jax" in imported
+    assert not {"torch", "tensorflow", "torchvision"} & set(imported)
+
+
+def test_a_config_of_the_package_is_found_by_name(environment, tmp_path):
+    code = "from lctr_jax.config_files import find_config; print(find_config('digits'))"
+    found = environment.run("python", "-c", code, cwd=tmp_path).strip()
+    assert found == str((environment.packages / "lctr_jax/configs/digits.py").resolve())
