@@ -1,0 +1,149 @@
+"""What the text of a compiled program says: collectives, loops, the compiler's own estimate of cycles."""
+
+import functools
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_HEAD = re.compile(r"^(?P<entry>ENTRY )?%?(?P<name>[\w.\-]+) \(.*\{$")
+_SHAPE = re.compile(r"\b(?P<type>pred|[a-z]+(?P<bits>\d+)\w*)\[(?P<sides>[\d,]*)\]")
+_COLLECTIVE = re.compile(
+    r" = (?P<result>.+?) (?P<kind>all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
+    r"|ragged-all-to-all|collective-broadcast)(?P<start>-start)?\("
+)
+_CALLED = re.compile(r"(?:calls|to_apply|true_computation|false_computation)=%?([\w.\-]+)")
+_BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
+_LOOP = re.compile(r" while\(.*condition=%?(?P<condition>[\w.\-]+), body=%?(?P<body>[\w.\-]+)")
+_KNOWN_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
+_COUNTER_LIMIT = re.compile(r"= [su]\d+\[\]\S* constant\((\d+)\)")
+_CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
+
+
+class Collective(NamedTuple):
+    """A communication between devices: bytes of its result on one device, and how often a run does it."""
+
+    kind: str
+    num_bytes: int
+    executions: int
+
+
+class Loop(NamedTuple):
+    """Where a loop stands and how often each run of that computation goes round it."""
+
+    caller: str
+    trips: int
+
+
+class Program(NamedTuple):
+    """A compiled program's computations, lines by name, and how often one run executes each.
+
+    A loop counts as often as its condition or its known trip count says, or once where neither tells.
+    """
+
+    text: str
+    computations: dict[str, list[str]]
+    executions: dict[str, int]
+    loops: dict[str, Loop]  # by the name of their body
+    fused: set[str]  # computations that are one instruction of their caller's
+
+    def collectives(self) -> list[Collective]:
+        """Every collective, in the order of the text; the asynchronous pair -start and -done counts once."""
+        return [
+            Collective(match["kind"], _payload(match), self.executions[name])
+            for name, lines in self.computations.items()
+            for line in lines
+            if (match := _COLLECTIVE.search(line)) and self.executions[name]
+        ]
+
+    def estimated_cycles(self) -> int:
+        """The sum of XLA:TPU's estimate of every instruction; 0 where the compiler gives none.
+
+        Copies that run beside the arithmetic are in the sum as if they did not.
+        """
+        return sum(
+            self.executions[name] * int(match[1])
+            for name, lines in self.computations.items()
+            if name not in self.fused
+            for line in lines
+            if (match := _CYCLES.search(line))
+        )
+
+
+def parse(text: str) -> Program:
+    """The program of `compiled.as_text()`."""
+    computations, entry = _split(text)
+    callees = {name: list(_callees(lines, computations)) for name, lines in computations.items()}
+    loops = {
+        callee: Loop(name, times)
+        for name, calls in callees.items()
+        for callee, times, kind in calls
+        if kind == "body"
+    }
+    callers: dict[str, list[tuple[str, int]]] = {name: [] for name in computations}
+    fused = set()
+    for name, calls in callees.items():
+        for callee, times, kind in calls:
+            callers[callee].append((name, times))
+            if kind == "fused":
+                fused.add(callee)
+
+    @functools.cache
+    def executions(name: str) -> int:
+        return int(name == entry) + sum(times * executions(caller) for caller, times in callers[name])
+
+    return Program(text, computations, {name: executions(name) for name in computations}, loops, fused)
+
+
+def _split(text: str) -> tuple[dict[str, list[str]], str]:
+    computations: dict[str, list[str]] = {}
+    entry, current = "", None
+    for line in text.splitlines():
+        if head := _HEAD.match(line):
+            current = head["name"]
+            computations[current] = []
+            entry = current if head["entry"] else entry
+        elif line.startswith("}"):
+            current = None
+        elif current is not None:
+            computations[current].append(line)
+    return computations, entry
+
+
+def _callees(lines: list[str], computations: dict[str, list[str]]) -> Iterator[tuple[str, int, str]]:
+    """(computation, how often each run of the caller runs it, "body", "fused" or "called") for every call."""
+    for line in lines:
+        if loop := _LOOP.search(line):
+            trips = _trips(line, computations.get(loop["condition"], []))
+            yield loop["body"], trips, "body"
+            yield loop["condition"], trips + 1, "called"
+            continue
+        names = _CALLED.findall(line)
+        for group in _BRANCHES.findall(line):
+            names += [name.strip(" %") for name in group.split(",")]
+        apart = any(form in line for form in (" call(", " conditional(", " async-start("))
+        yield from ((name, 1, "called" if apart else "fused") for name in names if name in computations)
+
+
+def _trips(line: str, condition: list[str]) -> int:
+    if known := _KNOWN_TRIPS.search(line):
+        return int(known[1])
+    limits = [match[1] for row in condition if (match := _COUNTER_LIMIT.search(row))]
+    counts_up = any(" compare(" in row and "direction=LT" in row for row in condition)
+    return int(limits[0]) if counts_up and len(limits) == 1 else 1
+
+
+def _payload(match: re.Match[str]) -> int:
+    shapes = [shape for shape in _SHAPE.finditer(match["result"]) if shape["type"] != "token0"]
+    if match["start"] and match["kind"] in ("all-gather", "collective-permute"):
+        # The tuple holds the operands, the results, and on some platforms two scalars of bookkeeping.
+        arrays = [shape for shape in shapes if not (shape["type"] == "u32" and not shape["sides"])]
+        shapes = arrays[len(arrays) // 2 :]
+    return sum(_num_bytes(shape) for shape in shapes)
+
+
+def _num_bytes(shape: re.Match[str]) -> int:
+    bits = 8 if shape["type"] == "pred" else int(shape["bits"])
+    count = 1
+    for side in filter(None, shape["sides"].split(",")):
+        count *= int(side)
+    return (count * bits + 7) // 8
