@@ -20,7 +20,7 @@ from lctr_jax.training_job import train_and_evaluate
 
 USAGE = (
     "train.py|lctr-train --config configs/NAME.py|NAME [--workdir DIR] [--config.a.b=value ...] "
-    "[--eval --checkpoint PATH]"
+    "[--profile A-B] [--eval --checkpoint PATH]"
 )
 
 
@@ -41,7 +41,7 @@ def main() -> None:
     command = _parse(sys.argv)
     config = parse_config(command.config)
     mesh = make_mesh(fsdp=config.train.fsdp)
-    with RunLog(command.workdir, active=jax.process_index() == 0) as log:
+    with RunLog(active=jax.process_index() == 0) as log:
         experiment = Experiment(config, command.workdir, mesh, log)
         if command.checkpoint is None:
             train_and_evaluate(experiment)
@@ -55,6 +55,7 @@ def _parse(argv: list[str]) -> Command:
         "config", None, "a file, or a name; --config.a.b=value replaces an option", flag_values=values
     )
     flags.DEFINE_string("workdir", None, "the run's folder; runs/NAME unless given", flag_values=values)
+    flags.DEFINE_string("profile", None, "A-B: trace these steps into WORKDIR/profile", flag_values=values)
     flags.DEFINE_bool("eval", False, "evaluate --checkpoint instead of training", flag_values=values)
     flags.DEFINE_string("checkpoint", None, "what --eval evaluates", flag_values=values)
     argv, file = _resolve_config(argv)
@@ -70,6 +71,8 @@ def _parse(argv: list[str]) -> Command:
         raise ValueError(f"command line: got {' '.join(unread)!r}, which means nothing here; usage: {USAGE}")
     if values.eval != bool(values.checkpoint):
         raise ValueError("--eval and --checkpoint PATH go together; leave both out to train")
+    if values.profile is not None:
+        values.config.train.profile = values.profile
     return Command(values.config, Path(values.workdir or Path("runs") / file.stem), values.checkpoint)
 
 

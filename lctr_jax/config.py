@@ -15,7 +15,7 @@ from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.options import DataOptions
 from lctr_jax.evaluation.options import EvaluationOptions
 from lctr_jax.models.sizes import ModelSpec, model_spec
-from lctr_jax.training.options import TrainingOptions
+from lctr_jax.training.options import LogOptions, TrainingOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,7 @@ class RunConfig:
     augmentation: Augmentation
     train: TrainingOptions
     eval: EvaluationOptions
+    log: LogOptions
 
     def spec(self, *, num_classes: int) -> ModelSpec:
         """The network for a data set of that many classes.
@@ -62,6 +63,7 @@ def default_config() -> ConfigDict:
             "augmentation": dataclasses.asdict(Augmentation.published()),
             "train": dataclasses.asdict(TrainingOptions()),
             "eval": dataclasses.asdict(EvaluationOptions()),
+            "log": dataclasses.asdict(LogOptions()),
         }
     )
 
@@ -81,4 +83,5 @@ def parse_config(config: ConfigDict) -> RunConfig:
         augmentation=Augmentation(**values["augmentation"]),
         train=TrainingOptions(**values["train"]),
         eval=EvaluationOptions(**values["eval"]),
+        log=LogOptions(**values["log"]),
     )

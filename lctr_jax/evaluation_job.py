@@ -34,6 +34,7 @@ def evaluate_checkpoint(experiment: Experiment, checkpoint: str) -> None:
     metadata, parameters = load_weights(checkpoint)
     require_spec(metadata, spec, path=checkpoint)
     parameters = jax.device_put(parameters, replicated(experiment.mesh))
+    experiment.open_log()
     evaluate(experiment, experiment.evaluator(spec), spec, parameters, weights=checkpoint)
 
 
@@ -63,6 +64,7 @@ def evaluate(
             options=asdict(config),
             facts={"weights": weights, "devices": _devices(experiment.mesh), **describe_environment()},
         )
+    log.conclude({f"result/{name}": value for name, value in metrics.items() if isinstance(value, float)})
     log.say(headline(metrics))
     log.say(f"results: {folder / 'metrics.json'}  pictures: {folder / 'report.html'}")
 

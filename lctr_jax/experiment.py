@@ -1,9 +1,10 @@
 """What a run is made of: config, folder, devices, log, and the parts that both of its jobs need."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import jax
+from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
 
 from lctr_jax.config import RunConfig
@@ -33,6 +34,18 @@ class Experiment:
         data = self.config.data
         boxes = {split: path for split, path in data.boxes.items() if path}
         return open_split(data.name, name, data_dir=data.data_dir, root=data.root or None, boxes=boxes)
+
+    def open_log(self) -> None:
+        """Report to the run's folder from now on, and to the trackers that the config names.
+
+        Raises:
+            ValueError: a tracker does not answer.
+        """
+        options = {
+            name: value if isinstance(value, bool | int | float | str) else str(value)
+            for name, value in flatten_dict(asdict(self.config), sep=".").items()
+        }
+        self.log.open(self.workdir, self.config.log, options)
 
     def initial(self, spec: ModelSpec) -> Parameters:
         """The random parameters that the config's seed gives."""

@@ -12,12 +12,14 @@ from lctr_jax.config import RunConfig
 # What may change while a run goes on: none of it changes the parameters that training ends with.
 _FREE = (
     "eval",
+    "log",
     "data.data_dir",
     "data.num_workers",
     "train.log_every_steps",
     "train.checkpoint_every_epochs",
     "train.keep_checkpoints",
     "train.eval_every_epochs",
+    "train.profile",
     "train.fsdp",
     "train.micro_batches",
 )

@@ -12,6 +12,7 @@ from lctr_jax.data.device_feed import device_prefetch
 from lctr_jax.data.pipeline import TrainIterator, train_batches
 from lctr_jax.evaluation_job import evaluate
 from lctr_jax.experiment import Experiment
+from lctr_jax.look import look
 from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.run_config import record_config
 from lctr_jax.training.device_augmentation import DeviceAugmentation
@@ -19,6 +20,8 @@ from lctr_jax.training.loop import Plan, train
 from lctr_jax.training.mesh import batch_sharding, check_batch, put_batch, state_shardings
 from lctr_jax.training.optimizer import adamw, learning_rate
 from lctr_jax.training.options import TrainingOptions
+from lctr_jax.training.parameter_table import count_parameters
+from lctr_jax.training.profiling import parse_span, traced
 from lctr_jax.training.run_checkpoints import RunCheckpoints
 from lctr_jax.training.state import TrainState, new_state
 from lctr_jax.training.steps import Batch, compile_step
@@ -42,6 +45,7 @@ def train_and_evaluate(experiment: Experiment) -> None:
     checkpoints = _checkpoints(experiment, split, spec)
     if jax.process_index() == 0:
         record_config(experiment.workdir, config, resuming=checkpoints.latest_step is not None)
+    experiment.open_log()
     state = _start(experiment, spec, optimizer, checkpoints)
     batches.set_state({"next_step": int(state.step)})
     step_fn = compile_step(
@@ -60,22 +64,20 @@ def train_and_evaluate(experiment: Experiment) -> None:
         ema_decay=options.ema_decay,
     )
 
-    def look(state: TrainState, step: int) -> None:
-        scalars = evaluator.quick(state.weights)
-        experiment.log.write(step, scalars)
-        experiment.log.say("  ".join(f"{name} {value:.2f}" for name, value in scalars.items()))
-
     feed = _on_devices(experiment, batches)
-    state = train(
-        state,
-        step_fn,
-        feed,
-        plan=_plan(options, batches.steps_per_epoch),
-        schedule=schedule,
-        log=experiment.log,
-        save=checkpoints.save,
-        evaluate=look,
-    )
+    span = parse_span(options.profile) if jax.process_index() == 0 else None
+    profile = experiment.workdir / "profile"
+    with traced(step_fn, span, profile, steps_taken=int(state.step)) as step_fn:
+        state = train(
+            state,
+            step_fn,
+            feed,
+            plan=_plan(options, batches.steps_per_epoch),
+            schedule=schedule,
+            log=experiment.log,
+            save=checkpoints.save,
+            evaluate=lambda state, step: look(experiment, evaluator, state.weights, step),
+        )
     feed.close()
     checkpoints.close()
     evaluate(experiment, evaluator, spec, state.weights, weights=f"trained here, {int(state.step)} steps")
@@ -90,6 +92,7 @@ def _start(
     """The newest checkpoint's state, or a new one, placed on the devices."""
     config, log = experiment.config, experiment.log
     parameters = experiment.initial(spec)
+    log.say(f"{config.model['name']}: {count_parameters(parameters)}")
     resuming = checkpoints.latest_step is not None
     if config.init_from and not resuming:
         parameters, report = initialise_from(config.init_from, spec, parameters)

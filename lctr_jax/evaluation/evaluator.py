@@ -68,7 +68,7 @@ class Evaluator:
             predictions.write(result)
             on_result(result)
 
-        settings = self._settings(threshold, num_resamples=BOOTSTRAP_RESAMPLES)
+        settings = self.settings(threshold, num_resamples=BOOTSTRAP_RESAMPLES)
         totals = self._measure(parameters, split, settings, on_result=record)
         predictions.close(batch_size=self._global_batch_size)
         metrics = {"split": self._options.split, **summarize(totals.measured, settings)}
@@ -84,12 +84,19 @@ class Evaluator:
             write_tables(folder, totals.measured, split.class_names)
         return metrics
 
-    def quick(self, parameters: Parameters) -> dict[str, float]:
+    def quick(
+        self, parameters: Parameters, *, on_result: Callable[[Result], None] = lambda result: None
+    ) -> dict[str, float]:
         """The headline numbers on the split, for a look during training; its own best threshold."""
-        settings = self._settings(Threshold(0.0))
+        settings = self.settings(Threshold(0.0))
         split = self._open_split(self._options.split)
-        summary = summarize(self._measure(parameters, split, settings).measured, settings)
-        wanted = {"top1_cls": "top1_cls", "oracle_gt_known_loc": "gt_known_loc_at_best_threshold"}
+        totals = self._measure(parameters, split, settings, on_result=on_result)
+        summary = summarize(totals.measured, settings)
+        wanted = {
+            "top1_cls": "top1_cls",
+            "oracle_gt_known_loc": "gt_known_loc_at_best_threshold",
+            "oracle_threshold": "best_threshold",
+        }
         return {f"eval/{name}": summary[key] for key, name in wanted.items() if key in summary}
 
     def _choose_threshold(self, parameters: Parameters) -> tuple[Threshold, dict[str, Threshold]]:
@@ -103,13 +110,13 @@ class Evaluator:
                 f"eval.threshold_split: {held_out!r} has no boxes to choose a threshold by; "
                 "leave it empty and set eval.threshold"
             )
-        totals = self._measure(parameters, split, self._settings(Threshold(0.0)))
+        totals = self._measure(parameters, split, self.settings(Threshold(0.0)))
         curve = curves(totals.measured)["gt_known_loc"]
         threshold = choose_threshold(curve, source="held-out", chosen_on=held_out)
         return threshold, max_box_thresholds(totals.measured, chosen_on=held_out)
 
     def _oracle(self, parameters: Parameters, split: Split) -> dict[str, Any]:
-        settings = self._settings(Threshold(0.0))
+        settings = self.settings(Threshold(0.0))
         summary = summarize(self._measure(parameters, split, settings).measured, settings)
         return {
             "gt_known_loc": summary["oracle_gt_known_loc"],
@@ -139,7 +146,8 @@ class Evaluator:
             on_result=on_result,
         )
 
-    def _settings(self, threshold: Threshold, *, num_resamples: int = 0) -> Settings:
+    def settings(self, threshold: Threshold, *, num_resamples: int = 0) -> Settings:
+        """How this evaluator measures, at a threshold."""
         return Settings(
             threshold=threshold,
             num_classes=self._spec.num_classes,

@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lctr_jax.evaluation.stream import Result
+from lctr_jax.localization.settings import Settings
 from lctr_jax.report.cards import class_name
-from lctr_jax.report.kept import Kept, keep
+from lctr_jax.report.kept import Kept, keep, rebox
 from lctr_jax.report.overlay import PREDICTED, TRUE, draw_boxes, draw_map
 
 _CELL = 160  # side of one picture, pixels
@@ -34,11 +35,16 @@ class Sheet:
             self._kept.append(keep(result))
         self._seen += 1
 
+    def draw(self, *, columns: int = 4, settings: Settings | None = None) -> Image.Image | None:
+        """What was collected, in rows, boxed anew where `settings` are given; None if nothing was."""
+        collected = [rebox(kept, settings) for kept in self._kept] if settings else self._kept
+        entries = [_draw(kept, _caption(kept, self._class_names)) for kept in collected]
+        return _arrange(entries, columns=columns) if entries else None
+
     def write(self, path: Path) -> None:
         """Write what was collected, if anything was."""
-        if self._kept:
-            entries = [_draw(kept, _caption(kept, self._class_names)) for kept in self._kept]
-            _arrange(entries).save(path)
+        if picture := self.draw():
+            picture.save(path)
 
 
 def _caption(kept: Kept, class_names: Sequence[str]) -> str:
@@ -47,7 +53,7 @@ def _caption(kept: Kept, class_names: Sequence[str]) -> str:
     return verdict if kept.iou is None else f"{verdict}   IoU {kept.iou:.2f}"
 
 
-def _arrange(entries: Sequence[np.ndarray], *, columns: int = 4) -> Image.Image:
+def _arrange(entries: Sequence[np.ndarray], *, columns: int) -> Image.Image:
     """Entries of one size in rows, under a legend."""
     height, width = entries[0].shape[:2]
     rows = -(-len(entries) // columns)

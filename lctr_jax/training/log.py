@@ -1,34 +1,56 @@
-"""What a run reports as it goes: a line on the terminal, JSON lines, TensorBoard scalars."""
+"""What a run reports as it goes: lines on the terminal, and numbers and pictures to its writers."""
 
-import json
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
+import numpy as np
+from jaxtyping import UInt8
+
+from lctr_jax.training.options import LogOptions
+from lctr_jax.training.trackers import MLflow, WeightsAndBiases
+from lctr_jax.training.writers import JsonLines, Options, TensorBoard, Writer
 
 
 class RunLog:
-    """Writes scalars of a step to WORKDIR/metrics.jsonl, WORKDIR/tensorboard and the terminal.
+    """Speaks on the terminal from the start, and writes once the run's folder is known to be its own.
 
-    Only the host with `active` writes. A resumed run appends.
+    Only the host with `active` does either. A resumed run appends.
     """
 
-    def __init__(self, workdir: Path, *, active: bool):
+    def __init__(self, *, active: bool):
         self._active = active
-        if active:
-            workdir.mkdir(parents=True, exist_ok=True)
-            self._lines = (workdir / "metrics.jsonl").open("a", buffering=1)
-            self._tensorboard = SummaryWriter(str(workdir / "tensorboard"))
+        self._writers: list[Writer] = []
+
+    def open(self, workdir: Path, log: LogOptions, options: Options) -> None:
+        """Report to WORKDIR from now on, and to the trackers asked for; `options` are the run's.
+
+        Raises:
+            ValueError: a tracker does not answer.
+        """
+        if not self._active:
+            return
+        workdir.mkdir(parents=True, exist_ok=True)
+        self._writers += [JsonLines(workdir), TensorBoard(workdir, options)]
+        if log.wandb:
+            self._writers.append(WeightsAndBiases(workdir, options))
+        if log.mlflow:
+            self._writers.append(MLflow(workdir, options))
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
         """Record scalars by name, such as `train/loss`."""
-        if not self._active:
-            return
-        self._lines.write(json.dumps({"step": step, "time": round(time.time(), 3), **scalars}) + "\n")
-        for name, value in scalars.items():
-            self._tensorboard.add_scalar(name, value, step)
+        for writer in self._writers:
+            writer.scalars(step, scalars)
+
+    def show(self, step: int, name: str, picture: UInt8[np.ndarray, "height width 3"]) -> None:
+        """Record a picture, such as `eval/maps`."""
+        for writer in self._writers:
+            writer.image(step, name, picture)
+
+    def conclude(self, metrics: Mapping[str, float]) -> None:
+        """Record the numbers that the run ended at, beside its options."""
+        for writer in self._writers:
+            writer.result(metrics)
 
     def say(self, text: str) -> None:
         """Print a line for the person who watches."""
@@ -38,10 +60,9 @@ class RunLog:
     def __enter__(self) -> "RunLog":
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        if self._active:
-            self._lines.close()
-            self._tensorboard.close()
+    def __exit__(self, error: type[BaseException] | None, *details: object) -> None:
+        for writer in self._writers:
+            writer.close(failed=error is not None)
 
 
 def progress_line(step: int, *, total_steps: int, scalars: Mapping[str, float], seconds_left: float) -> str:

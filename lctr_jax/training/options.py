@@ -1,6 +1,9 @@
-"""`config.train`."""
+"""`config.train` and `config.log`."""
 
+import importlib.util
 from dataclasses import dataclass
+
+from lctr_jax.training.profiling import parse_span
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,7 @@ class TrainingOptions:
         checkpoint_every_epochs: 0: only at the end.
         keep_checkpoints: the newest ones.
         eval_every_epochs: a look at the evaluation split during training; 0: never.
+        profile: "A-B", steps to trace into WORKDIR/profile; empty: none.
     """
 
     epochs: int = 80
@@ -48,6 +52,7 @@ class TrainingOptions:
     checkpoint_every_epochs: int = 1
     keep_checkpoints: int = 2
     eval_every_epochs: int = 0
+    profile: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained.
@@ -63,6 +68,38 @@ class TrainingOptions:
         for name in ("erasing", "label_smoothing", "ema_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"train.{name}: got {getattr(self, name)}, expected 0 to 1")
+        parse_span(self.profile)
         for name in ("mixup", "cutmix", "lr", "weight_decay"):
             if getattr(self, name) < 0:
                 raise ValueError(f"train.{name}: got {getattr(self, name)}, expected 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogOptions:
+    """Where a run reports beside its folder, and how much it shows.
+
+    Attributes:
+        wandb: to Weights & Biases.
+        mlflow: to MLflow.
+        images: of the evaluation split, drawn with their maps and boxes at every look; 0: none.
+    """
+
+    wandb: bool = False
+    mlflow: bool = False
+    images: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be written, before anything is computed.
+
+        Raises:
+            ModuleNotFoundError: a tracker is asked for whose package is not installed.
+            ValueError: a negative number of images.
+        """
+        for package in ("wandb", "mlflow"):
+            if getattr(self, package) and importlib.util.find_spec(package) is None:
+                raise ModuleNotFoundError(
+                    f"log.{package}: needs the package {package}, which is not installed; "
+                    "pip install -r requirements-trackers.txt, or leave it out"
+                )
+        if self.images < 0:
+            raise ValueError(f"log.images: got {self.images}, expected 0 or more")

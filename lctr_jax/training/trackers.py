@@ -1,0 +1,94 @@
+"""Experiment trackers as writers. Each package is optional, and is set up by its own environment variables.
+
+The run's name there is its folder's. Its id is kept in the folder, so that a resumed run goes on there too.
+"""
+
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from lctr_jax.training.writers import Options, Writer
+
+
+class WeightsAndBiases(Writer):
+    """A run of Weights & Biases: WANDB_PROJECT, WANDB_ENTITY, WANDB_MODE=offline and so on.
+
+    Raises:
+        ValueError: no such run can be had: no login, no network.
+    """
+
+    def __init__(self, workdir: Path, options: Options):
+        import wandb
+
+        self._image = wandb.Image
+        kept = workdir / "wandb_run"
+        if not kept.exists():
+            kept.write_text(uuid.uuid4().hex)
+        try:
+            self._run = wandb.init(
+                dir=workdir, name=workdir.name, id=kept.read_text(), resume="allow", config=dict(options)
+            )
+        except wandb.Error as error:
+            raise ValueError(f"log.wandb: {error}; log in, or set WANDB_MODE=offline") from error
+        # By a step of our own: theirs must rise, but a window's numbers come later than its last step's look.
+        self._run.define_metric("*", step_metric="step")
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """To the charts, over `step`."""
+        self._run.log({"step": step, **values})
+
+    def image(self, step: int, name: str, picture: UInt8[np.ndarray, "height width 3"]) -> None:
+        """To the media panel."""
+        self._run.log({"step": step, name: self._image(picture)})
+
+    def result(self, metrics: Mapping[str, float]) -> None:
+        """To the run's summary."""
+        self._run.summary.update(dict(metrics))
+
+    def close(self, *, failed: bool) -> None:
+        """Finish the run."""
+        self._run.finish(exit_code=int(failed))
+
+
+class MLflow(Writer):
+    """A run of MLflow: MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME and so on.
+
+    Raises:
+        ValueError: the store cannot be had, or does not know the run that the folder belongs to.
+    """
+
+    def __init__(self, workdir: Path, options: Options):
+        # Its usage statistics leave the machine even where the store is a local file.
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        import mlflow
+
+        self._mlflow = mlflow
+        kept = workdir / "mlflow_run"
+        known = kept.read_text() if kept.exists() else None
+        try:
+            run = mlflow.start_run(run_id=known, run_name=workdir.name)
+        except mlflow.MlflowException as error:
+            raise ValueError(f"log.mlflow: {error}; see MLFLOW_TRACKING_URI and {kept}") from error
+        if known is None:
+            kept.write_text(run.info.run_id)
+            mlflow.log_params(dict(options))  # once: MLflow does not let them change
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """To the run's metrics."""
+        self._mlflow.log_metrics(dict(values), step=step)
+
+    def image(self, step: int, name: str, picture: UInt8[np.ndarray, "height width 3"]) -> None:
+        """To the run's images."""
+        self._mlflow.log_image(picture, key=name, step=step, synchronous=True)
+
+    def result(self, metrics: Mapping[str, float]) -> None:
+        """To the run's metrics."""
+        self._mlflow.log_metrics(dict(metrics))
+
+    def close(self, *, failed: bool) -> None:
+        """End the run."""
+        self._mlflow.end_run("FAILED" if failed else "FINISHED")

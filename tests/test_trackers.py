@@ -1,0 +1,123 @@
+"""The trackers, each in a process of its own and without a network: they start much and patch more."""
+
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+REPORT = """
+import sys
+from pathlib import Path
+import numpy as np
+from lctr_jax.training.log import RunLog
+from lctr_jax.training.options import LogOptions
+
+tracker, workdir, last = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+with RunLog(active=True) as log:
+    log.open(workdir, LogOptions(**{tracker: True}), {"train.lr": 0.5, "data.name": "digits"})
+    log.write(last, {"train/loss": 1 / last})
+    log.show(last, "eval/maps", np.full((6, 9, 3), 128, np.uint8))
+    log.write(last - 1, {"train/late": 2.0})  # a window's numbers come after its last step's look
+    log.conclude({"result/gt_known_loc": 82.5})
+    if last == 13:
+        raise ValueError("diverged")
+"""
+MLFLOW = {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db", "MLFLOW_EXPERIMENT_NAME": "habits"}
+WANDB = {"WANDB_MODE": "offline"}
+
+
+def report(
+    tracker: str, workdir: Path, last: int, *under: str, **environment: str
+) -> subprocess.CompletedProcess:
+    command = [*under, sys.executable, "-c", REPORT, tracker, str(workdir), str(last)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", **environment}
+    return subprocess.run(command, cwd=workdir.parent, env=environment, capture_output=True, text=True)
+
+
+def test_mlflow_holds_what_was_written_and_a_resumed_run_goes_on_there(tmp_path):
+    mlflow = pytest.importorskip("mlflow")
+    for last in (5, 10):
+        report("mlflow", tmp_path / "run", last, **MLFLOW).check_returncode()
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("habits").experiment_id])
+    assert (run.info.run_name, run.info.status) == ("run", "FINISHED")
+    assert run.data.params == {"train.lr": "0.5", "data.name": "digits"}
+    assert run.data.metrics["result/gt_known_loc"] == 82.5
+    history = client.get_metric_history(run.info.run_id, "train/loss")
+    assert [(metric.step, metric.value) for metric in history] == [(5, 0.2), (10, 0.1)]
+    pictures = sorted(path.name for path in tmp_path.rglob("artifacts/images/*.png"))
+    assert [name.split("+")[:3] for name in pictures] == [
+        ["eval~maps", "step", "10"],
+        ["eval~maps", "step", "5"],
+    ]
+
+    assert report("mlflow", tmp_path / "run", 13, **MLFLOW).returncode == 1
+    assert client.get_run(run.info.run_id).info.status == "FAILED"
+
+    elsewhere = report("mlflow", tmp_path / "run", 15, MLFLOW_TRACKING_URI="sqlite:///other.db")
+    assert "ValueError: log.mlflow:" in elsewhere.stderr
+
+
+def test_wandb_holds_what_was_written_and_a_resumed_run_is_the_same_one(tmp_path):
+    pytest.importorskip("wandb")
+    runs = []
+    for last in (5, 10):
+        shutil.rmtree(tmp_path / "run/wandb", ignore_errors=True)
+        report("wandb", tmp_path / "run", last, **WANDB).check_returncode()
+        (file,) = tmp_path.rglob("*.wandb")
+        runs.append(read_wandb(file))
+    for last, records in zip((5, 10), runs, strict=True):
+        (run,) = (record.run for record in records if record.WhichOneof("record_type") == "run")
+        config = {item.key: item.value_json for item in run.config.update}
+        assert (config["train.lr"], config["data.name"]) == ("0.5", '"digits"')
+        assert run.display_name == "run"
+        rows = [
+            {item.key or ".".join(item.nested_key): item.value_json for item in record.history.item}
+            for record in records
+            if record.WhichOneof("record_type") == "history"
+        ]
+        by_name = {name: (row["step"], value) for row in rows for name, value in row.items()}
+        assert by_name["train/loss"] == (str(last), str(1 / last))
+        assert by_name["train/late"] == (str(last - 1), "2")
+        assert by_name["eval/maps.width"] == (str(last), "9")
+        summary = {
+            item.key or ".".join(item.nested_key): item.value_json
+            for record in records
+            for item in record.summary.update
+        }
+        assert summary["result/gt_known_loc"] == "82.5"
+    assert len({record.run.run_id for records in runs for record in records if record.run.run_id}) == 1
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+@pytest.mark.parametrize(("tracker", "environment"), [("mlflow", MLFLOW), ("wandb", WANDB)])
+def test_a_local_run_never_reaches_for_the_network(tracker, environment, tmp_path):
+    pytest.importorskip(tracker)
+    strace = ["strace", "-f", "-e", "trace=connect,sendto,sendmsg", "-o", str(tmp_path / "calls")]
+    report(tracker, tmp_path / "run", 5, *strace, **environment).check_returncode()
+    calls = (tmp_path / "calls").read_text()
+    assert "exited with 0" in calls
+    assert "AF_INET" not in calls
+
+
+def read_wandb(path: Path) -> list:
+    """The records of an offline run: protocol buffers in LevelDB's log format, after a header of 7 bytes."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    content, position, records, parts = path.read_bytes(), 7, [], b""
+    while position < len(content):
+        if 32768 - position % 32768 < 7:  # no room for a part's header: the block is padded
+            position += 32768 - position % 32768
+            continue
+        length, kind = struct.unpack_from("<HB", content, position + 4)
+        parts += content[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            records.append(Record.FromString(parts))
+            parts = b""
+    return records
