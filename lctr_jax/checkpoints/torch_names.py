@@ -45,8 +45,14 @@ CDM: dict[str, Layout] = {
     "cdm.kernels": Layout("CDM.weight", (3, 4, 2, 0, 1)),
     "cdm.bias": Layout("CDM.bias"),
 }
+_LINEAR = _layer("head", "head", "kernel", _DENSE)
 LCTR: dict[str, Layout] = BACKBONE | CDM
-DEIT: dict[str, Layout] = BACKBONE | _layer("head", "head", "kernel", _DENSE)
+HEADS: dict[str, dict[str, Layout]] = {
+    "cdm": CDM,
+    "conv": _layer("head", "head", "kernel", _CONV),  # as the published TS-CAM names it
+    "cls": _LINEAR,
+    "mean": _LINEAR,
+}
 LAYER_SCALE: dict[str, Layout] = {
     f"backbone.blocks.ls{branch}.scale": Layout(f"blocks.{{}}.ls{branch}.gamma") for branch in (1, 2)
 }
@@ -59,7 +65,7 @@ def layouts(metadata: Metadata) -> dict[str, Layout]:
     optional = (LAYER_SCALE if spec.layer_scale else {}) | (REGISTERS if spec.registers else {})
     if metadata.kind == "backbone":
         return BACKBONE | optional
-    return (DEIT if spec.method == "deit" else LCTR) | optional
+    return BACKBONE | HEADS[spec.head] | optional
 
 
 def torch_names(layouts: Mapping[str, Layout], depth: int) -> list[str]:

@@ -11,18 +11,19 @@ from lctr_jax.models.initialization import kernel_initializer
 from lctr_jax.models.rpam import patch_relation
 from lctr_jax.models.sizes import ModelSpec
 
-Statistics = Literal["cls", "relation"]
+Statistics = Literal["cls", "relation", "matrix"]
 
 
 class AttentionStatistics(NamedTuple):
     """What one layer's attention says about the patches.
 
-    `cls`: attention of the CLS token, mean over heads. `relation`: RPAM's vector of the layer, or None where
-    it was not asked for.
+    `cls`: attention of the CLS token, mean over heads. `relation`: RPAM's vector of the layer, and `matrix`:
+    attention between all tokens, mean over heads, or None where they were not asked for.
     """
 
     cls: Float[Array, "batch patches"]
-    relation: Float[Array, "batch patches"] | None
+    relation: Float[Array, "batch patches"] | None = None
+    matrix: Float[Array, "batch tokens tokens"] | None = None
 
 
 class Attention(nnx.Module):
@@ -38,7 +39,7 @@ class Attention(nnx.Module):
     def __call__(
         self, tokens: Float[Array, "batch tokens width"], *, statistics: Statistics
     ) -> tuple[Float[Array, "batch tokens width"], AttentionStatistics]:
-        """Attend; `statistics` chooses CLS's row alone (training) or RPAM's vector as well (maps)."""
+        """Attend; `statistics` chooses CLS's row alone, or RPAM's vector or the whole matrix as well."""
         batch, count, width = tokens.shape
         # Torch's order of the fused projection: (query, key, value) x heads x head width.
         qkv = self.qkv(tokens).reshape(batch, count, 3, self.heads, width // self.heads)
@@ -48,10 +49,11 @@ class Attention(nnx.Module):
         out = self.proj(attended.reshape(batch, count, width))
         cls = weights[:, :, 0, self.prefix_tokens :].mean(1)
         if statistics == "cls":
-            return out, AttentionStatistics(cls, None)
-        return out, AttentionStatistics(
-            cls, patch_relation(weights.mean(1), prefix_tokens=self.prefix_tokens)
-        )
+            return out, AttentionStatistics(cls)
+        matrix = weights.mean(1)
+        if statistics == "matrix":
+            return out, AttentionStatistics(cls, matrix=matrix)
+        return out, AttentionStatistics(cls, patch_relation(matrix, prefix_tokens=self.prefix_tokens))
 
 
 def attention_weights(

@@ -13,17 +13,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Int
 
+from lctr_jax.models.initialization import uniform_initializer
 from lctr_jax.models.sizes import ModelSpec
 
 TAPS = 3  # the side of every kernel here
-
-
-def _uniform(bound: float) -> nnx.Initializer:
-    def initialize(key, shape, dtype=jnp.float32, out_sharding=None):
-        del out_sharding
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-    return initialize
 
 
 class CueDigging(nnx.Module):
@@ -35,13 +28,13 @@ class CueDigging(nnx.Module):
 
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
         width, classes, experts = spec.width, spec.num_classes, spec.experts
-        cue, routing = _uniform((TAPS**2 * width) ** -0.5), _uniform(width**-0.5)
+        cue, routing = uniform_initializer(fan_in=TAPS**2 * width), uniform_initializer(fan_in=width)
         self.conv3x3 = nnx.Conv(
             width, width, (TAPS, TAPS), padding=1, dtype=spec.dtype, kernel_init=cue, bias_init=cue, rngs=rngs
         )
         self.route_mean = nnx.Linear(width, experts, kernel_init=routing, bias_init=routing, rngs=rngs)
         self.route_max = nnx.Linear(width, experts, kernel_init=routing, bias_init=routing, rngs=rngs)
-        kernels = _uniform((TAPS**2 * width * classes) ** -0.5)
+        kernels = uniform_initializer(fan_in=TAPS**2 * width * classes)
         # Classes last: one [9 width, experts classes] matrix for the logits, one gather of columns for a map.
         self.kernels = nnx.Param(kernels(rngs.params(), (TAPS, TAPS, width, experts, classes)))
         self.bias = nnx.Param(kernels(rngs.params(), (classes,)))

@@ -6,7 +6,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Float32, Int, Key
 
 from lctr_jax.models.initialization import kernel_initializer
-from lctr_jax.models.output import Output, asked_classes
+from lctr_jax.models.output import Output, asked_classes, choose_maps
 from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.models.vit import VisionTransformer
 
@@ -14,7 +14,7 @@ from lctr_jax.models.vit import VisionTransformer
 class DeiT(nnx.Module):
     """The backbone with a linear head on CLS (Touvron et al., ICML 2021).
 
-    Its class map reads the patch tokens through the same head: a plain CAM (Zhou et al., 2016).
+    Its class map reads the patch tokens through the same head; its relation map is RPAM's.
     """
 
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
@@ -41,12 +41,10 @@ class DeiT(nnx.Module):
         logits = self.head(features.cls_token.astype(jnp.float32))
         asked = asked_classes(logits, classes)
         evidence = self.head(features.patch_tokens.astype(jnp.float32))
-        chosen = jnp.take_along_axis(evidence, asked.reshape(images.shape[0], 1, 1, -1), axis=-1)
-        maps = jax.nn.relu(jnp.moveaxis(chosen, -1, 1))
         assert features.relation is not None
         return Output(
             logits=logits,
-            class_map=maps.reshape(*asked.shape, *maps.shape[2:]),
+            class_map=jax.nn.relu(choose_maps(evidence, asked)),
             relation_map=features.relation,
             cls_attention=features.cls_attention,
             patch_tokens=features.patch_tokens,

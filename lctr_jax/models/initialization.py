@@ -1,5 +1,7 @@
-"""How a fresh backbone's arrays are drawn."""
+"""How fresh arrays are drawn."""
 
+import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from lctr_jax.models.sizes import ModelSpec
@@ -16,3 +18,14 @@ def kernel_initializer(spec: ModelSpec) -> nnx.Initializer:
     if spec.initialization == "fan_in":
         return nnx.initializers.lecun_normal()
     return nnx.initializers.truncated_normal(0.02)
+
+
+def uniform_initializer(*, fan_in: int) -> nnx.Initializer:
+    """Of a head's convolutions, as torch draws kernel and bias: uniform within 1 / sqrt(fan-in)."""
+    bound = fan_in**-0.5
+
+    def initialize(key, shape, dtype=jnp.float32, out_sharding=None):
+        del out_sharding
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return initialize

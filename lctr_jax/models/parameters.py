@@ -10,12 +10,25 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Key
 
+from lctr_jax.models.cam import CAM
 from lctr_jax.models.deit import DeiT
 from lctr_jax.models.lctr import LCTR
+from lctr_jax.models.rollout import Rollout
 from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.tscam import TSCAM
 
-Network = LCTR | DeiT
+Network = LCTR | TSCAM | CAM | DeiT
 Parameters = dict[str, Any]  # nested by module name; leaves are float32 arrays
+
+_NETWORKS: dict[str, type[Network]] = {
+    "lctr": LCTR,
+    "lctr_without_rpam": LCTR,
+    "lctr_without_cdm": TSCAM,
+    "tscam": TSCAM,
+    "rollout": Rollout,
+    "cam": CAM,
+    "deit": DeiT,
+}
 
 
 def initialise(spec: ModelSpec, key: Key[Array, ""]) -> Parameters:
@@ -37,7 +50,7 @@ def parameter_shapes(spec: ModelSpec) -> Parameters:
 
 
 def _network(spec: ModelSpec, rngs: nnx.Rngs) -> Network:
-    return DeiT(spec, rngs=rngs) if spec.method == "deit" else LCTR(spec, rngs=rngs)
+    return _NETWORKS[spec.method](spec, rngs=rngs)
 
 
 @functools.partial(jax.jit, static_argnums=0)  # one program instead of an operation at a time

@@ -5,15 +5,24 @@ import difflib
 from dataclasses import dataclass
 from typing import Any
 
-METHODS = ("lctr", "deit")
+METHODS = {
+    "lctr": "cdm",
+    "lctr_without_rpam": "cdm",
+    "lctr_without_cdm": "conv",
+    "tscam": "conv",
+    "rollout": "cls",
+    "cam": "mean",
+    "deit": "cls",
+}
+"""What reads the backbone (docs/methods.md), and the head by which it learns: LCTR's, TS-CAM's convolution, or a
+linear one on CLS or on the mean of the patch tokens. Methods of one head differ in their maps alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """Every hyperparameter that shapes a network.
 
-    `method` names what reads the backbone: "lctr", or "deit" for the plain classifier. `image_size` and
-    `patch_size` are pixels of a square; `mlp_ratio` is the MLP's hidden width over `width`; `experts` the
+    `method` names what reads the backbone, of `METHODS`. `image_size` and `patch_size` are pixels of a square; `mlp_ratio` is the MLP's hidden width over `width`; `experts` the
     number of kernels that CDM mixes; `layer_scale` whether each residual branch has a learned factor a
     channel; `registers` the number of tokens beside CLS that belong to no patch; `cls_position` whether CLS
     has a row of its own in the position embedding; `drop_path` the rate of the last block, earlier ones rise
@@ -77,6 +86,11 @@ class ModelSpec:
             )
         if self.dtype not in ("float32", "bfloat16"):
             raise ValueError(f"model.dtype: got {self.dtype!r}, expected 'float32' or 'bfloat16'")
+
+    @property
+    def head(self) -> str:
+        """The method's head: what training trains."""
+        return METHODS[self.method]
 
     @property
     def grid(self) -> tuple[int, int]:

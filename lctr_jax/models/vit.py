@@ -21,13 +21,15 @@ class BackboneOutput(NamedTuple):
     """What the heads read.
 
     `cls_token`, `patch_tokens`: after the final norm. `cls_attention`: CLS's attention, mean over heads and
-    layers. `relation`: RPAM's map, mean over layers, or None in training.
+    layers. `relation`: RPAM's map, mean over layers, and `attention`: of every layer between all tokens, mean
+    over heads, or None where they were not asked for.
     """
 
     cls_token: Float[Array, "batch width"]
     patch_tokens: Float[Array, "batch grid_h grid_w width"]
     cls_attention: Float[Array, "batch grid_h grid_w"]
     relation: Float[Array, "batch grid_h grid_w"] | None
+    attention: Float[Array, "layers batch tokens tokens"] | None
 
 
 class VisionTransformer(nnx.Module):
@@ -71,7 +73,7 @@ class VisionTransformer(nnx.Module):
             ValueError: the image's sides are not multiples of the patch size.
         """
         tokens, grid = self._embed(images)
-        tokens, cls_attention, relation = self._run_blocks(tokens, statistics, drop_path_keys)
+        tokens, cls_attention, relation, attention = self._run_blocks(tokens, statistics, drop_path_keys)
         tokens = self.norm(tokens)
         batch, _, width = tokens.shape
         return BackboneOutput(
@@ -79,6 +81,7 @@ class VisionTransformer(nnx.Module):
             patch_tokens=tokens[:, self.spec.prefix_tokens :].reshape(batch, *grid, width),
             cls_attention=cls_attention.reshape(batch, *grid),
             relation=None if relation is None else relation.reshape(batch, *grid),
+            attention=attention,
         )
 
     def _embed(self, images: Array) -> tuple[Array, tuple[int, int]]:
@@ -111,7 +114,7 @@ class VisionTransformer(nnx.Module):
 
         tokens, layers = jax.lax.scan(run, tokens, (stacked, scales))
         relation = None if layers.relation is None else layers.relation.mean(0)
-        return tokens, layers.cls.mean(0), relation
+        return tokens, layers.cls.mean(0), relation, layers.matrix
 
 
 def _stack_blocks(spec: ModelSpec, rngs: nnx.Rngs) -> Block:
