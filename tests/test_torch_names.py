@@ -6,7 +6,7 @@ from lctr_jax.checkpoints import torch_names
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import expected_shapes
 from lctr_jax.checkpoints.trees import by_path
-from lctr_jax.models.sizes import ModelSpec, model_spec
+from lctr_jax.models.sizes import METHODS, ModelSpec, model_spec
 
 SPEC = ModelSpec(num_classes=5, width=64, depth=3, heads=1, image_size=32, patch_size=8)
 SHAPES = seeded.lctr_shapes(5, dim=64, depth=3, patch=8, size=32)
@@ -24,7 +24,7 @@ def test_names_and_shapes_are_those_of_a_published_checkpoint(spec, shapes):
     assert {name: leaf.shape for name, leaf in theirs.items()} == shapes
 
 
-@pytest.mark.parametrize("method", ["lctr", "deit"])
+@pytest.mark.parametrize("method", METHODS)
 def test_there_is_a_name_for_every_parameter(method):
     spec = ModelSpec(num_classes=5, method=method, width=64, depth=2, heads=1)
     for kind in ("network", "backbone"):

@@ -11,7 +11,7 @@ _RENAMED = {
     r"\.gamma_([12])$": r".ls\1.gamma",  # DeiT III
 }
 _DROPPED = {
-    "head.": "classification head",  # DeiT, AugReg; a convolution in TS-CAM; DINO's projection
+    "head.": "classification head",  # DeiT, AugReg; DINO's projection
     "head_dist.": "distillation head",
     "dist_token": "distillation token, with its row of pos_embed",
     "pre_logits.": "layer before the classification head",  # ViT of the first hour

@@ -14,7 +14,7 @@ HEAD_WIDTH = 64  # of one attention head, in every published size that `SIZES` d
 
 
 def recognize(tensors: Mapping[str, np.ndarray], *, heads: int | None = None) -> tuple[Kind, ModelSpec]:
-    """What the tensors are of: an LCTR, or the backbone of a plain ViT.
+    """What the tensors are of: an LCTR, a TS-CAM, or the backbone of a plain ViT.
 
     `heads`: what shapes do not tell; by default as in the size of that width and depth, or width / 64.
 
@@ -43,6 +43,9 @@ def recognize(tensors: Mapping[str, np.ndarray], *, heads: int | None = None) ->
         registers=_shapes(tensors, {"reg_token": 3})[0][1] if "reg_token" in tensors else 0,
         cls_position=cls_position,
     )
+    if "head.weight" in tensors and tensors["head.weight"].ndim == 4:
+        classes = tensors["head.weight"].shape[0]
+        return "network", dataclasses.replace(backbone, num_classes=classes, method="tscam")
     if not any(name.startswith(("CDM.", "conv3x3.")) for name in tensors):
         return "backbone", backbone
     experts, num_classes = _shapes(tensors, {"CDM.weight": 5})[0][:2]

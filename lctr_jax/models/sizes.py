@@ -14,21 +14,22 @@ METHODS = {
     "cam": "mean",
     "deit": "cls",
 }
-"""What reads the backbone (docs/methods.md), and the head by which it learns: LCTR's, TS-CAM's convolution, or a
-linear one on CLS or on the mean of the patch tokens. Methods of one head differ in their maps alone."""
+"""What reads the backbone (docs/methods.md), and the head by which it learns: LCTR's, TS-CAM's convolution, a
+linear one on CLS or on the mean patch token. Methods of one head differ in their maps alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """Every hyperparameter that shapes a network.
 
-    `method` names what reads the backbone, of `METHODS`. `image_size` and `patch_size` are pixels of a square; `mlp_ratio` is the MLP's hidden width over `width`; `experts` the
-    number of kernels that CDM mixes; `layer_scale` whether each residual branch has a learned factor a
-    channel; `registers` the number of tokens beside CLS that belong to no patch; `cls_position` whether CLS
-    has a row of its own in the position embedding; `drop_path` the rate of the last block, earlier ones rise
-    to it linearly from 0; `dtype` the compute type (parameters, softmax, LayerNorm and loss stay float32);
-    `initialization` of the backbone's kernels "deit", a standard deviation of 0.02, or "fan_in",
-    1 / sqrt(fan-in), which narrow networks need to start learning at once.
+    `method` names what reads the backbone, of `METHODS`. `image_size` and `patch_size` are pixels of a
+    square; `mlp_ratio` is the MLP's hidden width over `width`; `experts` the number of kernels that CDM
+    mixes; `layer_scale` whether each residual branch has a learned factor a channel; `registers` the number
+    of tokens beside CLS that belong to no patch; `cls_position` whether CLS has a row of its own in the
+    position embedding; `drop_path` the rate of the last block, earlier ones rise to it linearly from 0;
+    `dtype` the compute type (parameters, softmax, LayerNorm and loss stay float32); `initialization` of the
+    backbone's kernels "deit", a standard deviation of 0.02, or "fan_in", 1 / sqrt(fan-in), which narrow
+    networks need to start learning at once.
     """
 
     num_classes: int
