@@ -59,7 +59,7 @@ def evaluate(
         write_report(
             folder,
             gallery,
-            title=f"{config.model['name']} on {_data_set(config)}",
+            title=f"{spec.method}, {config.model['name']} on {_data_set(config)}",
             class_names=split.class_names,
             options=asdict(config),
             facts={"weights": weights, "devices": _devices(experiment.mesh), **describe_environment()},
