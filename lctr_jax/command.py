@@ -1,16 +1,15 @@
 """Train and evaluate LCTR, or evaluate a checkpoint: the command line behind train.py and lctr-train."""
 
-import re
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
+from lctr_jax.command_flags import parse_flags
 from lctr_jax.config import parse_config
-from lctr_jax.config_files import find_config
 from lctr_jax.errors import one_line_errors
 from lctr_jax.evaluation_job import evaluate_checkpoint
 from lctr_jax.experiment import Experiment
@@ -51,42 +50,13 @@ def main() -> None:
 
 def _parse(argv: list[str]) -> Command:
     values: Any = flags.FlagValues()
-    config_flags.DEFINE_config_file(
-        "config", None, "a file, or a name; --config.a.b=value replaces an option", flag_values=values
-    )
     flags.DEFINE_string("workdir", None, "the run's folder; runs/NAME unless given", flag_values=values)
     flags.DEFINE_string("profile", None, "A-B: trace these steps into WORKDIR/profile", flag_values=values)
     flags.DEFINE_bool("eval", False, "evaluate --checkpoint instead of training", flag_values=values)
     flags.DEFINE_string("checkpoint", None, "what --eval evaluates", flag_values=values)
-    argv, file = _resolve_config(argv)
-    try:
-        unread = values(argv)[1:]
-    except flags.Error as error:
-        raise ValueError(f"command line: {error}; usage: {USAGE}") from error
-    except (AttributeError, KeyError) as error:
-        # ml_collections names the nearest option at the end of its message.
-        hint = re.search(r"Did you mean .*", str(error.args[0]).rstrip("'"))
-        raise ValueError(f"command line: no such option: {hint.group() if hint else error}") from error
-    if unread:
-        raise ValueError(f"command line: got {' '.join(unread)!r}, which means nothing here; usage: {USAGE}")
+    file = parse_flags(values, argv, usage=USAGE)
     if values.eval != bool(values.checkpoint):
         raise ValueError("--eval and --checkpoint PATH go together; leave both out to train")
     if values.profile is not None:
         values.config.train.profile = values.profile
     return Command(values.config, Path(values.workdir or Path("runs") / file.stem), values.checkpoint)
-
-
-def _resolve_config(argv: list[str]) -> tuple[list[str], Path]:
-    """Return the command line with the file that --config means, and the file."""
-    resolved, file, arguments = [], None, iter(argv)
-    for argument in arguments:
-        flag, equals, value = argument.partition("=")
-        if flag not in ("--config", "-config"):
-            resolved.append(argument)
-            continue
-        given, colon, option = (value if equals else next(arguments, "")).partition(":")
-        file = find_config(given)
-        resolved.append(f"--config={file}{colon}{option}")
-    if file is None:
-        raise ValueError(f"command line: --config is missing; usage: {USAGE}")
-    return resolved, file

@@ -32,7 +32,7 @@ def record_config(workdir: Path, config: RunConfig, *, resuming: bool) -> None:
         ValueError: the folder's run was started with other options that matter.
     """
     path = workdir / "config.json"
-    options = json.loads(json.dumps(dataclasses.asdict(config)))  # as JSON has them: tuples are lists
+    options = _options(config)
     different = _differences(json.loads(path.read_text()), options) if resuming and path.exists() else []
     if different:
         raise ValueError(
@@ -40,6 +40,16 @@ def record_config(workdir: Path, config: RunConfig, *, resuming: bool) -> None:
             "choose another --workdir, or give the options it was started with"
         )
     path.write_text(json.dumps(options, indent=2) + "\n")
+
+
+def is_recorded(workdir: Path, config: RunConfig) -> bool:
+    """Whether `config.json` is of this very config, in what may change, too."""
+    path = workdir / "config.json"
+    return path.is_file() and json.loads(path.read_text()) == _options(config)
+
+
+def _options(config: RunConfig) -> dict[str, Any]:
+    return json.loads(json.dumps(dataclasses.asdict(config)))  # as JSON has them: tuples are lists
 
 
 def _differences(started: dict[str, Any], asked: dict[str, Any]) -> list[str]:

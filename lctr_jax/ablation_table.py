@@ -1,0 +1,45 @@
+"""Methods side by side: a row each, mean and standard deviation over seeds."""
+
+from collections.abc import Mapping
+from typing import Any
+
+COLUMNS = {
+    "top1_cls": "top-1 class",
+    "gt_known_loc": "GT-known Loc",
+    "top1_loc": "Top-1 Loc",
+    "max_box_acc_v2": "MaxBoxAccV2",
+    "baseline before_training": "GT-known Loc before training",
+    "baseline untrained": "GT-known Loc at random weights",
+}
+"""What the table shows of a summary's metrics, where it has them; the last two at their best threshold."""
+
+_CONTENT_FREE = {"full_image": "full image", "centered_box": "best centred square"}
+_FACTS = {"protocol": "protocol", "split": "split", "num_images": "images", "threshold_source": "threshold"}
+
+
+def markdown_table(summaries: Mapping[str, dict[str, Any]]) -> str:
+    """The table of methods' summaries (`summarize.summarize_runs`), and a line on what they share."""
+    first = next(iter(summaries.values()))
+    shown = [key for key in COLUMNS if all(key in summary["metrics"] for summary in summaries.values())]
+    rows = [["method", *(COLUMNS[key] for key in shown)], ["---"] * (1 + len(shown))]
+    for method, summary in summaries.items():
+        rows.append([f"`{method}`", *(_spread(summary["metrics"][key]) for key in shown)])
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([*lines, "", _shared(first)])
+
+
+def _spread(metric: dict[str, Any]) -> str:
+    return f"{metric['mean']:.1f}" + ("" if metric["std"] is None else f" ± {metric['std']:.1f}")
+
+
+def _shared(summary: dict[str, Any]) -> str:
+    seeds = len(summary["runs"])
+    over = "one seed" if seeds == 1 else f"mean ± standard deviation of {seeds} seeds"
+    facts = ", ".join(f"{name} {summary[key]}" for key, name in _FACTS.items() if key in summary)
+    baselines = [
+        f"{name} {summary['metrics'][f'baseline {key}']['mean']:.1f}"
+        for key, name in _CONTENT_FREE.items()
+        if f"baseline {key}" in summary["metrics"]
+    ]
+    content_free = f" GT-known Loc without looking: {', '.join(baselines)}." if baselines else ""
+    return f"Percent, {over}; {facts}.{content_free}"
