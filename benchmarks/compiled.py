@@ -37,7 +37,8 @@ class Costs(NamedTuple):
 def analyse(compiled: Compiled) -> Costs:
     """The costs of a compiled program, as its compiler tells them."""
     costs, memory = compiled.cost_analysis(), compiled.memory_analysis()
-    assert costs is not None and memory is not None  # both known to the compilers for CPU, GPU and TPU
+    assert costs is not None  # known to the compilers for CPU, GPU and TPU
+    assert memory is not None
     program = hlo.parse(compiled.as_text() or "")
     surplus = loop_surplus(program)
     return Costs(

@@ -1,0 +1,56 @@
+"""The programs that the benchmarks measure: ours as a run compiles them, and the naive port of the step."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jax.stages import Lowered
+
+from benchmarks.naive_lctr import naive_train_step
+from lctr_jax.models.parameters import initialise
+from lctr_jax.models.sizes import ModelSpec, model_spec
+from lctr_jax.training.device_augmentation import DeviceAugmentation
+from lctr_jax.training.mesh import batch_sharding, replicated
+from lctr_jax.training.optimizer import adamw
+from lctr_jax.training.state import TrainState, new_state
+from lctr_jax.training.steps import compile_step
+
+OPTIMIZER = adamw(5e-5, weight_decay=0.05)
+AUGMENTATION = DeviceAugmentation(erasing=0.25)
+
+
+def published_spec(size: str, *, classes: int, dtype: str, **fields) -> ModelSpec:
+    """The network as the published configs train it."""
+    return model_spec(size, num_classes=classes, dtype=dtype, drop_path=0.1, **fields)
+
+
+def fresh_state(spec: ModelSpec) -> TrainState:
+    """A run's state before its first step."""
+    return new_state(initialise(spec, jax.random.key(0)), OPTIMIZER)
+
+
+def our_step(spec: ModelSpec, mesh: Mesh, state: TrainState):
+    """The step that `train.py` runs with the published options, jitted."""
+    return compile_step(mesh, state, spec=spec, optimizer=OPTIMIZER, seed=0, augmentation=AUGMENTATION)
+
+
+def lower_ours(spec: ModelSpec, mesh: Mesh, batch: int) -> Lowered:
+    """Our step for a global batch, from shapes alone."""
+    state = jax.eval_shape(functools.partial(fresh_state, spec))
+    image, label = _batch_shapes(spec, batch)
+    return our_step(spec, mesh, state).lower(state, {"image": image, "label": label})
+
+
+def lower_naive(spec: ModelSpec, mesh: Mesh, batch: int) -> Lowered:
+    """The naive port's step."""
+    state = jax.eval_shape(functools.partial(fresh_state, spec))
+    step = functools.partial(naive_train_step, spec=spec, optimizer=OPTIMIZER)
+    rows, whole = batch_sharding(mesh), replicated(mesh)
+    jitted = jax.jit(step, in_shardings=(whole, rows, rows), out_shardings=whole, donate_argnums=0)
+    return jitted.lower(state, *_batch_shapes(spec, batch))
+
+
+def _batch_shapes(spec: ModelSpec, batch: int) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+    image = jax.ShapeDtypeStruct((batch, spec.image_size, spec.image_size, 3), jnp.uint8)
+    return image, jax.ShapeDtypeStruct((batch,), jnp.int32)
