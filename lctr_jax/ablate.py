@@ -23,11 +23,11 @@ from lctr_jax.command_flags import parse_flags
 from lctr_jax.config import RunConfig, parse_config
 from lctr_jax.errors import one_line_errors
 from lctr_jax.evaluation_job import evaluate_checkpoint
-from lctr_jax.experiment import Experiment
+from lctr_jax.experiment import open_experiment
 from lctr_jax.models.sizes import METHODS
 from lctr_jax.run_config import is_recorded, record_config
 from lctr_jax.summarize import read_metrics, summarize_runs
-from lctr_jax.training.log import RunLog
+from lctr_jax.training.interruption import Interruption, stop_status
 from lctr_jax.training.mesh import make_mesh
 from lctr_jax.training_job import train_and_evaluate
 
@@ -49,6 +49,7 @@ class Run:
 
 
 @one_line_errors()
+@stop_status()
 def main() -> None:
     """Run the ablation that `sys.argv` asks for; a user's mistake exits 2 with one line."""
     if {"-h", "--help"} & set(sys.argv):
@@ -57,9 +58,10 @@ def main() -> None:
     workdir, config, methods, seeds = _parse(sys.argv)
     runs = plan_runs(workdir, config, methods=methods, seeds=seeds)
     mesh, started, done = make_mesh(fsdp=config.train.fsdp), time.monotonic(), 0
+    interruption = Interruption()
     for number, run in enumerate(runs, 1):
         _say(f"{run.workdir}: run {number} of {len(runs)}")
-        done += carry_out(run, mesh)
+        done += carry_out(run, mesh, interruption)
     minutes = (time.monotonic() - started) / 60
     _say(f"{done} of {len(runs)} runs done now, in {minutes:.1f} minutes; the others were found finished")
     if jax.process_index() == 0:
@@ -89,7 +91,7 @@ def plan_runs(workdir: Path, config: RunConfig, *, methods: Sequence[str], seeds
     return runs
 
 
-def carry_out(run: Run, mesh: Mesh) -> bool:
+def carry_out(run: Run, mesh: Mesh, interruption: Interruption) -> bool:
     """Train and evaluate, or evaluate alone; false where the folder holds the finished run already.
 
     Raises:
@@ -100,16 +102,14 @@ def carry_out(run: Run, mesh: Mesh) -> bool:
     if metrics.is_file() and is_recorded(run.workdir, run.config):
         return False
     first = jax.process_index() == 0
-    if first:
-        metrics.unlink(missing_ok=True)  # of another evaluation: what is there counts as finished
-    with RunLog(active=first) as log:
-        experiment = Experiment(run.config, run.workdir, mesh, log)
+    with open_experiment(run.config, run.workdir, mesh, interruption) as experiment:
+        if first:
+            metrics.unlink(missing_ok=True)  # of another evaluation: what is there counts as finished
         if run.trained_in is None:
             train_and_evaluate(experiment)
             return True
         if first:
-            run.workdir.mkdir(parents=True, exist_ok=True)
-            record_config(run.workdir, run.config, resuming=False)
+            record_config(run.workdir, run.config)
         evaluate_checkpoint(experiment, str(run.trained_in))
     return True
 

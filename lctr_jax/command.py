@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 from absl import flags
 from ml_collections import ConfigDict
 
@@ -12,8 +11,8 @@ from lctr_jax.command_flags import parse_flags
 from lctr_jax.config import parse_config
 from lctr_jax.errors import one_line_errors
 from lctr_jax.evaluation_job import evaluate_checkpoint
-from lctr_jax.experiment import Experiment
-from lctr_jax.training.log import RunLog
+from lctr_jax.experiment import open_experiment
+from lctr_jax.training.interruption import Interruption, stop_status
 from lctr_jax.training.mesh import make_mesh
 from lctr_jax.training_job import train_and_evaluate
 
@@ -32,6 +31,7 @@ class Command(NamedTuple):
 
 
 @one_line_errors()
+@stop_status()
 def main() -> None:
     """Train, or evaluate with --eval, as `sys.argv` says; a user's mistake exits 2 with one line."""
     if {"-h", "--help"} & set(sys.argv):
@@ -40,8 +40,7 @@ def main() -> None:
     command = _parse(sys.argv)
     config = parse_config(command.config)
     mesh = make_mesh(fsdp=config.train.fsdp)
-    with RunLog(active=jax.process_index() == 0) as log:
-        experiment = Experiment(config, command.workdir, mesh, log)
+    with open_experiment(config, command.workdir, mesh, Interruption()) as experiment:
         if command.checkpoint is None:
             train_and_evaluate(experiment)
         else:

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 from jax.sharding import Mesh
 
-from lctr_jax.checkpoints.initialisation import initialise_from
+from lctr_jax.checkpoints.initialisation import initialise_from, require_readable
 from lctr_jax.checkpoints.store import load_weights, require_spec
 from lctr_jax.config import RunConfig
 from lctr_jax.evaluation.evaluator import Evaluator
@@ -30,8 +30,10 @@ def evaluate_checkpoint(experiment: Experiment, checkpoint: str) -> None:
         FileNotFoundError: the data or the checkpoint is missing.
     """
     config = experiment.config
+    metadata, parameters = load_weights(checkpoint)  # before the data, which may take hours to prepare
+    if config.init_from and config.eval.untrained_baseline:
+        require_readable(config.init_from)
     spec = config.spec(num_classes=len(experiment.open(config.eval.split).class_names))
-    metadata, parameters = load_weights(checkpoint)
     require_spec(metadata, spec, path=checkpoint)
     parameters = jax.device_put(parameters, replicated(experiment.mesh))
     experiment.open_log()

@@ -1,5 +1,7 @@
 """What a run is made of: config, folder, devices, log, and the parts that both of its jobs need."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,17 +14,20 @@ from lctr_jax.data.datasets import Split, open_split
 from lctr_jax.evaluation.evaluator import Evaluator
 from lctr_jax.models.parameters import Parameters, initialise
 from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.training.interruption import Interruption
 from lctr_jax.training.log import RunLog
+from lctr_jax.workdir import claim
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A run's options, folder, devices and log; `training_job` and `evaluation_job` work on it."""
+    """A run's options, folder, devices, log and stopping; `training_job` and `evaluation_job` work on it."""
 
     config: RunConfig
     workdir: Path
     mesh: Mesh
     log: RunLog
+    interruption: Interruption
 
     def open(self, name: str) -> Split:
         """A split of the config's data set, prepared if it is not yet.
@@ -59,4 +64,20 @@ class Experiment:
             self.mesh,
             open_split=self.open,
             num_workers=self.config.data.num_workers,
+            on_batch=self.interruption.check,
         )
+
+
+@contextmanager
+def open_experiment(
+    config: RunConfig, workdir: Path, mesh: Mesh, interruption: Interruption
+) -> Iterator[Experiment]:
+    """The run, its folder held against other ones; `interruption` is the process's only one.
+
+    Raises:
+        ValueError: another run holds the folder, or it is none.
+        OSError: it cannot be made or written to.
+    """
+    first = jax.process_index() == 0
+    with claim(workdir, active=first), RunLog(active=first) as log:
+        yield Experiment(config, workdir, mesh, log, interruption)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,34 +26,36 @@ _FREE = (
 )
 
 
-def record_config(workdir: Path, config: RunConfig, *, resuming: bool) -> None:
-    """Write `config.json`, or, when resuming, compare the config with it first.
+def as_json(config: RunConfig) -> dict[str, Any]:
+    """The options as JSON has them, in files and in checkpoints: tuples are lists."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def require_same(workdir: Path, options: Mapping[str, Any], started: Mapping[str, Any]) -> None:
+    """Compare the options, as JSON has them, with those that the folder's run was started with.
 
     Raises:
-        ValueError: the folder's run was started with other options that matter.
+        ValueError: some differ that matter.
     """
-    path = workdir / "config.json"
-    options = _options(config)
-    different = _differences(json.loads(path.read_text()), options) if resuming and path.exists() else []
-    if different:
+    if different := _differences(started, options):
         raise ValueError(
             f"{workdir}: holds a run of another config: {'; '.join(different)}; "
             "choose another --workdir, or give the options it was started with"
         )
-    path.write_text(json.dumps(options, indent=2) + "\n")
+
+
+def record_config(workdir: Path, config: RunConfig) -> None:
+    """Write `config.json`."""
+    (workdir / "config.json").write_text(json.dumps(as_json(config), indent=2) + "\n")
 
 
 def is_recorded(workdir: Path, config: RunConfig) -> bool:
     """Whether `config.json` is of this very config, in what may change, too."""
     path = workdir / "config.json"
-    return path.is_file() and json.loads(path.read_text()) == _options(config)
+    return path.is_file() and json.loads(path.read_text()) == as_json(config)
 
 
-def _options(config: RunConfig) -> dict[str, Any]:
-    return json.loads(json.dumps(dataclasses.asdict(config)))  # as JSON has them: tuples are lists
-
-
-def _differences(started: dict[str, Any], asked: dict[str, Any]) -> list[str]:
+def _differences(started: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     ours, theirs = (flatten_dict(options, sep=".", keep_empty_nodes=True) for options in (asked, started))
     return [
         f"{name} was {theirs.get(name)!r}, is {ours.get(name)!r}"

@@ -9,6 +9,7 @@ from goldens import seeded
 from lctr_jax.checkpoints import store
 from lctr_jax.checkpoints.conversion import convert
 from lctr_jax.checkpoints.metadata import Metadata
+from lctr_jax.checkpoints.sealed import SealedCheckpoints
 from lctr_jax.checkpoints.torch_files import TensorFile
 from lctr_jax.checkpoints.trees import by_path, misfits
 from lctr_jax.models.sizes import ModelSpec
@@ -89,11 +90,9 @@ def save_step(workdir, step, parameters):
     copies = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     items = store.weights_items(METADATA, jax.device_put(parameters, copies))
     training = {"step": np.int32(step), "moments": jax.device_put(parameters, copies)}
-    with ocp.CheckpointManager(workdir / store.CHECKPOINTS) as manager:
-        manager.save(
-            step, args=ocp.args.Composite(**items, **{store.TRAINING: ocp.args.StandardSave(training)})
-        )
-        manager.wait_until_finished()
+    checkpoints = SealedCheckpoints(workdir / store.CHECKPOINTS)
+    checkpoints.save(step, items | {store.TRAINING: ocp.args.StandardSave(training)})
+    checkpoints.wait()
 
 
 def test_a_training_runs_newest_step_is_read(tmp_path):

@@ -1,12 +1,17 @@
 """Decoding against PIL's own conversions, and damaged files."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from lctr_jax.data.images import CorruptImageError, decode_rgb
+from lctr_jax.data.augmentation import Augmentation
+from lctr_jax.data.geometry import Geometry
+from lctr_jax.data.images import CorruptImageError, decode_rgb, open_image
+from lctr_jax.data.views import draw_view
 
 
 def encode(image: Image.Image, kind: str, **options) -> bytes:
@@ -65,3 +70,37 @@ def test_a_decompression_bomb_is_corrupt(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(CorruptImageError, match="exceeds limit"):
         decode_rgb(encode(NOISE, "PNG"))
+
+
+def claims(width: int, height: int) -> bytes:
+    """A PNG file of a few bytes that says it is a picture of that size."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(9))) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    "size", [(10_001, 10_000), (13_000, 13_000), (50_000, 50_000), (2**31 - 1, 2**31 - 1)]
+)
+def test_a_decompression_bomb_is_refused_by_its_header(size):
+    with pytest.raises(CorruptImageError, match=r"cannot decode the image: .*pixels") as error:
+        open_image(claims(*size))
+    assert "\n" not in str(error.value)
+    assert open_image(claims(10_000, 10_000)).size == (10_000, 10_000)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000), (20_000, 300), (2, 3000)])
+@pytest.mark.parametrize("protocol", ["lctr", "wsoleval"])
+def test_extreme_images_have_a_frame_and_a_view_or_are_refused(size, protocol):
+    image = decode_rgb(encode(Image.new("RGB", size, (9, 8, 7)), "PNG"))
+    view = draw_view(image, Augmentation.published(), np.random.default_rng(0), image_size=224)
+    assert view.shape == (224, 224, 3)
+    geometry = Geometry(protocol=protocol, image_size=224)
+    if protocol == "lctr" and max(size) / min(size) > 1525:  # 256 x 256 times that is MAX_PIXELS
+        with pytest.raises(CorruptImageError, match="pixels"):
+            geometry.transform_image(image)
+    else:
+        np.testing.assert_array_equal(geometry.transform_image(image), np.full((224, 224, 3), (9, 8, 7)))

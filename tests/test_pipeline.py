@@ -4,8 +4,15 @@ import contextlib
 import io
 import itertools
 import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -294,3 +301,48 @@ def test_evaluation_carries_masks_and_names_corrupt_records():
     assert [record["mask"] for record in batch["records"]] == [None, b"encoded mask"]
     with pytest.raises(ValueError, match=r"images/1\.png"):
         list(evaluation_batches(damaged_split(1), batch_size=4, geometry=Geometry("lctr", SIZE)))
+
+
+def test_workers_leave_signals_to_their_parent(reference):
+    batches = training(num_workers=2)
+    first = next(batches)
+    for child in multiprocessing.active_children():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(child.pid, number)
+    assert_same_batches([first, *take(batches, 6)], reference)
+
+
+OWNER = """
+import multiprocessing, sys, time
+sys.path.insert(0, sys.argv[1])
+from test_pipeline import training
+if __name__ == "__main__":
+    batches = training(num_workers=1)
+    next(batches)
+    print(multiprocessing.active_children()[0].pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_workers_of_a_killed_process_end(tmp_path):
+    (tmp_path / "owner.py").write_text(OWNER)
+    command = [sys.executable, str(tmp_path / "owner.py"), str(Path(__file__).parent)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as owner:
+        assert owner.stdout is not None
+        worker = psutil.Process(int(owner.stdout.readline()))
+        owner.kill()
+    worker.wait(timeout=20)
+
+
+def test_a_lost_worker_process_is_told_and_the_others_end():
+    batches = training(num_workers=2)
+    next(batches)
+    children = multiprocessing.active_children()
+    assert len(children) == 2
+    children[0].kill()
+    lost = r"data\.num_workers: a worker process was lost: .* exit code -9"
+    with pytest.raises(ChildProcessError, match=lost) as error:
+        take(batches, 30)
+    assert "\n" not in str(error.value)
+    assert not [child for child in children if child.is_alive()]

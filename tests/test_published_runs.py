@@ -8,7 +8,7 @@ import published
 import pytest
 from test_datasets import Imagenet2012
 
-from lctr_jax import prepare, training_job
+from lctr_jax import prepare, recipe
 from lctr_jax.command import main
 
 ROOT = Path(__file__).parents[1]
@@ -49,14 +49,14 @@ def run(monkeypatch, tmp_path):
 
 
 def record_options(monkeypatch, name: str) -> dict:
-    """The keyword options that a function of the training job is called with, filled in when it is called."""
-    called_with, original = {}, getattr(training_job, name)
+    """The keyword options that a function of the recipe is called with, filled in when it is called."""
+    called_with, original = {}, getattr(recipe, name)
 
     def record(*arguments, **options):
         called_with.update(options)
         return original(*arguments, **options)
 
-    monkeypatch.setattr(training_job, name, record)
+    monkeypatch.setattr(recipe, name, record)
     return called_with
 
 

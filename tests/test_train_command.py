@@ -1,7 +1,9 @@
 """train.py as its users meet it: a small folder of pictures, real files, every mistake one line."""
 
 import json
+import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from PIL import Image
 
 from lctr_jax.checkpoints.store import load_weights
 from lctr_jax.command import main
+from lctr_jax.training.log import RunLog
+from lctr_jax.workdir import claim
 
 ROOT = Path(__file__).parents[1]
 SIDE = 40
@@ -122,9 +126,10 @@ def test_trains_evaluates_draws_and_resumes_bit_for_bit(run, capsys):
     assert (workdir / "eval/metrics.json").read_bytes() == first
 
 
-def test_a_folder_with_a_run_of_another_config_is_refused(run, refused):
+def test_a_folder_with_a_run_of_another_config_is_refused(run, refused, tmp_path):
     started = json.loads((run("--config.train.epochs=1") / "config.json").read_text())
     assert started["train"]["epochs"] == 1
+    (tmp_path / "run/config.json").unlink()  # what counts is written in the checkpoint
     line = refused("--config.train.epochs=1", "--config.train.lr=1")
     assert "train.lr was 0.008, is 1.0" in line
     run(
@@ -180,6 +185,11 @@ def test_a_data_set_without_boxes_is_classified_only(run, tmp_path, folder):
         (["--config.init_from=nowhere"], "nowhere"),
         (["--eval", "--checkpoint=nowhere"], "nowhere"),
         (["--eval"], "--checkpoint"),
+        (["--config.train.keep_best=eval/top1_cls"], "set train.eval_every_epochs"),
+        (
+            ["--config.train.keep_best=eval/top1", "--config.train.eval_every_epochs=1"],
+            "train.keep_best: got 'eval/top1', expected eval/top1_cls or eval/gt_known_loc_at_best_threshold",
+        ),
         (["--wrokdir=x"], "workdir"),
         (["surplus"], "surplus"),
     ],
@@ -225,3 +235,78 @@ def test_a_diverged_loss_ends_the_run_with_its_step(refused, tmp_path):
     )
     assert "loss: got" in line
     assert "step" in line
+    assert ".png" in line
+    assert "last good checkpoint: " in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--config.init_from=nowhere"], ["--eval", "--checkpoint=nowhere"], ["--config.init_from=HERE"]],
+)
+def test_a_checkpoint_is_read_before_the_data_is_prepared(refused, tmp_path, arguments):
+    (tmp_path / "damaged.pth").write_bytes(b"no weights")
+    line = refused(*[each.replace("HERE", str(tmp_path / "damaged.pth")) for each in arguments])
+    assert "nowhere" in line or "damaged.pth" in line
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_folder_in_use_and_a_file_are_refused(refused, tmp_path):
+    with claim(tmp_path / "run", active=True):
+        assert f"in use by process {os.getpid()}" in refused()
+    shutil.rmtree(tmp_path / "run")
+    (tmp_path / "run").write_text("a file")
+    assert "is a file, expected a folder" in refused()
+
+
+@pytest.fixture
+def stopped(run, monkeypatch):
+    """Run the command until its log says a text, then send it a signal; returns its exit status."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def run_stopped(number: int, text: str, *arguments: str) -> int:
+        said = RunLog.say
+
+        def say(self, line):
+            said(self, line)
+            if text in line:
+                os.kill(os.getpid(), number)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RunLog, "say", say)
+            with pytest.raises(SystemExit) as stop:
+                run(*arguments)
+        return stop.value.code
+
+    yield run_stopped
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def test_a_stopped_run_goes_on_exactly(run, stopped, tmp_path, capsys):
+    options = (
+        "--config.train.epochs=3",
+        "--config.train.eval_every_epochs=1",
+        "--config.train.keep_best=eval/top1_cls",
+        "--config.train.schedule=per_step",
+    )
+    peace = run(*options).rename(tmp_path / "peace")
+    assert stopped(signal.SIGTERM, "step 3: evaluating", *options) == 128 + signal.SIGTERM
+    assert (tmp_path / "run/checkpoints/3").is_dir()
+    capsys.readouterr()
+    assert stopped(signal.SIGINT, "step 4/9", *options) == 128 + signal.SIGINT
+    printed = capsys.readouterr().err
+    assert (
+        printed.index("resuming at step 3") < printed.index("step 3: evaluating") < printed.index("step 4/9")
+    )
+    assert "SIGINT: stopping" in printed
+    assert (
+        stopped(signal.SIGTERM, "evaluating on", *options) == 128 + signal.SIGTERM
+    )  # the last, after training
+    resumed = run(*options)
+    best = [[path.name for path in (each / "checkpoints/best").iterdir()] for each in (peace, resumed)]
+    assert best[0] == best[1]
+    for name in ("checkpoints/9", f"checkpoints/best/{best[0][0]}"):
+        for path, array in weights(peace / name).items():
+            np.testing.assert_array_equal(array, weights(resumed / name)[path], err_msg=path)
+    for name in ("eval/metrics.json", "eval/predictions.jsonl"):
+        assert (peace / name).read_bytes() == (resumed / name).read_bytes()

@@ -182,3 +182,46 @@ def test_label_smoothing_is_the_textbook_mixture():
     uniform = loss(1 - 1e-7)
     assert loss(0.1) == pytest.approx(0.9 * loss(0.0) + 0.1 * uniform, rel=1e-5)
     assert jnp.isfinite(uniform)
+
+
+class BadBatch(DeviceAugmentation):
+    """Makes the images of a batch NaN where its first label is 3."""
+
+    def __call__(self, key, images, labels, *, num_classes):
+        images, targets = super().__call__(key, images, labels, num_classes=num_classes)
+        return jnp.where(labels[0] == 3, jnp.nan, images), targets
+
+
+@pytest.mark.parametrize("micro_batches", [1, 2])
+def test_a_skipped_step_changes_the_count_of_steps_alone(micro_batches):
+    mesh = Mesh(np.array(jax.devices()[:2]).reshape(2, 1), BATCH_AXES)
+    optimizer = adamw(1e-2, weight_decay=0.05)
+
+    def run(labels, *, skip):
+        state = new_state(initialise(SPEC, jax.random.key(0)), optimizer, averaging=True)
+        state = jax.device_put(state, state_shardings(mesh, state))
+        step = compile_step(
+            mesh,
+            state,
+            spec=dataclasses.replace(SPEC, drop_path=0.0),
+            optimizer=optimizer,
+            seed=0,
+            augmentation=BadBatch(),
+            micro_batches=micro_batches,
+            ema_decay=0.9,
+            skip_nonfinite=skip,
+        )
+        for label in labels:
+            batch = {
+                "image": np.full((4, 32, 32, 3), 9, np.uint8),
+                "label": np.array([label, 0, 1, 2], np.int32),
+            }
+            state, metrics = step(state, put_batch(batch, batch_sharding(mesh)))
+            assert bool(jnp.isfinite(metrics.loss)) == (label != 3)
+        return jax.device_get(state)
+
+    skipped, without, poisoned = run([1, 3, 2], skip=True), run([1, 2], skip=True), run([1, 3], skip=False)
+    assert (skipped.step, without.step) == (3, 2)
+    assert np.isnan(poisoned.parameters["cdm"]["bias"]).any()
+    for got, expected in zip(jax.tree.leaves(skipped[1:]), jax.tree.leaves(without[1:]), strict=True):
+        np.testing.assert_array_equal(got, expected)

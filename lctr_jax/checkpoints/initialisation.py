@@ -68,6 +68,16 @@ def initialise_from(
     return started, Report(source=str(path), read=read, fresh=fresh, notes=tuple(notes))
 
 
+def require_readable(path: str | os.PathLike[str]) -> None:
+    """Refuse what `initialise_from` cannot read, whatever network it is for.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: there is no readable checkpoint.
+    """
+    _load(path)
+
+
 def _load(path: str | os.PathLike[str]) -> tuple[Metadata, Parameters]:
     """A checkpoint of ours or, converted on the way, a file of PyTorch's."""
     if Path(path).suffix not in (*TORCH_SUFFIXES, SAFETENSORS_SUFFIX):

@@ -24,7 +24,10 @@ def recognize(tensors: Mapping[str, np.ndarray], *, heads: int | None = None) ->
     pos_embed, patch_embed, hidden = _shapes(
         tensors, {"pos_embed": 3, "patch_embed.proj.weight": 4, "blocks.0.mlp.fc1.weight": 2}
     )
-    depth = 1 + max(int(found[1]) for name in tensors if (found := re.match(r"blocks\.(\d+)\.", name)))
+    blocks = {int(found[1]) for name in tensors if (found := re.match(r"blocks\.(\d+)\.", name))}
+    depth = 1 + max(blocks)
+    if len(blocks) != depth:  # now: a name alone must not make a network of a billion blocks
+        raise ValueError(f"blocks: got {len(blocks)} up to number {max(blocks)}, expected every one from 0")
     width, channels, *patch = patch_embed
     if channels != 3 or patch[0] != patch[1]:
         raise ValueError(f"patch_embed.proj.weight: got {list(patch_embed)}, expected [width, 3, size, size]")

@@ -4,15 +4,18 @@ A checkpoint is a folder of orbax items: `params`, `metadata` and, where trainin
 optimizer's state, the step, the data's position). Whoever wants weights reads the first two alone.
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
+from lctr_jax.checkpoints.integrity import CHECKSUMS, find_damage
 from lctr_jax.checkpoints.metadata import SHAPING_FIELDS, Metadata, differing_fields
 from lctr_jax.checkpoints.trees import misfits
 from lctr_jax.models.parameters import Parameters, parameter_shapes
@@ -23,6 +26,8 @@ TRAINING = "training"
 CHECKPOINTS = "checkpoints"  # the folder of a training run that holds one checkpoint a step
 
 AnyPath = str | os.PathLike[str]
+
+_log = logging.getLogger(__name__)
 
 
 def weights_items(metadata: Metadata, parameters: Parameters) -> dict[str, ocp.args.CheckpointArgs]:
@@ -55,7 +60,8 @@ def save_weights(
 def load_weights(path: AnyPath, *, spec: ModelSpec | None = None) -> tuple[Metadata, Parameters]:
     """Metadata and parameters (NumPy arrays) of a checkpoint.
 
-    `path` is a checkpoint's folder, or a training run's (or its `checkpoints`), whose newest step is taken.
+    `path` is a checkpoint's folder, or a training run's (or its `checkpoints` or `checkpoints/best`), whose
+    newest sound step is taken.
 
     Raises:
         FileNotFoundError: nothing is there.
@@ -126,11 +132,13 @@ def require_spec(metadata: Metadata, spec: ModelSpec, *, path: AnyPath) -> None:
 
 
 def find_checkpoint(path: AnyPath) -> epath.Path:
-    """The folder that holds the checkpoint's items: `path` or, in a training run's folder, its newest step.
+    """The folder that holds the checkpoint's items: `path` or, in a training run's folder, a step's.
+
+    That is the newest sound one; a damaged one is passed over with a warning.
 
     Raises:
         FileNotFoundError: nothing is there.
-        ValueError: something is there, but no checkpoint.
+        ValueError: something is there, but no checkpoint, or damaged ones alone.
     """
     root = _absolute(path)
     if not root.exists():
@@ -140,20 +148,48 @@ def find_checkpoint(path: AnyPath) -> epath.Path:
             f"{path}: got a file, expected a checkpoint's folder; "
             f"PyTorch's files become one by: python convert_deit_weights.py {path} DEST"
         )
-    candidates = [root, *_steps(root), *_steps(root / CHECKPOINTS)]
-    for folder in candidates:
-        if _holds_weights(folder):
-            return folder
+    if _holds_weights(root):
+        _require_sound(root)
+        return root
+    steps = list_steps(root) or list_steps(root / CHECKPOINTS)
+    if not steps:
+        raise ValueError(
+            f"{path}: no checkpoint in this folder: expected {PARAMETERS}/ and {METADATA}/, "
+            f"or a training run's {CHECKPOINTS}/STEP/"
+        )
+    return epath.Path(newest_sound(steps))
+
+
+def list_steps(folder: AnyPath) -> list[Path]:
+    """A training run's checkpoints, newest first. Orbax names a step that it is still writing otherwise."""
+    folder = Path(folder)
+    steps = [child for child in folder.iterdir() if child.name.isdecimal()] if folder.is_dir() else []
+    return sorted(steps, key=lambda step: int(step.name), reverse=True)
+
+
+def newest_sound(steps: list[Path]) -> Path:
+    """The first of `steps`, newest first, that is on disk as it was written; warns of those before it.
+
+    Raises:
+        ValueError: all of them are damaged.
+    """
+    damages = []
+    for step in steps:
+        damage = find_damage(step)
+        if damage is None:
+            if damages:
+                _log.warning("damaged checkpoint: %s; taking the one before, %s", "; ".join(damages), step)
+            return step
+        damages.append(f"{step}: {damage}")
     raise ValueError(
-        f"{path}: no checkpoint in this folder: expected {PARAMETERS}/ and {METADATA}/, "
-        f"or a training run's {CHECKPOINTS}/STEP/"
+        f"damaged checkpoint: {'; '.join(damages)}; none before is sound, and nothing was deleted"
     )
 
 
-def _steps(folder: epath.Path) -> list[epath.Path]:
-    """Newest first. Orbax names a step that it is still writing otherwise."""
-    steps = [child for child in folder.iterdir() if child.name.isdecimal()] if folder.is_dir() else []
-    return sorted(steps, key=lambda step: int(step.name), reverse=True)
+def _require_sound(folder: epath.Path) -> None:
+    """Only training records checksums; what the converter wrote is known by what reading it says."""
+    if (folder / CHECKSUMS).exists() and (damage := find_damage(Path(folder))):
+        raise ValueError(f"{folder}: damaged checkpoint: {damage}")
 
 
 def _holds_weights(folder: epath.Path) -> bool:

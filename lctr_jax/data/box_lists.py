@@ -14,7 +14,6 @@ CUB's `x y w h` becomes `x, y, x + w, y + h`. What a list means by its far corne
 
 import dataclasses
 import re
-import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -110,7 +109,7 @@ def _entries(path: Path) -> Iterator[_Entry]:
         if (path / "localization.txt").exists():
             return _wsoleval(path / "localization.txt")
         return _ilsvrc(path)
-    if path.suffix == ".xml" or tarfile.is_tarfile(path):
+    if path.suffix == ".xml" or ilsvrc_xml.is_archive(path):
         return _ilsvrc(path)
     if path.name == "bounding_boxes.txt" and (path.parent / "images.txt").exists():
         return _cub(path.parent)

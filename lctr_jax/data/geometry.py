@@ -14,6 +14,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from lctr_jax.data.images import check_pixels
+
 Protocol = Literal["lctr", "wsoleval"]
 
 
@@ -35,7 +37,11 @@ class Geometry:
             raise ValueError(f"image_size: got {self.image_size}, expected at least 1 pixel")
 
     def transform_image(self, image: Image.Image) -> UInt8[np.ndarray, "size size 3"]:
-        """The RGB image in the frame (PIL bilinear)."""
+        """The RGB image in the frame (PIL bilinear).
+
+        Raises:
+          CorruptImageError: when it is so narrow that, enlarged to the frame, it would exhaust the memory.
+        """
         return np.asarray(self._to_frame(image, Image.Resampling.BILINEAR))
 
     def transform_mask(self, mask: Image.Image) -> UInt8[np.ndarray, "size size"]:
@@ -46,6 +52,7 @@ class Geometry:
         if self.protocol == "wsoleval":
             return image.resize((self.image_size, self.image_size), resampling)
         width, height = _resize_short_side(image.width, image.height, short_side=self._resized_side)
+        check_pixels(width, height)
         left, top = (int((side - self.image_size + 1) * 0.5) for side in (width, height))
         frame = (left, top, left + self.image_size, top + self.image_size)
         return image.resize((width, height), resampling).crop(frame)

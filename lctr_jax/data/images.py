@@ -1,5 +1,6 @@
 """Encoded images to RGB pixels, as PIL gives them: open the header, then load the pixels.
 
+No image above `MAX_PIXELS` is decoded: a file of a few kilobytes can claim to be a picture of many gigabytes.
 Grey, CMYK and palette images are converted by PIL. Any EXIF orientation is ignored, which keeps pixels and
 boxes in one frame: the field's box lists were drawn on unrotated pixels.
 """
@@ -24,6 +25,9 @@ _DECODER_ERRORS = (
     Image.DecompressionBombError,
 )
 
+MAX_PIXELS = 100_000_000
+"""Width times height, 300 MB as RGB: more than cameras make, less than what exhausts a machine's memory."""
+
 
 class CorruptImageError(ValueError):
     """The bytes are not an image that PIL can decode."""
@@ -33,10 +37,24 @@ def open_image(encoded: bytes) -> Image.Image:
     """Read the header: the size is known, the pixels are not decoded yet.
 
     Raises:
-      CorruptImageError: when no image format is recognised.
+      CorruptImageError: when no image format is recognised, or there are more than `MAX_PIXELS`.
     """
     with _corruption_named():
-        return Image.open(io.BytesIO(encoded))
+        image = Image.open(io.BytesIO(encoded))
+    check_pixels(image.width, image.height)
+    return image
+
+
+def check_pixels(width: int, height: int) -> None:
+    """Refuse a picture too large to be held in memory.
+
+    Raises:
+      CorruptImageError: it has more than `MAX_PIXELS`.
+    """
+    if width * height > MAX_PIXELS:
+        raise CorruptImageError(
+            f"cannot decode the image: {width} x {height} pixels, at most {MAX_PIXELS} allowed"
+        )
 
 
 def load_rgb(image: Image.Image) -> Image.Image:

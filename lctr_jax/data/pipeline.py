@@ -13,7 +13,7 @@ import grain
 import numpy as np
 from absl import flags
 
-from lctr_jax.data import sampling
+from lctr_jax.data import sampling, workers
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.data.samples import CorruptPolicy, EvaluationSample, Split, TrainSample
@@ -39,8 +39,13 @@ class TrainIterator(grain.DatasetIterator[Batch]):
         assert self._prefetched is not None
         try:
             batch = next(self._prefetched)
-        except Exception:
+        except Exception as error:
             self.close()  # the other workers: grain stops only the one that failed
+            if "terminated unexpectedly" in str(error):
+                raise ChildProcessError(
+                    f"data.num_workers: a worker process was lost: {error}; "
+                    "the same command goes on from the newest checkpoint"
+                ) from error
             raise
         self._next_step += 1
         return batch
@@ -166,4 +171,5 @@ def _prefetch(batches: grain.MapDataset[Batch], num_workers: int) -> grain.Datas
     # Batches are large, so few are kept; the threads overlap decoding (which releases the GIL) and Python.
     threads = grain.ReadOptions(num_threads=1 if num_workers else 2, prefetch_buffer_size=2)
     processes = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2)
-    return iter(batches.to_iter_dataset(threads).mp_prefetch(processes))
+    begin = workers.begin if num_workers else None  # grain warns of one without a process
+    return iter(batches.to_iter_dataset(threads).mp_prefetch(processes, worker_init_fn=begin))

@@ -105,9 +105,10 @@ class EvaluationSample(grain.transforms.Map):
         record = self.split[element]
         with _naming(record):
             image = decode_rgb(record["image"])
+            framed = self.geometry.transform_image(image)
         described = {key: record[key] for key in ("id", "label", "boxes_xyxy")}
         described |= {"width": image.width, "height": image.height, "mask": record.get("mask")}
-        return {"image": self.geometry.transform_image(image), "record": described}
+        return {"image": framed, "record": described}
 
 
 @contextlib.contextmanager

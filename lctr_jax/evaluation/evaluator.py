@@ -23,11 +23,17 @@ from lctr_jax.models.parameters import Parameters
 from lctr_jax.models.sizes import ModelSpec
 
 BOOTSTRAP_RESAMPLES = 1000
+_LOOK = {
+    "top1_cls": "top1_cls",
+    "oracle_gt_known_loc": "gt_known_loc_at_best_threshold",
+    "oracle_threshold": "best_threshold",
+}
 
 
 class Evaluator:
     """Evaluates networks of one spec as `config.eval` asks, on splits that `open_split` gives by name.
 
+    `on_batch` is called after every batch, on every host equally often; it may raise to stop.
     The files it writes do not depend on the number of devices and hosts (see `forward`).
     """
 
@@ -39,7 +45,9 @@ class Evaluator:
         *,
         open_split: Callable[[str], Split],
         num_workers: int = 0,
+        on_batch: Callable[[], None] = lambda: None,
     ):
+        self._on_batch = on_batch
         self._options, self._spec = options, spec
         self._open_split, self._num_workers = open_split, num_workers
         self._forward = compile_forward(spec, mesh)
@@ -62,15 +70,15 @@ class Evaluator:
         folder.mkdir(parents=True, exist_ok=True)
         split = self._open_split(self._options.split)
         threshold, transferred = self._choose_threshold(parameters)
-        predictions = PredictionFile(folder / "predictions.jsonl", self.geometry)
-
-        def record(result: Result) -> None:
-            predictions.write(result)
-            on_result(result)
-
         settings = self.settings(threshold, num_resamples=BOOTSTRAP_RESAMPLES)
-        totals = self._measure(parameters, split, settings, on_result=record)
-        predictions.close(batch_size=self._global_batch_size)
+        with PredictionFile(folder / "predictions.jsonl", self.geometry) as predictions:
+
+            def record(result: Result) -> None:
+                predictions.write(result)
+                on_result(result)
+
+            totals = self._measure(parameters, split, settings, on_result=record)
+            predictions.join(batch_size=self._global_batch_size)
         metrics = {"split": self._options.split, **summarize(totals.measured, settings)}
         if transferred:
             metrics |= transfer_thresholds(totals.measured, transferred)
@@ -92,12 +100,13 @@ class Evaluator:
         split = self._open_split(self._options.split)
         totals = self._measure(parameters, split, settings, on_result=on_result)
         summary = summarize(totals.measured, settings)
-        wanted = {
-            "top1_cls": "top1_cls",
-            "oracle_gt_known_loc": "gt_known_loc_at_best_threshold",
-            "oracle_threshold": "best_threshold",
-        }
-        return {f"eval/{name}": summary[key] for key, name in wanted.items() if key in summary}
+        return {f"eval/{name}": summary[key] for key, name in _LOOK.items() if key in summary}
+
+    def accuracies(self) -> list[str]:
+        """The accuracies that `quick` gives, by name; on a split without true boxes, of the class alone."""
+        names = ("top1_cls", "oracle_gt_known_loc")
+        has_boxes = self._open_split(self._options.split).has_boxes
+        return [f"eval/{_LOOK[name]}" for name in names[: 1 + has_boxes]]
 
     def _choose_threshold(self, parameters: Parameters) -> tuple[Threshold, dict[str, Threshold]]:
         """The threshold of the reported boxes, and those of the wsoleval curves if a split is held out."""
@@ -144,6 +153,7 @@ class Evaluator:
             batch_size=self._global_batch_size,
             num_workers=self._num_workers,
             on_result=on_result,
+            on_batch=self._on_batch,
         )
 
     def settings(self, threshold: Threshold, *, num_resamples: int = 0) -> Settings:

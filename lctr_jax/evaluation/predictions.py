@@ -35,7 +35,7 @@ def prediction(result: Result, geometry: Geometry) -> dict[str, Any]:
 
 
 class PredictionFile:
-    """`predictions.jsonl`, written as results arrive; every host writes its part, `close` joins them.
+    """`predictions.jsonl`, written as results arrive; every host writes its part, `join` joins them.
 
     The folder must be one that all hosts see, as it must be for checkpoints.
     """
@@ -48,7 +48,13 @@ class PredictionFile:
         """Add a line."""
         self._file.write(json.dumps(prediction(result, self._geometry)) + "\n")
 
-    def close(self, *, batch_size: int) -> None:
+    def __enter__(self) -> "PredictionFile":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+
+    def join(self, *, batch_size: int) -> None:
         """Join the hosts' parts in the split's order: each host had an equal chunk of each global batch."""
         self._file.close()
         hosts = jax.process_count()

@@ -55,8 +55,11 @@ def evaluate_split(
     batch_size: int,
     num_workers: int = 0,
     on_result: Callable[[Result], None] = lambda result: None,
+    on_batch: Callable[[], None] = lambda: None,
 ) -> Totals:
     """Measure every image of a split; `on_result` sees this host's, in order. `batch_size` is global.
+
+    `on_batch` is called on every host equally often, between batches.
 
     Memory does not grow with the number of images.
     """
@@ -75,6 +78,7 @@ def evaluate_split(
                 boxes = result.sample.boxes_xyxy
                 content_free.add(boxes, np.array([len(boxes)]))
                 on_result(result)
+            on_batch()
     everyones = _new_content_free(settings)
     everyones.merge(_sum_over_hosts(content_free.sums()))
     return Totals(_sum_over_hosts(accumulator.sums()), everyones)

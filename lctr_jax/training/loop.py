@@ -1,12 +1,13 @@
 """The training loop: feed the step, log, evaluate and save."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import optax
 
+from lctr_jax.training.interruption import Interrupted, Interruption
 from lctr_jax.training.log import RunLog
 from lctr_jax.training.meter import Meter
 from lctr_jax.training.state import TrainState
@@ -23,23 +24,30 @@ class Plan:
     log_every: int
     save_every: int
     evaluate_every: int
+    skip_nonfinite: bool = False
 
 
 def train(
     state: TrainState,
     step_fn: Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]],
-    batches: Iterator[Batch],
+    batches: Iterator[tuple[Batch, Sequence[str]]],
     *,
     plan: Plan,
     schedule: optax.Schedule,
     log: RunLog,
-    save: Callable[[TrainState, int], Any],
+    save: Callable[[TrainState, int, bool], Any],
     evaluate: Callable[[TrainState, int], Any],
+    interruption: Interruption,
+    looked: bool = True,
 ) -> TrainState:
-    """Train from `state.step` to `plan.total_steps`; `batches` start with that step's.
+    """Train from `state.step` to `plan.total_steps`; `batches`, with their ids, start with that step's.
+
+    `save` is given a state, its step, and whether the evaluation due there, if any, is done: `looked`, which
+    a resumed run gives back, so that one that was stopped comes first.
 
     Raises:
-        ValueError: the loss is not finite.
+        NonFiniteLossError: the loss or the gradient of a step is not finite; no such state is saved.
+        Interrupted: the run was asked to stop; its state is saved.
     """
     meter = Meter(
         log,
@@ -48,25 +56,44 @@ def train(
         steps_per_epoch=plan.steps_per_epoch,
         batch_size=plan.batch_size,
         log_every=plan.log_every,
+        skip_nonfinite=plan.skip_nonfinite,
     )
-    first = int(state.step) + 1
-    for step in range(first, plan.total_steps + 1):
-        asked = time.perf_counter()
-        batch = next(batches)
-        given = time.perf_counter()
-        state, metrics = step_fn(state, batch)
-        if step == first:
-            seconds = time.perf_counter() - asked
-            log.say(f"first batch and compilation: {seconds:.1f} s")
-            meter.skip(seconds)
-        meter.add(step, metrics, seconds_waiting=given - asked if step > first else 0.0)
-        if _due(step, plan.evaluate_every, plan.total_steps):
-            paused = time.perf_counter()
-            evaluate(state, step)
-            meter.skip(time.perf_counter() - paused)
-        if _due(step, plan.save_every, plan.total_steps) or step == plan.total_steps:
-            meter.flush(step)  # first, so that a diverged state is never saved
-            save(state, step)
+
+    def look() -> None:
+        paused = time.perf_counter()
+        log.say(f"step {step}: evaluating")
+        evaluate(state, step)
+        meter.skip(time.perf_counter() - paused)
+
+    step = int(state.step)
+    first = step + 1
+    try:
+        if not looked:
+            look()
+            looked = True
+        for step in range(first, plan.total_steps + 1):
+            asked = time.perf_counter()
+            batch, ids = next(batches)
+            given = time.perf_counter()
+            state, metrics = step_fn(state, batch)
+            looked = not _due(step, plan.evaluate_every, plan.total_steps)
+            if step == first:
+                seconds = time.perf_counter() - asked
+                log.say(f"first batch and compilation: {seconds:.1f} s")
+                meter.skip(seconds)
+                interruption.listen()  # a stop before this step would have lost nothing
+            meter.add(step, metrics, ids, seconds_waiting=given - asked if step > first else 0.0)
+            interruption.check()
+            if not looked:
+                look()
+                looked = True
+            if _due(step, plan.save_every, plan.total_steps) or step == plan.total_steps:
+                meter.flush(step)  # first, so that a diverged state is never saved
+                save(state, step, True)
+    except Interrupted:
+        meter.flush(step)
+        save(state, step, looked)
+        raise
     return state
 
 

@@ -1,6 +1,7 @@
 """Progress of a run, read from the devices one window of steps late, so that they never wait for the host."""
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -10,10 +11,17 @@ import optax
 from lctr_jax.training.log import RunLog, progress_line
 from lctr_jax.training.steps import StepMetrics
 
+_IDS_SHOWN = 64
+
+
+class NonFiniteLossError(ValueError):
+    """A step's loss or gradient is NaN or infinite."""
+
 
 class _Window(NamedTuple):
     last_step: int
     metrics: list[StepMetrics]
+    ids: list[Sequence[str]]
     seconds: float
     seconds_waiting: float
 
@@ -30,22 +38,26 @@ class Meter:
         steps_per_epoch: int,
         batch_size: int,
         log_every: int,
+        skip_nonfinite: bool = False,
     ):
         self._log, self._schedule = log, schedule
         self._total_steps, self._steps_per_epoch = total_steps, steps_per_epoch
         self._batch_size, self._log_every = batch_size, log_every
+        self._skip_nonfinite = skip_nonfinite
         self._closed: _Window | None = None
         self._open: list[StepMetrics] = []
+        self._ids: list[Sequence[str]] = []
         self._seconds_waiting = 0.0
         self._opened_at = time.perf_counter()
 
-    def add(self, step: int, metrics: StepMetrics, *, seconds_waiting: float) -> None:
-        """Count a step, and how long it waited for its batch.
+    def add(self, step: int, metrics: StepMetrics, ids: Sequence[str], *, seconds_waiting: float) -> None:
+        """Count a step, the ids of its images on this host, and how long it waited for them.
 
         Raises:
-            ValueError: an earlier step's loss is not finite.
+            NonFiniteLossError: an earlier step's loss or gradient is not finite, and that is not skipped.
         """
         self._open.append(metrics)
+        self._ids.append(ids)
         self._seconds_waiting += seconds_waiting
         if step % self._log_every == 0 or step == self._total_steps:
             self._close(step)
@@ -65,17 +77,22 @@ class Meter:
             jax.block_until_ready(self._open)  # nothing older to wait for: the time would be dispatch alone
         self._report()
         now = time.perf_counter()
-        self._closed = _Window(step, self._open, now - self._opened_at, self._seconds_waiting)
-        self._open, self._opened_at, self._seconds_waiting = [], now, 0.0
+        self._closed = _Window(step, self._open, self._ids, now - self._opened_at, self._seconds_waiting)
+        self._open, self._ids, self._opened_at, self._seconds_waiting = [], [], now, 0.0
 
     def _report(self) -> None:
         if self._closed is None:
             return
-        step, metrics, seconds, seconds_waiting = self._closed
+        step, metrics, ids, seconds, seconds_waiting = self._closed
         self._closed = None
         values = [each._asdict() for each in jax.device_get(metrics)]
-        self._refuse_divergence(step, np.array([each["loss"] for each in values]))
-        scalars = {f"train/{name}": float(np.mean([each[name] for each in values])) for name in values[0]}
+        finite = [bool(np.isfinite([each["loss"], each["grad_norm"]]).all()) for each in values]
+        if not all(finite):
+            self._meet_nonfinite(step - len(finite) + 1 + finite.index(False), values, ids, finite)
+        used = [each for each, sound in zip(values, finite, strict=True) if sound]
+        scalars = {
+            f"train/{name}": float(np.mean([each[name] for each in used])) for name in values[0] if used
+        }
         scalars |= {
             "train/epoch": step / self._steps_per_epoch,
             "train/learning_rate": np.asarray(self._schedule(step - 1)).item(),
@@ -83,15 +100,29 @@ class Meter:
             "train/waiting_for_data": seconds_waiting / seconds,
             "train/replaced": float(sum(each["replaced"] for each in values)),  # a count, not a mean
         }
+        if self._skip_nonfinite:
+            scalars["train/skipped_steps"] = float(finite.count(False))
         self._log.write(step, scalars)
         seconds_left = (self._total_steps - step) * seconds / len(metrics)
         line = progress_line(step, total_steps=self._total_steps, scalars=scalars, seconds_left=seconds_left)
         self._log.say(line)
 
-    def _refuse_divergence(self, last_step: int, losses: np.ndarray) -> None:
-        if not np.isfinite(losses).all():
-            step = last_step - len(losses) + 1 + int(np.argmin(np.isfinite(losses)))
-            raise ValueError(
-                f"loss: got {losses[~np.isfinite(losses)][0]} at step {step}, expected a finite number; "
-                "lower train.lr, or set model.dtype=float32"
+    def _meet_nonfinite(
+        self, step: int, values: list[dict], ids: list[Sequence[str]], finite: list[bool]
+    ) -> None:
+        index = finite.index(False)
+        loss, norm = values[index]["loss"], values[index]["grad_norm"]
+        what = f"loss: got {loss} and a gradient of norm {norm} at step {step}, expected finite numbers"
+        images = f"images {_shown(ids[index])}"
+        if self._skip_nonfinite:
+            more = finite.count(False) - 1
+            self._log.say(f"skipped: {what}; {images}" + (f"; and {more} later steps" if more else ""))
+        else:
+            raise NonFiniteLossError(
+                f"{what}; lower train.lr, set model.dtype=float32 or train.skip_nonfinite=True; {images}"
             )
+
+
+def _shown(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - _IDS_SHOWN} more" if len(ids) > _IDS_SHOWN else ""
+    return ", ".join(str(each) for each in ids[:_IDS_SHOWN]) + more

@@ -29,8 +29,12 @@ class TrainingOptions:
         log_every_steps: window of the log.
         checkpoint_every_epochs: 0: only at the end.
         keep_checkpoints: the newest ones.
+        keep_best: also keep, in checkpoints/best, the weights with the highest value of this metric of the
+            looks that eval_every_epochs asks for, such as "eval/top1_cls"; empty: do not.
         eval_every_epochs: a look at the evaluation split during training; 0: never.
         profile: "A-B", steps to trace into WORKDIR/profile; empty: none.
+        skip_nonfinite: leave out the update of a step whose loss or gradient is not finite, and count it,
+            instead of stopping.
     """
 
     epochs: int = 80
@@ -51,8 +55,10 @@ class TrainingOptions:
     log_every_steps: int = 10
     checkpoint_every_epochs: int = 1
     keep_checkpoints: int = 2
+    keep_best: str = ""
     eval_every_epochs: int = 0
     profile: str = ""
+    skip_nonfinite: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained.
@@ -72,6 +78,10 @@ class TrainingOptions:
         for name in ("mixup", "cutmix", "lr", "weight_decay"):
             if getattr(self, name) < 0:
                 raise ValueError(f"train.{name}: got {getattr(self, name)}, expected 0 or more")
+        if self.keep_best and not self.eval_every_epochs:
+            raise ValueError(
+                f"train.keep_best: got {self.keep_best!r}, which needs looks: set train.eval_every_epochs"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,10 +89,12 @@ def train_step(
     augmentation: DeviceAugmentation,
     micro_batches: int = 1,
     ema_decay: float = 0.0,
+    skip_nonfinite: bool = False,
 ) -> tuple[TrainState, StepMetrics]:
     """One step on {image: uint8 [b, h, w, 3], label: int32 [b]}; pure, a function of its arguments alone.
 
-    `replaced`, bool [b], is counted where the batch has it.
+    `replaced`, bool [b], is counted where the batch has it. With `skip_nonfinite`, a loss or a gradient that
+    is not finite changes nothing but the count of steps.
     """
     drop_key, augment_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
     images, targets = augmentation(augment_key, batch["image"], batch["label"], num_classes=spec.num_classes)
@@ -109,10 +111,15 @@ def train_step(
     average = state.average and jax.tree.map(
         lambda old, new: ema_decay * old + (1 - ema_decay) * new, state.average, parameters
     )
-    state = TrainState(state.step + 1, parameters, optimizer_state, average)
+    norm = optax.global_norm(gradient)
+    changed = TrainState(state.step + 1, parameters, optimizer_state, average)
+    if skip_nonfinite:
+        sound = jnp.isfinite(loss) & jnp.isfinite(norm)
+        kept = state._replace(step=state.step + 1)
+        changed = jax.tree.map(lambda new, old: jnp.where(sound, new, old), changed, kept)
     accuracy = (jnp.argmax(logits, axis=-1) == batch["label"]).mean()
     replaced = jnp.sum(batch.get("replaced", jnp.zeros(0)), dtype=jnp.int32)
-    return state, StepMetrics(loss, accuracy, optax.global_norm(gradient), replaced)
+    return changed, StepMetrics(loss, accuracy, norm, replaced)
 
 
 def compile_step(

@@ -1,0 +1,38 @@
+"""The checkpoint that did best so far at the looks that a run takes at its evaluation split."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from lctr_jax.checkpoints.metadata import Metadata
+from lctr_jax.checkpoints.sealed import SealedCheckpoints
+from lctr_jax.checkpoints.store import CHECKPOINTS, weights_items
+from lctr_jax.training.state import TrainState
+
+BEST = "best"
+
+
+class BestCheckpoint:
+    """The weights that did best at a look, in WORKDIR/checkpoints/best/STEP, until others do better."""
+
+    def __init__(self, workdir: Path, metadata: Metadata, *, metric: str):
+        self._metadata, self._metric = metadata, metric
+        self.folder = workdir.resolve() / CHECKPOINTS / BEST
+        self._checkpoints = SealedCheckpoints(
+            self.folder, max_to_keep=1, best_fn=lambda metrics: metrics[metric]
+        )
+        self._manager = self._checkpoints.manager
+
+    def offer(self, state: TrainState, step: int, scalars: Mapping[str, float]) -> bool:
+        """Keep the state's weights if they did better than those kept, and say whether; returns once on disk.
+
+        At once, so that no later checkpoint of the run can tell of a look whose result a kill would lose.
+        """
+        score, best = scalars[self._metric], self._manager.best_step()
+        kept = None if best is None else self._manager.metrics(best)
+        if math.isnan(score) or (kept and score <= kept[self._metric]):
+            return False
+        items = weights_items(self._metadata, state.weights)
+        self._checkpoints.save(step, items, metrics={self._metric: score})
+        self._checkpoints.wait()
+        return True

@@ -1,0 +1,147 @@
+"""The loop around a step, which is a stand-in here: what it saves and what not, and how it stops."""
+
+import json
+import signal
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lctr_jax.training.interruption import Interrupted, Interruption
+from lctr_jax.training.log import RunLog
+from lctr_jax.training.loop import Plan, train
+from lctr_jax.training.meter import NonFiniteLossError
+from lctr_jax.training.options import LogOptions
+from lctr_jax.training.state import TrainState
+from lctr_jax.training.steps import StepMetrics
+
+
+class Stop(Interruption):
+    """Asked to stop at its n-th point."""
+
+    def __init__(self, at: int):
+        super().__init__()
+        self.left = at
+
+    def listen(self) -> None:
+        pass
+
+    def check(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Interrupted(signal.SIGTERM)
+
+
+def run(workdir, *, start=0, losses=(), norms=(), stop=0, looked=True, **options):
+    """Twelve steps, evaluated every 2 and saved every 3; returns what happened, and the state's step."""
+    happened = []
+    state = TrainState(jnp.int32(start), {"weight": jnp.zeros(())}, (), {})
+    interruption = Stop(stop)
+
+    def step_fn(state, batch):
+        step = int(state.step) + 1
+        loss, norm = (dict(values).get(step, 1.0) for values in (losses, norms))
+        metrics = StepMetrics(jnp.float32(loss), jnp.float32(0.5), jnp.float32(norm), jnp.int32(0))
+        return state._replace(step=state.step + 1), metrics
+
+    def evaluate(state, step):
+        happened.append(("begin", step))
+        interruption.check()
+        happened.append(("evaluated", step))
+
+    plan = {"total_steps": 12, "steps_per_epoch": 4, "batch_size": 2, "log_every": 4} | options
+    with RunLog(active=True) as log:
+        log.open(workdir, LogOptions(), {})
+        try:
+            state = train(
+                state,
+                step_fn,
+                (({}, [f"{step}a.png", f"{step}b.png"]) for step in range(start + 1, 99)),
+                plan=Plan(save_every=3, evaluate_every=2, **plan),
+                schedule=lambda step: jnp.float32(0.1),
+                log=log,
+                save=lambda state, step, looked: happened.append(("saved", int(state.step), step, looked)),
+                evaluate=evaluate,
+                interruption=interruption,
+                looked=looked,
+            )
+        except Interrupted:
+            happened.append("interrupted")
+    return happened
+
+
+def saves(happened):
+    return [each[1:] for each in happened if each[0] == "saved"]
+
+
+def test_evaluates_before_it_saves(tmp_path):
+    happened = run(tmp_path)
+    assert saves(happened) == [(step, step, True) for step in (3, 6, 9, 12)]
+    assert happened.index(("evaluated", 6)) < happened.index(("saved", 6, 6, True))
+    assert ("begin", 12) not in happened  # the whole evaluation comes next
+
+
+def test_a_stop_saves_the_step_it_is_at(tmp_path):
+    happened = run(tmp_path, stop=1)
+    assert happened == [("saved", 1, 1, True), "interrupted"]
+
+
+def test_a_stop_within_an_evaluation_leaves_it_to_the_resumed_run(tmp_path):
+    happened = run(tmp_path, stop=3)  # points: steps 1 and 2, then the evaluation at 2
+    assert happened == [("begin", 2), ("saved", 2, 2, False), "interrupted"]
+    resumed = run(tmp_path, start=2, looked=False)
+    assert resumed[:2] == [("begin", 2), ("evaluated", 2)]
+    assert resumed[2:] == run(tmp_path)[2:]
+
+
+@pytest.mark.parametrize("values", ["losses", "norms"])
+def test_a_loss_that_is_not_finite_ends_the_run_naming_step_and_images(tmp_path, values):
+    for number in (np.nan, np.inf):
+        with pytest.raises(NonFiniteLossError, match=r"at step 6, .*images 6a\.png, 6b\.png") as error:
+            run(tmp_path, **{values: [(6, number), (7, number)]})
+        assert "\n" not in str(error.value)
+
+
+def test_a_diverged_state_is_never_saved(tmp_path):
+    for stop in (0, 8):
+        happened = []
+        with pytest.raises(NonFiniteLossError):
+            happened += run(tmp_path, losses=[(5, np.nan)], log_every=100, stop=stop)
+        assert all(step < 5 for step, *_ in saves(happened))
+
+
+def test_what_is_skipped_is_counted_and_in_no_mean(tmp_path, capsys):
+    losses = [(2, np.nan), (3, np.inf), (9, np.nan), (10, np.nan), (11, np.nan), (12, np.nan)]
+    happened = run(tmp_path, losses=losses, skip_nonfinite=True)
+    assert saves(happened)[-1] == (12, 12, True)
+    logged = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    by_step = {line["step"]: line for line in logged}
+    assert sum(line["train/skipped_steps"] for line in logged) == len(losses)
+    assert by_step[3]["train/loss"] == 1.0
+    assert "train/loss" not in by_step[12]
+    printed = capsys.readouterr().err
+    assert "at step 2, " in printed
+    assert "2a.png" in printed
+    assert "skipped 2" in printed
+
+
+def test_many_ids_are_cut():
+    ids = [f"{number}.png" for number in range(512)]
+    plan = Plan(total_steps=1, steps_per_epoch=1, batch_size=512, log_every=1, save_every=0, evaluate_every=0)
+    metrics = StepMetrics(jnp.float32(np.nan), jnp.float32(0), jnp.float32(1), jnp.int32(0))
+    state = TrainState(jnp.int32(0), {}, (), {})
+    with (
+        RunLog(active=True) as log,
+        pytest.raises(NonFiniteLossError, match=r"63\.png and 448 more$"),
+    ):
+        train(
+            state,
+            lambda state, batch: (state, metrics),
+            iter([({}, ids)]),
+            plan=plan,
+            schedule=lambda step: jnp.float32(0.1),
+            log=log,
+            save=lambda *arguments: None,
+            evaluate=lambda *arguments: None,
+            interruption=Stop(0),
+        )

@@ -1,0 +1,200 @@
+"""What a run keeps: whole or absent, found again on other devices, never a damaged one."""
+
+import logging
+import resource
+import shutil
+import signal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax.traverse_util import flatten_dict
+from jax.sharding import AxisType, Mesh
+
+import lctr_jax
+from lctr_jax.checkpoints.integrity import CHECKSUMS
+from lctr_jax.checkpoints.metadata import Metadata
+from lctr_jax.checkpoints.store import load_weights
+from lctr_jax.models.parameters import initialise
+from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.training.best_checkpoint import BestCheckpoint
+from lctr_jax.training.mesh import BATCH_AXES, state_shardings
+from lctr_jax.training.run_checkpoints import Progress, RunCheckpoints
+from lctr_jax.training.state import new_state
+
+SPEC = ModelSpec(num_classes=3, width=64, depth=2, heads=1, image_size=32, patch_size=8)
+METADATA = Metadata(kind="network", spec=SPEC, source="a test")
+OPTIMIZER = optax.adam(1e-3)
+
+
+def mesh_of(num_devices, fsdp=1):
+    devices = np.array(jax.devices()[:num_devices]).reshape(num_devices // fsdp, fsdp)
+    return Mesh(devices, BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
+
+
+def state_at(step, mesh=None):
+    """A state whose every array depends on the step."""
+    state = new_state(initialise(SPEC, jax.random.key(step)), OPTIMIZER)
+    state = jax.tree.map(lambda leaf: leaf + jnp.asarray(step, leaf.dtype), state)
+    return jax.device_put(state, state_shardings(mesh or mesh_of(1), state))
+
+
+def progress_at(step):
+    return Progress({"next_step": step}, {"seed": 7, "train": {"lr": 0.1}}, looked=True)
+
+
+def keep(workdir, *steps, mesh=None):
+    checkpoints = RunCheckpoints(workdir, METADATA, keep=9)
+    for step in steps:
+        checkpoints.save(state_at(step, mesh), step, progress_at(step))
+    checkpoints.close()
+
+
+def assert_same(got, expected):
+    got, expected = (jax.tree.leaves_with_path(tree) for tree in (got, expected))
+    for (path, leaf), (_, other) in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(leaf, other, err_msg=jax.tree_util.keystr(path))
+
+
+@pytest.fixture(scope="module")
+def two_steps(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    keep(workdir, 3, 6)
+    return workdir
+
+
+@pytest.fixture
+def run(two_steps, tmp_path):
+    return shutil.copytree(two_steps, tmp_path / "run")
+
+
+def test_a_state_comes_back_on_any_number_of_devices(tmp_path):
+    layouts = [mesh_of(1), mesh_of(4, fsdp=4), mesh_of(2), mesh_of(8, fsdp=2)]
+    keep(tmp_path, 1, mesh=layouts[0])
+    for step, mesh in enumerate(layouts[1:], start=2):
+        checkpoints = RunCheckpoints(tmp_path, METADATA, keep=9)
+        like = state_at(0, mesh)
+        restored = checkpoints.restore(like)
+        assert_same(restored, state_at(step - 1))
+        for leaf, target in zip(jax.tree.leaves(restored), jax.tree.leaves(like), strict=True):
+            assert leaf.sharding == target.sharding
+        checkpoints.save(jax.device_put(state_at(step), state_shardings(mesh, like)), step, progress_at(step))
+        checkpoints.close()
+
+
+def test_what_a_run_needs_beside_its_arrays_is_inside(run):
+    checkpoints = RunCheckpoints(run, METADATA, keep=9)
+    assert checkpoints.progress() == progress_at(6)
+    assert load_weights(run)[0].versions["jax"] == jax.__version__
+    checkpoints.close()
+
+
+def largest(folder):
+    return max((file for file in folder.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
+
+
+def flip_a_byte(step):
+    file = largest(step)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def truncate(step):
+    file = largest(step)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+DAMAGES = {
+    "a flipped bit": flip_a_byte,
+    "a truncated file": truncate,
+    "a lost file": lambda step: largest(step).unlink(),
+    "an emptied item": lambda step: shutil.rmtree(step / "training"),
+    "lost checksums": lambda step: (step / CHECKSUMS).unlink(),
+    "garbled checksums": lambda step: (step / CHECKSUMS).write_bytes(b"\xff\x00"),
+    "empty checksums": lambda step: (step / CHECKSUMS).write_text("{}"),
+    "an empty folder": lambda step: (shutil.rmtree(step), step.mkdir()),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(run, damage, caplog):
+    damage(run / "checkpoints/6")
+    with caplog.at_level(logging.WARNING):
+        _, weights = load_weights(run)
+    assert_same(weights, state_at(3).parameters)
+
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        checkpoints = RunCheckpoints(run, METADATA, keep=9)
+    (warning,) = [record.getMessage() for record in caplog.records if "damaged" in record.getMessage()]
+    assert "checkpoints/6: " in warning
+    assert "checkpoints/3" in warning
+    assert_same(checkpoints.restore(state_at(0)), state_at(3))
+    assert (run / "checkpoints/6.damaged").is_dir()
+    checkpoints.save(state_at(6), 6, progress_at(6))
+    checkpoints.close()
+    assert_same(load_weights(run)[1], state_at(6).parameters)
+
+
+def test_where_none_is_sound_nothing_is_deleted(run):
+    for step in (3, 6):
+        flip_a_byte(run / f"checkpoints/{step}")
+    before = sorted(run.rglob("*"))
+    for attempt in (lambda: RunCheckpoints(run, METADATA, keep=9), lambda: lctr_jax.load(run)):
+        with pytest.raises(
+            ValueError, match=r"damaged checkpoint: .*/6: .*; .*/3: .*nothing was deleted"
+        ) as error:
+            attempt()
+        assert "\n" not in str(error.value)
+    assert sorted(run.rglob("*")) == before
+
+
+def test_a_step_asked_for_by_name_is_not_replaced_by_another(run):
+    flip_a_byte(run / "checkpoints/6")
+    with pytest.raises(ValueError, match=r"checkpoints/6: damaged checkpoint: .* is not as it was written"):
+        load_weights(run / "checkpoints/6")
+
+
+def test_the_best_weights_are_found_by_name(tmp_path):
+    keep(tmp_path, 1)
+    best = BestCheckpoint(tmp_path, METADATA, metric="eval/top1_cls")
+    scores = [50.0, 70.0, 60.0, 70.0, np.nan]
+    kept = [best.offer(state_at(step), step, {"eval/top1_cls": score}) for step, score in enumerate(scores)]
+    assert kept == [True, True, False, False, False]
+    best = BestCheckpoint(tmp_path, METADATA, metric="eval/top1_cls")  # as a resumed run has it
+    assert not best.offer(state_at(9), 9, {"eval/top1_cls": 69.0})
+    assert_same(load_weights(tmp_path / "checkpoints/best")[1], state_at(1).parameters)
+    assert_same(load_weights(tmp_path)[1], state_at(1).parameters)
+    checkpoints = RunCheckpoints(tmp_path, METADATA, keep=1)
+    assert checkpoints.latest_step == 1
+    checkpoints.save(state_at(2), 2, progress_at(2))
+    checkpoints.close()
+    assert_same(load_weights(tmp_path)[1], state_at(2).parameters)
+    assert [path.name for path in (tmp_path / "checkpoints/best").iterdir()] == ["1"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # TensorStore's loose ends
+def test_a_write_that_fails_is_told_and_harms_nothing(run):
+    """As on a full disk: no file may grow beyond a page."""
+    checkpoints = RunCheckpoints(run, METADATA, keep=9)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        checkpoints.save(state_at(9), 9, progress_at(9))
+        with pytest.raises(OSError, match="checkpoint of step 9") as error:
+            checkpoints.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "\n" not in str(error.value)
+    assert_same(load_weights(run)[1], state_at(6).parameters)
+    again = RunCheckpoints(run, METADATA, keep=9)
+    assert again.latest_step == 6
+    again.save(state_at(9), 9, progress_at(9))
+    again.close()
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"3", "6", "9"}
+    assert flatten_dict(load_weights(run)[1]).keys() == flatten_dict(state_at(9).parameters).keys()
