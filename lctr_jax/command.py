@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from lctr_jax.command_flags import parse_flags
 from lctr_jax.config import parse_config
+from lctr_jax.dry_run import dry_run
 from lctr_jax.errors import one_line_errors
 from lctr_jax.evaluation_job import evaluate_checkpoint
 from lctr_jax.experiment import open_experiment
@@ -18,16 +19,17 @@ from lctr_jax.training_job import train_and_evaluate
 
 USAGE = (
     "train.py|lctr-train --config configs/NAME.py|NAME [--workdir DIR] [--config.a.b=value ...] "
-    "[--profile A-B] [--eval --checkpoint PATH]"
+    "[--dry_run] [--profile A-B] [--eval --checkpoint PATH]"
 )
 
 
 class Command(NamedTuple):
-    """What the command line asks for; `checkpoint` to evaluate instead of training."""
+    """What is asked for: training, or with `checkpoint` an evaluation, or with `dry_run` a step."""
 
     config: ConfigDict
     workdir: Path
     checkpoint: str | None
+    dry_run: bool
 
 
 @one_line_errors()
@@ -40,8 +42,12 @@ def main() -> None:
     command = _parse(sys.argv)
     config = parse_config(command.config)
     mesh = make_mesh(fsdp=config.train.fsdp)
-    with open_experiment(config, command.workdir, mesh, Interruption()) as experiment:
-        if command.checkpoint is None:
+    with open_experiment(
+        config, command.workdir, mesh, Interruption(), hold=not command.dry_run
+    ) as experiment:
+        if command.dry_run:
+            dry_run(experiment)
+        elif command.checkpoint is None:
             train_and_evaluate(experiment)
         else:
             evaluate_checkpoint(experiment, command.checkpoint)
@@ -50,12 +56,16 @@ def main() -> None:
 def _parse(argv: list[str]) -> Command:
     values: Any = flags.FlagValues()
     flags.DEFINE_string("workdir", None, "the run's folder; runs/NAME unless given", flag_values=values)
+    flags.DEFINE_bool("dry_run", False, "take a step, say what a run costs, keep nothing", flag_values=values)
     flags.DEFINE_string("profile", None, "A-B: trace these steps into WORKDIR/profile", flag_values=values)
     flags.DEFINE_bool("eval", False, "evaluate --checkpoint instead of training", flag_values=values)
     flags.DEFINE_string("checkpoint", None, "what --eval evaluates", flag_values=values)
     file = parse_flags(values, argv, usage=USAGE)
     if values.eval != bool(values.checkpoint):
         raise ValueError("--eval and --checkpoint PATH go together; leave both out to train")
+    if values.dry_run and values.eval:
+        raise ValueError("--dry_run is of a training: leave out --eval and --checkpoint")
     if values.profile is not None:
         values.config.train.profile = values.profile
-    return Command(values.config, Path(values.workdir or Path("runs") / file.stem), values.checkpoint)
+    workdir = Path(values.workdir or Path("runs") / file.stem)
+    return Command(values.config, workdir, values.checkpoint, values.dry_run)

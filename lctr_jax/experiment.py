@@ -70,14 +70,16 @@ class Experiment:
 
 @contextmanager
 def open_experiment(
-    config: RunConfig, workdir: Path, mesh: Mesh, interruption: Interruption
+    config: RunConfig, workdir: Path, mesh: Mesh, interruption: Interruption, *, hold: bool = True
 ) -> Iterator[Experiment]:
     """The run, its folder held against other ones; `interruption` is the process's only one.
+
+    Not `hold`: nothing is going to be written, and the folder is not even made.
 
     Raises:
         ValueError: another run holds the folder, or it is none.
         OSError: it cannot be made or written to.
     """
     first = jax.process_index() == 0
-    with claim(workdir, active=first), RunLog(active=first) as log:
+    with claim(workdir, active=first and hold), RunLog(active=first) as log:
         yield Experiment(config, workdir, mesh, log, interruption)

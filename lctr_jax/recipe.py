@@ -1,21 +1,28 @@
 """From a config's options to the parts of training."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
+import grain
 import jax
 import optax
 from jax.sharding import Mesh
+from jax.stages import Wrapped
 
+from lctr_jax.checkpoints.initialisation import initialise_from
 from lctr_jax.config import RunConfig
 from lctr_jax.data.datasets import Split
+from lctr_jax.data.device_feed import device_prefetch
 from lctr_jax.data.pipeline import TrainIterator, train_batches
+from lctr_jax.experiment import Experiment
 from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.training.device_augmentation import DeviceAugmentation
 from lctr_jax.training.loop import Plan
+from lctr_jax.training.mesh import batch_sharding, put_batch, state_shardings
 from lctr_jax.training.optimizer import learning_rate
 from lctr_jax.training.options import TrainingOptions
-from lctr_jax.training.state import TrainState
-from lctr_jax.training.steps import Batch, StepMetrics, compile_step
+from lctr_jax.training.parameter_table import count_parameters
+from lctr_jax.training.state import TrainState, new_state
+from lctr_jax.training.steps import Batch, compile_step
 
 
 def batches(config: RunConfig, split: Split, spec: ModelSpec) -> TrainIterator:
@@ -30,6 +37,31 @@ def batches(config: RunConfig, split: Split, spec: ModelSpec) -> TrainIterator:
         shard=(jax.process_index(), jax.process_count()),
         on_corrupt=config.data.on_corrupt,
     )
+
+
+def on_devices(
+    experiment: Experiment, batches: TrainIterator
+) -> grain.DatasetIterator[tuple[Batch, Sequence[str]]]:
+    """Each batch on the devices, and its images' ids, which stay on the host."""
+    sharding = batch_sharding(experiment.mesh)
+    wanted = ("image", "label", "replaced")
+    return device_prefetch(
+        batches, lambda batch: (put_batch({k: batch[k] for k in wanted}, sharding), batch["id"].tolist())
+    )
+
+
+def first_state(
+    experiment: Experiment, spec: ModelSpec, optimizer: optax.GradientTransformation, *, init_from: str
+) -> TrainState:
+    """The state before the first step, from those weights or, without, at random; on the devices."""
+    config, log = experiment.config, experiment.log
+    parameters = experiment.initial(spec)
+    log.say(f"{config.model['name']}: {count_parameters(parameters)}")
+    if init_from:
+        parameters, report = initialise_from(init_from, spec, parameters)
+        log.say(str(report))
+    state = new_state(parameters, optimizer, averaging=config.train.ema_decay > 0)
+    return jax.device_put(state, state_shardings(experiment.mesh, state))
 
 
 def schedule(options: TrainingOptions, steps_per_epoch: int) -> optax.Schedule:
@@ -65,7 +97,7 @@ def compile(
     state: TrainState,
     spec: ModelSpec,
     optimizer: optax.GradientTransformation,
-) -> Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]]:
+) -> Wrapped:
     """The step for such states."""
     options = config.train
     return compile_step(

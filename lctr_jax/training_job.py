@@ -1,18 +1,14 @@
 """The training half of the main job: data, network and optimizer as the config describes them, to the end."""
 
-from collections.abc import Sequence
 from contextlib import closing
 
-import grain
 import jax
 import optax
 
 from lctr_jax import recipe
-from lctr_jax.checkpoints.initialisation import initialise_from, require_readable
+from lctr_jax.checkpoints.initialisation import require_readable
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.data.datasets import Split
-from lctr_jax.data.device_feed import device_prefetch
-from lctr_jax.data.pipeline import TrainIterator
 from lctr_jax.evaluation.evaluator import Evaluator
 from lctr_jax.evaluation_job import evaluate
 from lctr_jax.experiment import Experiment
@@ -21,15 +17,13 @@ from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.run_config import as_json, record_config, require_same
 from lctr_jax.training.best_checkpoint import BestCheckpoint
 from lctr_jax.training.loop import train
-from lctr_jax.training.mesh import batch_sharding, check_batch, put_batch, state_shardings
+from lctr_jax.training.mesh import check_batch
 from lctr_jax.training.meter import NonFiniteLossError
 from lctr_jax.training.optimizer import adamw
 from lctr_jax.training.options import TrainingOptions
-from lctr_jax.training.parameter_table import count_parameters
 from lctr_jax.training.profiling import parse_span, traced
 from lctr_jax.training.run_checkpoints import Progress, RunCheckpoints
-from lctr_jax.training.state import TrainState, new_state
-from lctr_jax.training.steps import Batch
+from lctr_jax.training.state import TrainState
 
 
 def train_and_evaluate(experiment: Experiment) -> None:
@@ -80,7 +74,7 @@ def _train(experiment: Experiment, split: Split, spec: ModelSpec, evaluator: Eva
         step_fn = recipe.compile(config, experiment.mesh, state, spec, optimizer)
         span = parse_span(config.train.profile) if jax.process_index() == 0 else None
         with (
-            closing(_on_devices(experiment, batches)) as feed,
+            closing(recipe.on_devices(experiment, batches)) as feed,
             traced(step_fn, span, experiment.workdir / "profile", steps_taken=int(state.step)) as step_fn,
         ):
             try:
@@ -117,30 +111,11 @@ def _start(
     checkpoints: RunCheckpoints,
 ) -> TrainState:
     """The newest checkpoint's state, or a new one, placed on the devices."""
-    config, log = experiment.config, experiment.log
-    parameters = experiment.initial(spec)
-    log.say(f"{config.model['name']}: {count_parameters(parameters)}")
-    resuming = checkpoints.latest_step is not None
-    if config.init_from and not resuming:
-        parameters, report = initialise_from(config.init_from, spec, parameters)
-        log.say(str(report))
-    state = new_state(parameters, optimizer, averaging=config.train.ema_decay > 0)
-    state = jax.device_put(state, state_shardings(experiment.mesh, state))
-    if resuming:
-        state = checkpoints.restore(state)
-        log.say(f"resuming at step {int(state.step)}")
+    if checkpoints.latest_step is None:
+        return recipe.first_state(experiment, spec, optimizer, init_from=experiment.config.init_from)
+    state = checkpoints.restore(recipe.first_state(experiment, spec, optimizer, init_from=""))
+    experiment.log.say(f"resuming at step {int(state.step)}")
     return state
-
-
-def _on_devices(
-    experiment: Experiment, batches: TrainIterator
-) -> grain.DatasetIterator[tuple[Batch, Sequence[str]]]:
-    """Each batch on the devices, and its images' ids, which stay on the host."""
-    sharding = batch_sharding(experiment.mesh)
-    wanted = ("image", "label", "replaced")
-    return device_prefetch(
-        batches, lambda batch: (put_batch({k: batch[k] for k in wanted}, sharding), batch["id"].tolist())
-    )
 
 
 def _metadata(experiment: Experiment, split: Split, spec: ModelSpec) -> Metadata:

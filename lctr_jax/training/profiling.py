@@ -63,6 +63,10 @@ def traced(
             tracing = True
         with jax.profiler.StepTraceAnnotation("train", step_num=step):
             result = step_fn(*arguments)
+            if tracing and jax.default_backend() == "cpu":
+                jax.block_until_ready(
+                    result
+                )  # a CPU has no line of its own for the step: the host's shows it
         if step == span.last:
             stop(result)
         return result

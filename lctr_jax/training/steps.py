@@ -1,13 +1,13 @@
 """One training step as a pure function, and how it is compiled for a mesh."""
 
 import functools
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
+from jax.stages import Wrapped
 from jaxtyping import Array, Float, Float32, Int32, Key
 
 from lctr_jax.models.parameters import Parameters, bind
@@ -122,9 +122,7 @@ def train_step(
     return changed, StepMetrics(loss, accuracy, norm, replaced)
 
 
-def compile_step(
-    mesh: Mesh, state: TrainState, **options
-) -> Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]]:
+def compile_step(mesh: Mesh, state: TrainState, **options) -> Wrapped:
     """`train_step` with `options`, jitted for such states on `mesh`; it reuses the old state's memory."""
     placed = state_shardings(mesh, state)
     return jax.jit(

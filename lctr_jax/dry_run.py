@@ -1,0 +1,103 @@
+"""`--dry_run`: what a training would be and cost, from one step of it. Nothing of it is kept."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from typing import Any
+
+import jax
+from jax.stages import Compiled, Wrapped
+from rich.console import Console
+
+from lctr_jax import recipe
+from lctr_jax.experiment import Experiment
+from lctr_jax.models.parameters import Parameters, bind
+from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.training.arithmetic import product_flops
+from lctr_jax.training.loop import Plan
+from lctr_jax.training.mesh import check_batch
+from lctr_jax.training.optimizer import adamw
+from lctr_jax.training.parameter_table import parameter_table
+from lctr_jax.training.state import TrainState
+from lctr_jax.training.steps import Batch
+
+
+def dry_run(experiment: Experiment) -> None:
+    """Build all of a training, take a step on its first batch, and print shapes, memory and time.
+
+    The step is taken twice and the second one timed: in the first, devices allocate and tune as well. The
+    run's folder is neither read nor written.
+
+    Raises:
+        ValueError: an option is impossible, or the data does not fit.
+        FileNotFoundError: the data or the checkpoint to start from is missing.
+    """
+    config = experiment.config
+    check_batch(
+        "train.batch_size", config.train.batch_size, experiment.mesh, parts=config.train.micro_batches
+    )
+    split = experiment.open(config.data.train_split)
+    spec = config.spec(num_classes=len(split.class_names))
+    experiment.evaluator(spec)  # for the checks of its options
+    batches = recipe.batches(config, split, spec)
+    plan = recipe.plan(config.train, batches.steps_per_epoch)
+    schedule = recipe.schedule(config.train, batches.steps_per_epoch)
+    optimizer = adamw(schedule, weight_decay=config.train.weight_decay)
+    state = recipe.first_state(experiment, spec, optimizer, init_from=config.init_from)
+    console = Console(quiet=jax.process_index() != 0, highlight=False)
+    console.print(parameter_table(state.parameters))
+    with closing(recipe.on_devices(experiment, batches)) as feed:
+        (batch, _), seconds_reading = _timed(lambda: next(feed))
+    _print_shapes(console, spec, state.parameters, batch)
+
+    step_fn = recipe.compile(config, experiment.mesh, state, spec, optimizer)
+    costs = {"first batch": f"{seconds_reading:.1f} s", **_costs(step_fn, state, batch, plan)}
+    for name, text in costs.items():
+        console.print(f"{name:<13}{text}")
+
+
+def _costs(step_fn: Wrapped, state: TrainState, batch: Batch, plan: Plan) -> dict[str, str]:
+    flops = product_flops(step_fn, state, batch)
+    compiled, seconds_compiling = _timed(lambda: step_fn.lower(state, batch).compile())
+    (state, metrics), seconds_first = _timed(lambda: compiled(state, batch))
+    _, seconds = _timed(lambda: compiled(state, batch))
+    training = timedelta(seconds=round(plan.total_steps * seconds))
+    return {
+        "loss": f"{metrics.loss:.4f}",
+        "memory": _memory(compiled),
+        "arithmetic": f"{flops / 1e9:,.1f} GFLOP a step in products and convolutions, on all devices; "
+        f"{flops / seconds / 1e12:.3f} TFLOP/s",
+        "compilation": f"{seconds_compiling:.1f} s; the first step took {seconds_first:.2f} s",
+        "step": f"{seconds:.3f} s, {plan.batch_size / seconds:,.1f} images/s",
+        "training": f"{plan.total_steps:,} steps, {training} if the data keeps up; evaluation comes on top",
+    }
+
+
+def _print_shapes(console: Console, spec: ModelSpec, parameters: Parameters, batch: Batch) -> None:
+    images = jax.ShapeDtypeStruct(batch["image"].shape, "float32")
+    outputs = jax.eval_shape(lambda parameters, images: bind(spec, parameters)(images), parameters, images)
+    for name, arrays in {"input": batch, "output": outputs._asdict()}.items():
+        shapes = [
+            f"{key} {array.dtype}{list(array.shape)}" for key, array in arrays.items() if array is not None
+        ]
+        console.print(f"{name:<13}{', '.join(shapes)}", markup=False)
+
+
+def _memory(compiled: Compiled) -> str:
+    """What has to fit into each device's memory, as the compiler has planned it."""
+    planned = compiled.memory_analysis()
+    assert planned is not None  # known to the compilers for CPU, GPU and TPU
+    peak = planned.temp_size_in_bytes + planned.argument_size_in_bytes
+    peak += planned.output_size_in_bytes - planned.alias_size_in_bytes
+    return (
+        f"{peak / 2**20:,.0f} MiB a device: {planned.argument_size_in_bytes / 2**20:,.0f} state and batch, "
+        f"{planned.temp_size_in_bytes / 2**20:,.0f} for the step itself"
+    )
+
+
+def _timed(function: Callable[[], Any]) -> tuple[Any, float]:
+    """What the function returns, once the devices have it, and the seconds that it took."""
+    began = time.perf_counter()
+    result = jax.block_until_ready(function())
+    return result, time.perf_counter() - began
