@@ -43,7 +43,7 @@ class SealedCheckpoints:
         """Wait until everything is on disk.
 
         Raises:
-            OSError: a checkpoint could not be written, of which nothing is then left.
+            OSError: a checkpoint could not be written; the next run clears away what was begun.
         """
         try:
             self.manager.wait_until_finished()
