@@ -1,12 +1,13 @@
 # make demo    set up, train LCTR on the embedded digits, evaluate, and say where the pictures are
 # make test    set up and run the tests
 # make lint    set up and run linter, formatter and type checker
+# make docs    set up and build the documentation's pages, to be read from disk: site/index.html
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint
+.PHONY: demo test lint docs
 .DELETE_ON_ERROR:
 
 # Huge pages spare a CPU training step its page faults: half its time with glibc on Linux, ignored elsewhere.
@@ -22,6 +23,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
+	@echo "open site/index.html"
+
 $(VENV)/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "error: $(PYTHON) is too old: Python 3.11 or newer is needed; make PYTHON=/path/to/python3.11"; exit 2; }
@@ -31,4 +36,8 @@ $(VENV)/.installed: requirements.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed requirements-docs.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-docs.txt
 	touch $@

@@ -1,6 +1,8 @@
 """What a box list gives away: content-free predictors, without any image.
 
-python -m lctr_jax.baselines LIST [--image-sizes FILE] [--protocol wsoleval|lctr] [--json FILE]
+    python -m lctr_jax.baselines LIST [--image-sizes FILE] [--protocol wsoleval|lctr] [--json FILE]
+
+docs/evaluation.md says what the predictors are, docs/datasets.md which lists can be read.
 """
 
 import argparse

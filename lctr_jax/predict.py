@@ -1,6 +1,6 @@
 """Classes, boxes and maps of one's own images, from any checkpoint.
 
-python -m lctr_jax.predict --checkpoint PATH --out DIR IMAGE_OR_FOLDER... [options]
+    python -m lctr_jax.predict --checkpoint PATH --out DIR IMAGE_OR_FOLDER... [options]
 
 Writes to DIR `predictions.jsonl`, a line an image; `NAME_boxes.jpg`, each image under its map with its box;
 `index.html`, a page of them all. Boxes are x0 y0 x1 y1 in the image's own pixels, turned upright as its EXIF

@@ -1,8 +1,8 @@
 """Build a dataset for reading: find its images, check every one, write them as TFDS's ArrayRecord shards.
 
-python -m lctr_jax.prepare cub --data_dir DIR [--source CUB_200_2011.tgz]
-python -m lctr_jax.prepare imagenet --source DIR_OF_ARCHIVES --data_dir DIR
-python -m lctr_jax.prepare folder --source IMAGE_FOLDER --data_dir DIR
+    python -m lctr_jax.prepare cub --data_dir DIR [--source CUB_200_2011.tgz]
+    python -m lctr_jax.prepare imagenet --source DIR_OF_ARCHIVES --data_dir DIR
+    python -m lctr_jax.prepare folder --source IMAGE_FOLDER --data_dir DIR
 
 A run that was cut short goes on where it stopped. docs/datasets.md says what to download and what is checked.
 """

@@ -1,6 +1,8 @@
 """Several runs as one result: mean and standard deviation over seeds, and a table of all of them.
 
-python -m lctr_jax.summarize RUN RUN... [--json FILE]
+    python -m lctr_jax.summarize RUN RUN... [--json FILE]
+
+Runs that measure differently, or different things, are refused.
 """
 
 import argparse

@@ -1,0 +1,50 @@
+"""docs/localize.ipynb: executed as a user who installed the wheel executes it, and fit to be read as stored."""
+
+import json
+import re
+
+import installed
+import pytest
+from installed import ROOT
+
+nbformat = pytest.importorskip("nbformat")
+
+NOTEBOOK = ROOT / "docs" / "localize.ipynb"
+EXECUTE = """
+import sys, nbclient, nbformat
+notebook = nbformat.read(sys.argv[1], as_version=4)
+nbclient.NotebookClient(notebook, timeout=400, coalesce_streams=True).execute()
+nbformat.write(notebook, sys.argv[2])
+"""
+
+
+def pictures(notebook):
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    return [output.data["image/png"] for output in outputs if "image/png" in output.get("data", ())]
+
+
+def test_it_runs_where_only_the_wheel_is_and_learns_to_box(tmp_path):
+    for package in ("build", "nbclient", "ipykernel"):
+        pytest.importorskip(package)
+    environment = installed.Environment(tmp_path / "installed", installed.build_wheel(tmp_path))
+    (tmp_path / "home").mkdir()
+    environment.run(
+        "python", "-c", EXECUTE, str(NOTEBOOK), "executed.ipynb", cwd=tmp_path / "home", timeout=500
+    )
+    executed = nbformat.read(tmp_path / "home/executed.ipynb", as_version=4)
+    assert len(pictures(executed)) == 2
+    metrics = json.loads((tmp_path / "home/runs/localize/eval/metrics.json").read_text())
+    content_free = [metrics["baselines"][name]["gt_known_loc"] for name in ("full_image", "centered_box")]
+    assert metrics["gt_known_loc"] > 2 * max(content_free)
+
+
+def test_it_is_stored_with_its_outputs_small_and_without_a_machines_paths():
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    assert NOTEBOOK.stat().st_size < 500_000
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    text = re.sub(r'"image/png": "[^"]*"', "", NOTEBOOK.read_text())
+    assert not re.search(r"/(home|root|tmp|work|usr)/", text)
+    assert "Traceback" not in text
+    assert len(pictures(notebook)) == 2
