@@ -1,4 +1,4 @@
-"""docs/localize.ipynb: executed as a user who installed the wheel executes it, and fit to be read as stored."""
+"""docs/localize.ipynb: executed where only the wheel is installed, and fit to be read as it is stored."""
 
 import json
 import re
