@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.boxes and options.name in ("cub", "digits"):
+        raise ValueError(f"--boxes: {options.name} brings its own; expected it with folder or imagenet alone")
     if options.source is None and options.name in ("folder", "imagenet"):
         parser.error(f"{options.name} needs --source")
     data_dir = options.data_dir.expanduser().resolve()

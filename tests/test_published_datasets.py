@@ -340,3 +340,9 @@ def test_summary_and_usage(tmp_path, capsys):
         prepare.main(["imagenet", "--data_dir", str(tmp_path)])
     assert caught.value.code == 2
     assert "imagenet needs --source" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["cub", "digits"])
+def test_a_box_list_that_nothing_would_read_is_refused(name, tmp_path, capsys):
+    message = fails(capsys, name, tmp_path, tmp_path / "data", "--boxes", "val=list.txt")
+    assert message == f"error: --boxes: {name} brings its own; expected it with folder or imagenet alone"

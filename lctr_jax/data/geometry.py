@@ -60,7 +60,15 @@ class Geometry:
     def boxes_to_frame(
         self, boxes_xyxy: Float[np.ndarray, "boxes 4"], *, width: int, height: int
     ) -> Float[np.ndarray, "boxes 4"]:
-        """Ground-truth boxes of a `width` x `height` image in the frame, exactly as the protocol has them."""
+        """Ground-truth boxes of a `width` x `height` image in the frame, exactly as the protocol has them.
+
+        Examples:
+            >>> box = np.array([[100.0, 50.0, 400.0, 250.0]])
+            >>> Geometry(protocol="wsoleval").boxes_to_frame(box, width=500, height=300).tolist()
+            [[44.0, 37.0, 179.0, 186.0]]
+            >>> Geometry(protocol="lctr").boxes_to_frame(box, width=500, height=300).round(2).tolist()
+            [[0.0, 26.67, 224.0, 197.33]]
+        """
         resized, offset = self._resized_and_offset(width, height)
         # Multiply before dividing: the quotient first would truncate some exact pixels one lower.
         boxes = boxes_xyxy.astype(np.float64) * resized / _corners(width, height) - offset

@@ -20,6 +20,10 @@ def steps_per_epoch(*, num_examples: int, batch_size: int, repeats: int = 1) -> 
 
     Raises:
       ValueError: when not even one batch can be filled.
+
+    Examples:
+      >>> steps_per_epoch(num_examples=5994, batch_size=512, repeats=3)  # CUB: floor(5888 / 512)
+      11
     """
     kept = num_examples if repeats == 1 else (num_examples - num_examples % 256) or num_examples
     if not 1 <= batch_size <= kept:

@@ -16,6 +16,13 @@ def box_iou(
         other_xyxy: corners in pixels.
         closed: the far corner is the last pixel (widths count +1); otherwise it is one past it.
             An empty union gives 0.
+
+    Examples:
+        >>> left, middle = np.array([[0, 0, 4, 4]]), np.array([[2, 0, 6, 4]])
+        >>> box_iou(left, middle, closed=False).round(4).tolist()  # 2 x 4 pixels of 24
+        [0.3333]
+        >>> box_iou(left, middle, closed=True).round(4).tolist()  # 3 x 5 of 35
+        [0.4286]
     """
     intersection = box_intersection(boxes_xyxy, other_xyxy, closed=closed)
     union = box_area(boxes_xyxy, closed=closed) + box_area(other_xyxy, closed=closed) - intersection

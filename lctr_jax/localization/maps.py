@@ -41,5 +41,9 @@ def cut_of_tau(taus: Float[np.ndarray, " taus"]) -> Int[np.ndarray, " taus"]:
     """Returns the grey levels above which a pixel is foreground: int(tau * max), with max = 255.
 
     A map that is not constant always reaches 255; a constant one has no foreground at any cut.
+
+    Examples:
+        >>> cut_of_tau(np.array([0.0, 0.001, 0.09, 0.18, 0.999])).tolist()  # two thresholds, one cut
+        [0, 0, 22, 45, 254]
     """
     return np.trunc(taus * 255).astype(np.int64)

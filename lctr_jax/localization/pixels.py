@@ -28,6 +28,12 @@ def average_precision(histograms: Int[np.ndarray, "2 bins"]) -> float | None:
     """Returns PxAP in percent from pooled histograms: 100 * sum_k P_k (R_k - R_{k-1}).
 
     None when no pixel of the object was seen.
+
+    Examples:
+        >>> average_precision(np.array([[8, 0], [0, 8]]))  # background low, object high
+        100.0
+        >>> average_precision(np.array([[8, 8], [8, 8]]))  # a map that tells nothing: the object's share
+        50.0
     """
     false, true = histograms[:, ::-1].cumsum(axis=1)
     if true[-1] == 0:
