@@ -1,4 +1,4 @@
-"""The documentation as pages: every page in the navigation, every link and name found, nothing from outside."""
+"""The documentation as pages: each in the navigation, every link and name found, nothing from outside."""
 
 import os
 import re
