@@ -107,8 +107,10 @@ def train_step(
         micro_batches=micro_batches,
     )
     updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
-    parameters = optax.apply_updates(state.parameters, updates)
-    average = state.average and optax.incremental_update(parameters, state.average, 1 - ema_decay)
+    parameters = jax.tree.map(jnp.add, state.parameters, updates)
+    average = state.average and jax.tree.map(
+        lambda old, new: ema_decay * old + (1 - ema_decay) * new, state.average, parameters
+    )
     norm = optax.global_norm(gradient)
     changed = TrainState(state.step + 1, parameters, optimizer_state, average)
     if skip_nonfinite:
