@@ -12,21 +12,16 @@ import argparse
 import dataclasses
 import functools
 import importlib.util
-import json
-import os
-import platform
 import time
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.measurement import describe_machine, show, summarize, summarize_ratio, write_report
 from benchmarks.photographs import photograph_records
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.images import decode_rgb
@@ -56,11 +51,8 @@ class Contestant:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line."""
     options = _parser().parse_args(arguments)
-    console = Console(width=110)
     records = photograph_records(384) * 16
     missing = [name for name in TORCH_PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        console.print(f"PyTorch's side is left out: {', '.join(missing)} not installed")
     contestants = [
         contestant
         for workers in options.workers
@@ -70,15 +62,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ]
     run_interleaved(contestants, rounds=options.rounds, images=options.images, batch_size=options.batch_size)
     report = {
-        "machine": describe_machine(),
+        "machine": describe_machine("grain", "pillow", *TORCH_PACKAGES),
         "rounds": options.rounds,
         "batch_size": options.batch_size,
-        "pipelines": [summarize(contestant, contestants) for contestant in contestants],
+        "pipelines": [compare(contestant, contestants) for contestant in contestants],
         "milliseconds_an_image": time_stages(records[:384]),
     }
-    _print(report, console)
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
+    stages = ", ".join(f"{name} {value:.2f}" for name, value in report["milliseconds_an_image"].items())
+    notes = [f"Ours, milliseconds of a core: {stages}"]
+    if missing:
+        notes.append(f"PyTorch's side is left out: {', '.join(missing)} not installed")
+    write_report(report | {"tables": [table(report)], "notes": notes}, options.json)
 
 
 def open_pipelines(
@@ -113,16 +107,15 @@ def run_interleaved(contestants: list[Contestant], *, rounds: int, images: int, 
                 contestant.per_core_second.append(steps * batch_size / cpu)
 
 
-def summarize(contestant: Contestant, contestants: list[Contestant]) -> dict[str, Any]:
+def compare(contestant: Contestant, contestants: list[Contestant]) -> dict[str, Any]:
     """Returns medians, quartiles, and the medians of the rounds' ratios to PyTorch's at as many workers."""
     summary: dict[str, Any] = {"pipeline": contestant.pipeline, "workers": contestant.workers}
     for kind in ("per_second", "per_core_second"):
-        rates = np.array(getattr(contestant, kind))
-        low, median, high = np.percentile(rates, [25, 50, 75])
-        summary[kind] = {"median": median, "first_quartile": low, "third_quartile": high}
+        rates = getattr(contestant, kind)
+        summary[kind] = summarize(rates)
         for other in contestants:
             if (other.pipeline, other.workers) == ("torch", contestant.workers):
-                summary[kind]["over_torch"] = float(np.median(rates / np.array(getattr(other, kind))))
+                summary[kind]["over_torch"] = summarize_ratio(rates, getattr(other, kind))["median"]
     return summary
 
 
@@ -145,14 +138,18 @@ def time_stages(records: Records) -> dict[str, float]:
     return dict(zip(("decode", "crop and resize", "RandAugment"), stages.tolist(), strict=True))
 
 
-def describe_machine() -> dict[str, Any]:
-    """Returns what a timing depends on."""
-    packages = {"grain": "grain", "numpy": "numpy", "PIL": "pillow"} | {name: name for name in TORCH_PACKAGES}
+def table(report: dict[str, Any]) -> dict[str, Any]:
+    """The pipelines' rates and their ratios to PyTorch's."""
+    rows = []
+    for row in report["pipelines"]:
+        cells = [row["pipeline"], str(row["workers"])]
+        for rate in (row["per_second"], row["per_core_second"]):
+            cells += [show(rate, 0), show(rate.get("over_torch"))]
+        rows.append(cells)
     return {
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        **{name: version(name) for module, name in packages.items() if importlib.util.find_spec(module)},
+        "title": f"Images, medians of {report['rounds']} rounds (quartiles)",
+        "columns": ["", "workers", "a second", "over torch", "a core second", "over torch"],
+        "rows": rows,
     }
 
 
@@ -165,22 +162,6 @@ def _cpu_seconds() -> float:
     """Of this process and its workers, so far."""
     me = psutil.Process()
     return sum(sum(process.cpu_times()[:2]) for process in (me, *me.children(recursive=True)))
-
-
-def _print(report: dict[str, Any], console: Console) -> None:
-    console.print(", ".join(f"{key} {value}" for key, value in report["machine"].items()))
-    table = Table(title=f"Images, medians of {report['rounds']} rounds (quartiles)")
-    for column in ("", "workers", "a second", "over torch", "a core second", "over torch"):
-        table.add_column(column, justify="right" if column else "left")
-    for row in report["pipelines"]:
-        cells = [row["pipeline"], str(row["workers"])]
-        for rate in (row["per_second"], row["per_core_second"]):
-            cells.append(f"{rate['median']:.0f} ({rate['first_quartile']:.0f}-{rate['third_quartile']:.0f})")
-            cells.append(f"{rate['over_torch']:.2f}" if "over_torch" in rate else "")
-        table.add_row(*cells)
-    console.print(table)
-    stages = ", ".join(f"{name} {value:.2f}" for name, value in report["milliseconds_an_image"].items())
-    console.print(f"Ours, milliseconds of a core: {stages}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,0 +1,61 @@
+"""What the project set out to reach, beside what the benchmarks measured."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+
+class Goal(NamedTuple):
+    """A bound, and where the figure for it stands; `at_least` says on which side of it is good."""
+
+    name: str
+    wanted: float
+    measured: float
+    at_least: bool
+
+
+def goal_lines(reports: dict[str, dict[str, Any]]) -> list[str]:
+    """A Markdown row for every goal that the reports hold a figure for."""
+    goals = []
+    if "step" in reports:
+        goals += _step_goals(reports["step"])
+    if "roofline" in reports:
+        goals += _roofline_goals(reports["roofline"])
+    return [_line(goal) for goal in goals]
+
+
+def _step_goals(report: dict[str, Any]) -> Iterator[Goal]:
+    training = {200: 1.3, 1000: 1.6}
+    for case in report["cases"]:
+        published = (case["size"], case["dtype"], case["batch"]) == ("deit_small", "float32", 16)
+        if not published or case["classes"] not in training or "ratio" not in case["train"]:
+            continue
+        where = f"{case['classes']} classes, malloc {case['malloc']}"
+        speedup = case["train"]["ratio"]["median"]
+        yield Goal(f"train, PyTorch / ours, {where}", training[case["classes"]], speedup, True)
+        yield Goal(f"evaluate, PyTorch / ours, {where}", 1.2, case["evaluate"]["ratio"]["median"], True)
+        memory = case["memory_bytes"]["ours"] / case["memory_bytes"]["torch"]
+        yield Goal(f"peak memory of training, ours / PyTorch, {where}", 0.7, memory, False)
+    seconds = {row["depth"]: row["trace_seconds"] + row["compile_seconds"] for row in report["compile"]}
+    if 12 in seconds:
+        yield Goal("compile the training step, seconds", 10, seconds[12], False)
+    if 12 in seconds and 24 in seconds:
+        yield Goal("compile, depth 24 over depth 12", 1.2, seconds[24] / seconds[12], False)
+
+
+def _roofline_goals(report: dict[str, Any]) -> Iterator[Goal]:
+    for row in report["rows"]:
+        if row["program"] != "ours":
+            continue
+        where = f"{row['case']}, {row['topology']}"
+        over = row["flops_per_image"] / row["minimum_flops_per_image"]
+        yield Goal(f"FLOPs over the analytic minimum, {where}", 1.05, over, False)
+        if row["images_per_chip"] == 128 and row["case"] in ("cub", "imagenet"):
+            yield Goal(f"bytes accessed, GB, {where}", 35, row["bytes_accessed"] / 1e9, False)
+            yield Goal(f"temporary memory, GB, {where}", 3, row["temporary_bytes"] / 1e9, False)
+            yield Goal(f"memory of a chip, GB, {where}", 16, row["peak_bytes"] / 1e9, False)
+
+
+def _line(goal: Goal) -> str:
+    reached = goal.measured >= goal.wanted if goal.at_least else goal.measured <= goal.wanted
+    bound = "at least" if goal.at_least else "at most"
+    return f"| {goal.name} | {bound} {goal.wanted:g} | {goal.measured:.2f} | {'yes' if reached else 'no'} |"

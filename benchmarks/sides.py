@@ -1,0 +1,113 @@
+"""The two sides of the step benchmark as callables that each run one blocking step on random images."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks.programs import fresh_state, our_step, published_spec
+from lctr_jax.evaluation.forward import compile_forward
+from lctr_jax.models.parameters import initialise
+from lctr_jax.training.mesh import batch_sharding, make_mesh, put_batch, replicated
+
+Side = tuple[Callable[[], Any], Callable[[], Any]]
+"""Train, evaluate."""
+
+
+def project_sides(batch: int, classes: int, size: str, dtype: str) -> Side:
+    """Ours: one training step as `train.py` runs it, and one evaluation pass with its maps, on all devices.
+
+    `size` is such as "deit_small", `dtype` "float32" or "bfloat16". Each call runs one step, waits for it and
+    returns its result; training goes on from its own state. The first call of each compiles.
+    """
+    return our_training(batch, classes, size, dtype), our_evaluation(batch, classes, size, dtype)
+
+
+def our_training(batch: int, classes: int, size: str, dtype: str) -> Callable[[], Any]:
+    """The first of `project_sides`; nothing of the other is built."""
+    spec, mesh = published_spec(size, classes=classes, dtype=dtype), make_mesh()
+    images, labels = random_batch(batch, classes)
+    on_devices = put_batch({"image": images, "label": labels}, batch_sharding(mesh))
+    state = jax.device_put(fresh_state(spec), replicated(mesh))
+    step = our_step(spec, mesh, state)
+
+    def train() -> Any:
+        nonlocal state
+        state, metrics = step(state, on_devices)
+        return jax.block_until_ready(metrics)
+
+    return train
+
+
+def our_evaluation(batch: int, classes: int, size: str, dtype: str) -> Callable[[], Any]:
+    """The second of `project_sides`."""
+    spec, mesh = published_spec(size, classes=classes, dtype=dtype), make_mesh()
+    images, labels = random_batch(batch, classes)
+    forward = compile_forward(spec, mesh)
+    parameters = jax.device_put(initialise(spec, jax.random.key(0)), replicated(mesh))
+    return lambda: jax.block_until_ready(forward(parameters, images, labels))
+
+
+def torch_sides(batch: int, classes: int, size: str, dtype: str) -> Side:
+    """PyTorch's: a plain AdamW step, and logits with the predicted class's map; bfloat16 by autocast.
+
+    Images are normalised beforehand, which spares this side what ours does in the step.
+    """
+    return torch_training(batch, classes, size, dtype), torch_evaluation(batch, classes, size, dtype)
+
+
+def torch_training(batch: int, classes: int, size: str, dtype: str) -> Callable[[], Any]:
+    """The first of `torch_sides`."""
+    import torch
+
+    from benchmarks.torch_lctr import train_step
+
+    model, images, labels = _torch_network(batch, classes, size)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=0.05)
+
+    def train() -> Any:
+        with _autocast(dtype):
+            return train_step(model, optimizer, images, labels).item()
+
+    return train
+
+
+def torch_evaluation(batch: int, classes: int, size: str, dtype: str) -> Callable[[], Any]:
+    """The second of `torch_sides`."""
+    import torch
+
+    from benchmarks.torch_lctr import localization_map
+
+    model, images, _ = _torch_network(batch, classes, size)
+    model.eval()
+
+    def evaluate() -> Any:
+        with torch.inference_mode(), _autocast(dtype):
+            return localization_map(model, images)
+
+    return evaluate
+
+
+def random_batch(batch: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 images [batch, 224, 224, 3] and int32 labels [batch]."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (batch, 224, 224, 3), np.uint8)
+    return images, rng.integers(0, classes, batch).astype(np.int32)
+
+
+def _torch_network(batch: int, classes: int, size: str):
+    import torch
+
+    from benchmarks.torch_lctr import TorchLCTR
+
+    model = TorchLCTR(published_spec(size, classes=classes, dtype="float32"))
+    images, labels = random_batch(batch, classes)
+    normalised = torch.from_numpy(images).permute(0, 3, 1, 2).float().div(255).sub(0.45).div(0.22)
+    return model, normalised.contiguous(), torch.from_numpy(labels).long()
+
+
+def _autocast(dtype: str):
+    import torch
+
+    return torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16")

@@ -1,0 +1,101 @@
+"""One case of `benchmarks.step` in a process of its own, so that none leaves another its memory.
+
+python -m benchmarks.step_case time|memory|compile CASE    prints one line of JSON; CASE is JSON as well
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from benchmarks.analytic import forward_flops, training_flops
+from benchmarks.matmul_peak import matmul_tasks, peak_flops
+from benchmarks.measurement import Task, summarize, summarize_ratio, time_interleaved
+from benchmarks.programs import lower_ours, published_spec
+from benchmarks.sides import our_training, project_sides, torch_sides, torch_training
+from lctr_jax.training.mesh import make_mesh
+
+
+class Case(NamedTuple):
+    """What is measured: sizes as `project_sides` takes them, rounds, and whether PyTorch runs beside."""
+
+    batch: int
+    classes: int
+    size: str
+    dtype: str
+    rounds: int = 3
+    with_torch: bool = True
+    side: str = "ours"  # of "memory"
+    depth: int = 12  # of "compile"
+
+
+def time_steps(case: Case) -> dict[str, Any]:
+    """Seconds a step of both sides, ratios torch / ours, images a second, share of this machine's peak."""
+    sizes = (case.batch, case.classes, case.size, case.dtype)
+    ours = project_sides(*sizes)
+    theirs = torch_sides(*sizes) if case.with_torch else None
+    spec = published_spec(case.size, classes=case.classes, dtype=case.dtype)
+    report = {}
+    flops = {"train": training_flops(spec), "evaluate": forward_flops(spec)}
+    for index, kind in enumerate(("train", "evaluate")):
+        tasks: dict[str, Task] = {"ours": ours[index]}
+        if theirs:
+            tasks["torch"] = theirs[index]
+        times = time_interleaved(tasks | matmul_tasks(case.dtype), rounds=case.rounds)
+        peak = peak_flops(times)
+        report[kind] = {
+            "peak_gflops": peak / 1e9,
+            **{f"{name}_seconds": summarize(times[name]) for name in tasks},
+            **{f"{name}_of_peak": _share(times[name], flops[kind] * case.batch / peak) for name in tasks},
+        }
+        if theirs:
+            report[kind]["ratio"] = summarize_ratio(times["torch"], times["ours"])
+    return report
+
+
+def measure_memory(case: Case) -> dict[str, Any]:
+    """Bytes that two training steps of one side add to what this process had when everything was imported."""
+    jnp.zeros(1).block_until_ready()  # the backend is part of the imports
+    baseline = _peak_rss()
+    train = {"ours": our_training, "torch": torch_training}[case.side]
+    step = train(case.batch, case.classes, case.size, case.dtype)
+    step()
+    step()
+    return {"bytes": _peak_rss() - baseline}
+
+
+def time_compilation(case: Case) -> dict[str, Any]:
+    """Seconds to trace and to compile our training step."""
+    spec = published_spec(case.size, classes=case.classes, dtype=case.dtype, depth=case.depth)
+    start = time.perf_counter()
+    lowered = lower_ours(spec, make_mesh(), case.batch)
+    traced = time.perf_counter()
+    lowered.compile()
+    return {"trace_seconds": traced - start, "compile_seconds": time.perf_counter() - traced}
+
+
+def _share(seconds: list[float], at_peak: float) -> float:
+    return at_peak / summarize(seconds)["median"]
+
+
+def _peak_rss() -> int:
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def main() -> None:
+    """Runs the command line."""
+    kind, case = sys.argv[1], Case(**json.loads(sys.argv[2]))
+    if case.with_torch:
+        import torch
+
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
+    tasks = {"time": time_steps, "memory": measure_memory, "compile": time_compilation}
+    print(json.dumps(tasks[kind](case)))
+
+
+if __name__ == "__main__":
+    main()
