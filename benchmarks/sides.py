@@ -66,24 +66,20 @@ def torch_training(batch: int, classes: int, size: str, dtype: str) -> Callable[
     model, images, labels = _torch_network(batch, classes, size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=0.05)
 
-    def train() -> Any:
-        with _autocast(dtype):
-            return train_step(model, optimizer, images, labels).item()
-
-    return train
+    return lambda: train_step(model, optimizer, images, labels, dtype=dtype).item()
 
 
 def torch_evaluation(batch: int, classes: int, size: str, dtype: str) -> Callable[[], Any]:
     """The second of `torch_sides`."""
     import torch
 
-    from benchmarks.torch_lctr import localization_map
+    from benchmarks.torch_lctr import autocast, localization_map
 
     model, images, _ = _torch_network(batch, classes, size)
     model.eval()
 
     def evaluate() -> Any:
-        with torch.inference_mode(), _autocast(dtype):
+        with torch.inference_mode(), autocast(dtype):
             return localization_map(model, images)
 
     return evaluate
@@ -105,9 +101,3 @@ def _torch_network(batch: int, classes: int, size: str):
     images, labels = random_batch(batch, classes)
     normalised = torch.from_numpy(images).permute(0, 3, 1, 2).float().div(255).sub(0.45).div(0.22)
     return model, normalised.contiguous(), torch.from_numpy(labels).long()
-
-
-def _autocast(dtype: str):
-    import torch
-
-    return torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16")

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         Case(options.batch, classes, size, dtype, options.rounds, with_torch)
         for size, classes, dtype in itertools.product(options.sizes, options.classes, options.dtypes)
     ]
-    results = [measure(case, malloc) for case, malloc in itertools.product(cases, options.malloc)]
+    results = [measure(case, malloc) for case in cases for malloc in options.malloc]
     report = {
         "machine": describe_machine("jaxlib", "flax", "torch"),
         "cases": results,

@@ -139,6 +139,11 @@ class TorchLCTR(nn.Module):
         return logits, maps, relation.unflatten(1, grid)
 
 
+def autocast(dtype: str) -> torch.autocast:
+    """Mixed precision as PyTorch users write it; nothing for "float32"."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16")
+
+
 def localization_map(model: TorchLCTR, images: Tensor) -> tuple[Tensor, Tensor]:
     """Logits [b, k] and the predicted class's map [b, gh, gw]: what the published evaluation computes."""
     logits, maps, relation = model(images)
@@ -146,9 +151,17 @@ def localization_map(model: TorchLCTR, images: Tensor) -> tuple[Tensor, Tensor]:
     return logits, relation * chosen.relu()
 
 
-def train_step(model: TorchLCTR, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> Tensor:
-    """One step of cross entropy; returns the loss."""
-    loss = functional.cross_entropy(model(images)[0].float(), labels)
+def train_step(
+    model: TorchLCTR,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    dtype: str = "float32",
+) -> Tensor:
+    """One step of cross entropy, its forward pass in `dtype`; returns the loss."""
+    with autocast(dtype):
+        loss = functional.cross_entropy(model(images)[0].float(), labels)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()

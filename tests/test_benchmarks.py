@@ -75,7 +75,7 @@ def test_our_side_is_importable_without_torch():
 
 
 def test_a_case_measures_itself_in_a_process_of_its_own():
-    case = step.Case(batch=1, classes=5, size="deit_tiny", dtype="float32", with_torch=False)
+    case = step.Case(batch=8, classes=5, size="deit_tiny", dtype="float32", with_torch=False)
     assert (
         step.run_child("memory", case, "default")["bytes"] > 4 * 3 * 5_000_000
     )  # weights and AdamW's moments
