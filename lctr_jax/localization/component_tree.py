@@ -13,7 +13,10 @@ from numba import njit
 
 from lctr_jax.localization.neighborhoods import AREA_GAIN, CONTACTS, RING
 
-_LEFT, _TOP, _RIGHT, _BOTTOM, _AREA, _FIRST, _LOW, _HIGH = range(8)
+_LEFT, _RIGHT, _FIRST, _LAST, _AREA, _HIGH = range(6)
+"""What is kept of a component: its outermost columns and pixels, twice its area, its latest pixel's level."""
+
+_ONE, _MASK_BITS, _MASK = np.uint64(1), np.uint64(8), np.uint64(255)
 
 
 class Components(NamedTuple):
@@ -42,14 +45,14 @@ def find_components(levels: UInt8[np.ndarray, "height width"], *, diagonal: bool
         diagonal: whether pixels that touch at a corner are neighbours (`double_area` supposes so).
     """
     # One memory layout, so that Numba compiles once.
-    table = _join_pixels(np.ascontiguousarray(levels), *CONTACTS[diagonal])
-    return Components(table[:, :4], table[:, _AREA], table[:, _FIRST], table[:, _LOW], table[:, _HIGH])
+    table = _join_pixels(np.ascontiguousarray(levels), *CONTACTS[diagonal], AREA_GAIN)
+    return Components(table[:, :4], table[:, 4], table[:, 5], table[:, 6], table[:, 7])
 
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _join_pixels(levels, num_contacts, contacts):
-    """Lists components as rows (_LEFT, ..., _HIGH).
+def _join_pixels(levels, num_contacts, contacts, area_gain):
+    """Lists components as rows: rectangle, double area, first pixel, first and last cut.
 
     The image is padded and walked as a flat array, a power of two wide, which spares a division a pixel.
     Indices are unsigned, which spares Numba the question whether they are negative.
@@ -57,54 +60,73 @@ def _join_pixels(levels, num_contacts, contacts):
     shift = 1
     while (1 << shift) < levels.shape[1] + 2:
         shift += 1
-    order, starts = _sort_pixels(levels, shift)
-    masks = _find_earlier_neighbors(levels, shift).ravel()
-    steps = np.array([(down << shift) + right for down, right in RING]).astype(np.uint64)
+    masks = _find_earlier_neighbors(levels, shift)
+    order, starts = _sort_pixels(levels, masks, shift)
+    steps = _find_steps(num_contacts, contacts, shift)
     labels = np.empty(masks.size, np.uint32)
     parents = np.empty(levels.size // 2 + 1, np.uint32)
-    components, num_components = np.empty((parents.size, 8), np.int32), 0
-    rows, num_rows = np.empty((levels.size, 8), np.int32), 0
+    components, num_components = np.empty((parents.size, 6), np.int32), 0
+    rows, num_rows = np.empty((1024, 8), np.int32), 0
     for level in range(255, 0, -1):
+        if len(rows) < num_rows + num_components:  # a level changes each component once at most
+            rows = _enlarge(rows, num_rows + num_components)
         for index in range(starts[level], starts[level + 1]):
-            pixel = np.uint64(order[index])
-            mask = np.uint64(masks[pixel])
+            pixel, mask = order[index] >> _MASK_BITS, order[index] & _MASK
             if num_contacts[mask] == 0:
                 label = np.uint64(num_components)
                 parents[label] = label
                 _start_component(components[label], level)
                 num_components += 1
             else:
-                label = _find_root(parents, labels[pixel + steps[contacts[mask, 0]]])
-                num_rows = _record(components[label], level, rows, num_rows)
+                label = _find_root(parents, labels[pixel + steps[mask, 0]])
+                num_rows = _record(components[label], level, shift, rows, num_rows)
             for contact in range(1, num_contacts[mask]):
-                other = _find_root(parents, labels[pixel + steps[contacts[mask, contact]]])
+                other = _find_root(parents, labels[pixel + steps[mask, contact]])
                 if other != label:
-                    num_rows = _record(components[other], level, rows, num_rows)
+                    num_rows = _record(components[other], level, shift, rows, num_rows)
                     _merge(components[label], components[other])
                     parents[other] = label
             labels[pixel] = label
-            _add_pixel(components[label], np.int64(pixel), shift, AREA_GAIN[mask])
+            _add_pixel(components[label], pixel, shift, area_gain[mask])
+    rows = _enlarge(rows, num_components)
     for label in range(num_components):
         if parents[label] == label:
-            num_rows = _record(components[label], 0, rows, num_rows)
-    return rows[:num_rows].copy()
+            num_rows = _record(components[label], 0, shift, rows, num_rows)
+    return rows[:num_rows]
 
 
 @njit(cache=True)
 @no_type_check
-def _sort_pixels(levels, shift):
-    """Padded indices by level, in raster order within one, and where each level starts: a counting sort."""
+def _find_steps(num_contacts, contacts, shift):
+    """Steps to one neighbour of each component that meets a pixel, by mask."""
+    steps = np.zeros(contacts.shape, np.uint64)
+    for mask in range(len(contacts)):
+        for contact in range(num_contacts[mask]):
+            down, right = RING[contacts[mask, contact]]
+            steps[mask, contact] = (down << shift) + right
+    return steps
+
+
+@njit(cache=True)
+@no_type_check
+def _sort_pixels(levels, masks, shift):
+    """Padded indices by level, in raster order within one, and where each level starts: a counting sort.
+
+    A pixel's mask sits in the lowest bits, for it is needed when the pixel is.
+    """
     height, width = levels.shape
     starts = np.zeros(257, np.int64)
-    for level in levels.ravel():
-        starts[level + 1] += 1
+    for row in range(height):
+        for column in range(width):
+            starts[levels[row, column] + 1] += 1
     starts = np.cumsum(starts)
     ends = starts.copy()
-    order = np.empty(levels.size, np.uint32)
+    order = np.empty(levels.size, np.uint64)
     for row in range(height):
         for column in range(width):
             level = levels[row, column]
-            order[ends[level]] = ((row + 1) << shift) + column + 1
+            pixel = ((row + 1) << shift) + column + 1
+            order[ends[level]] = (pixel << 8) | masks[row + 1, column + 1]
             ends[level] += 1
     return order, starts
 
@@ -146,15 +168,27 @@ def _find_root(parents, label):
     return root
 
 
+@njit(cache=True)
+@no_type_check
+def _enlarge(rows, number):
+    return np.concatenate((rows, np.empty((number, rows.shape[1]), rows.dtype)))
+
+
 @njit(cache=True, inline="always")  # as a call it would take four times as long as all the rest
 @no_type_check
-def _record(component, level, rows, num_rows):
+def _record(component, level, shift, rows, num_rows):
     """Writes down a component that is about to change at a level below its own."""
     if component[_HIGH] == level:
         return num_rows
-    rows[num_rows] = component
-    rows[num_rows, _LOW] = level
-    rows[num_rows, _HIGH] -= 1  # the pixels of level v are there below cut v
+    row = rows[num_rows]
+    row[0] = component[_LEFT]
+    row[1] = (component[_FIRST] >> shift) - 1
+    row[2] = component[_RIGHT] + 1
+    row[3] = component[_LAST] >> shift
+    row[4] = component[_AREA]
+    row[5] = component[_FIRST]
+    row[6] = level
+    row[7] = component[_HIGH] - 1  # the pixels of level v are there below cut v
     component[_HIGH] = level
     return num_rows + 1
 
@@ -162,34 +196,27 @@ def _record(component, level, rows, num_rows):
 @njit(cache=True)
 @no_type_check
 def _start_component(component, level):
-    component[_LEFT:_RIGHT] = 1 << 30
-    component[_RIGHT:_FIRST] = 0
-    component[_FIRST] = 1 << 30
+    component[_LEFT] = component[_FIRST] = 1 << 30
+    component[_RIGHT] = component[_LAST] = component[_AREA] = 0
     component[_HIGH] = level
 
 
 @njit(cache=True)
 @no_type_check
-def _add_pixel(component, pixel, shift, area):  # branches, rarely taken, beat storing a minimum each time
-    row, column = (pixel >> shift) - 1, (pixel & ((1 << shift) - 1)) - 1
-    if column < component[_LEFT]:
-        component[_LEFT] = column
-    if row < component[_TOP]:
-        component[_TOP] = row
-    if column >= component[_RIGHT]:
-        component[_RIGHT] = column + 1
-    if row >= component[_BOTTOM]:
-        component[_BOTTOM] = row + 1
-    if pixel < component[_FIRST]:
-        component[_FIRST] = pixel
+def _add_pixel(component, pixel, shift, area):  # storing each minimum beats branches that are mispredicted
+    column, pixel = np.int32(pixel & ((_ONE << shift) - _ONE)) - np.int32(1), np.int32(pixel)
+    component[_LEFT] = min(component[_LEFT], column)
+    component[_RIGHT] = max(component[_RIGHT], column)
+    component[_FIRST] = min(component[_FIRST], pixel)
+    component[_LAST] = max(component[_LAST], pixel)
     component[_AREA] += area
 
 
 @njit(cache=True)
 @no_type_check
 def _merge(component, other):
-    for index in (_LEFT, _TOP, _FIRST):
-        component[index] = min(component[index], other[index])
-    for index in (_RIGHT, _BOTTOM):
-        component[index] = max(component[index], other[index])
+    component[_LEFT] = min(component[_LEFT], other[_LEFT])
+    component[_RIGHT] = max(component[_RIGHT], other[_RIGHT])
+    component[_FIRST] = min(component[_FIRST], other[_FIRST])
+    component[_LAST] = max(component[_LAST], other[_LAST])
     component[_AREA] += other[_AREA]

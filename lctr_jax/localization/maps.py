@@ -24,7 +24,9 @@ def resize_map(
         constant = np.ptp(score_map) == 0  # interpolation gives even such a map some noise to stretch
     if constant or spread == 0 or not np.isfinite(spread):
         return np.zeros_like(frame)
-    return (frame - frame.min()) / spread
+    frame -= frame.min()
+    frame /= spread
+    return frame
 
 
 def quantize_map(frame: Float[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width"]:
