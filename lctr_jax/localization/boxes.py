@@ -28,7 +28,9 @@ def box_iou(
         [0.4286]
     """
     first, second = (np.asarray(boxes, np.float64) for boxes in (boxes_xyxy, other_xyxy))
-    return _iou(*(first[..., k] for k in range(4)), *(second[..., k] for k in range(4)), closed)
+    x, y, right, bottom = (first[..., corner] for corner in range(4))
+    other_x, other_y, other_right, other_bottom = (second[..., corner] for corner in range(4))
+    return _iou(x, y, right, bottom, other_x, other_y, other_right, other_bottom, closed)
 
 
 @vectorize(cache=True)

@@ -5,6 +5,7 @@ several, which it unites (union-find). Compiled by Numba; all compiled functions
 Numba's cache overlooks changes in another one.
 """
 
+import threading
 from typing import NamedTuple, no_type_check
 
 import numpy as np
@@ -44,32 +45,54 @@ def find_components(levels: UInt8[np.ndarray, "height width"], *, diagonal: bool
         levels: grey levels.
         diagonal: whether pixels that touch at a corner are neighbours (`double_area` supposes so).
     """
+    height, width = levels.shape
+    shift = (width + 1).bit_length()
+    workspace = _borrow_workspace(levels.size, (height + 2) << shift)
     # One memory layout, so that Numba compiles once.
-    table = _join_pixels(np.ascontiguousarray(levels), *CONTACTS[diagonal], AREA_GAIN)
+    table = _join_pixels(np.ascontiguousarray(levels), shift, *CONTACTS[diagonal], AREA_GAIN, *workspace)
     return Components(table[:, :4], table[:, 4], table[:, 5], table[:, 6], table[:, 7])
+
+
+class _Workspace(NamedTuple):
+    """A thread's arrays, kept from image to image: fresh pages would cost a quarter of the time."""
+
+    order: np.ndarray
+    labels: np.ndarray
+    parents: np.ndarray
+    components: np.ndarray
+    rows: np.ndarray
+
+
+_thread = threading.local()
+
+
+def _borrow_workspace(num_pixels: int, num_padded: int) -> _Workspace:
+    workspace = getattr(_thread, "workspace", None)
+    if workspace is None or (len(workspace.order), len(workspace.labels)) != (num_pixels, num_padded):
+        most = num_pixels // 2 + 1  # components start at pixels that share no side
+        workspace = _thread.workspace = _Workspace(
+            order=np.empty(num_pixels, np.uint64),
+            labels=np.empty(num_padded, np.uint32),
+            parents=np.empty(most, np.uint32),
+            components=np.empty((most, 6), np.int32),
+            rows=np.empty((num_pixels, 8), np.int32),
+        )
+    return workspace
 
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _join_pixels(levels, num_contacts, contacts, area_gain):
+def _join_pixels(levels, shift, num_contacts, contacts, area_gain, order, labels, parents, components, rows):
     """Lists components as rows: rectangle, double area, first pixel, first and last cut.
 
-    The image is padded and walked as a flat array, a power of two wide, which spares a division a pixel.
+    The image is padded and walked as a flat array, `1 << shift` wide, which spares a division a pixel.
     Indices are unsigned, which spares Numba the question whether they are negative.
     """
-    shift = 1
-    while (1 << shift) < levels.shape[1] + 2:
-        shift += 1
     masks = _find_earlier_neighbors(levels, shift)
-    order, starts = _sort_pixels(levels, masks, shift)
+    starts = _sort_pixels(levels, masks, shift, order)
     steps = _find_steps(num_contacts, contacts, shift)
-    labels = np.empty(masks.size, np.uint32)
-    parents = np.empty(levels.size // 2 + 1, np.uint32)
-    components, num_components = np.empty((parents.size, 6), np.int32), 0
-    rows, num_rows = np.empty((1024, 8), np.int32), 0
+    num_components, num_rows = 0, 0
     for level in range(255, 0, -1):
-        if len(rows) < num_rows + num_components:  # a level changes each component once at most
-            rows = _enlarge(rows, num_rows + num_components)
         for index in range(starts[level], starts[level + 1]):
             pixel, mask = order[index] >> _MASK_BITS, order[index] & _MASK
             if num_contacts[mask] == 0:
@@ -88,11 +111,10 @@ def _join_pixels(levels, num_contacts, contacts, area_gain):
                     parents[other] = label
             labels[pixel] = label
             _add_pixel(components[label], pixel, shift, area_gain[mask])
-    rows = _enlarge(rows, num_components)
     for label in range(num_components):
         if parents[label] == label:
             num_rows = _record(components[label], 0, shift, rows, num_rows)
-    return rows[:num_rows]
+    return rows[:num_rows].copy()
 
 
 @njit(cache=True)
@@ -109,10 +131,10 @@ def _find_steps(num_contacts, contacts, shift):
 
 @njit(cache=True)
 @no_type_check
-def _sort_pixels(levels, masks, shift):
-    """Padded indices by level, in raster order within one, and where each level starts: a counting sort.
+def _sort_pixels(levels, masks, shift, order):
+    """Writes padded indices by level, in raster order within one; returns where each level starts.
 
-    A pixel's mask sits in the lowest bits, for it is needed when the pixel is.
+    A counting sort. A pixel's mask sits in the lowest bits, for it is needed when the pixel is.
     """
     height, width = levels.shape
     starts = np.zeros(257, np.int64)
@@ -121,14 +143,13 @@ def _sort_pixels(levels, masks, shift):
             starts[levels[row, column] + 1] += 1
     starts = np.cumsum(starts)
     ends = starts.copy()
-    order = np.empty(levels.size, np.uint64)
     for row in range(height):
         for column in range(width):
             level = levels[row, column]
             pixel = ((row + 1) << shift) + column + 1
             order[ends[level]] = (pixel << 8) | masks[row + 1, column + 1]
             ends[level] += 1
-    return order, starts
+    return starts
 
 
 @njit(cache=True)
@@ -166,12 +187,6 @@ def _find_root(parents, label):
         parents[root] = parents[parents[root]]  # halves the way for the next one
         root = np.uint64(parents[root])
     return root
-
-
-@njit(cache=True)
-@no_type_check
-def _enlarge(rows, number):
-    return np.concatenate((rows, np.empty((number, rows.shape[1]), rows.dtype)))
 
 
 @njit(cache=True, inline="always")  # as a call it would take four times as long as all the rest

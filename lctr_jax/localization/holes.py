@@ -23,8 +23,8 @@ def fill_holes(levels):
     stride = width + 2
     filled = np.zeros((height + 2, stride), np.uint8)
     filled[1:-1, 1:-1] = levels
-    dry = np.zeros(filled.shape, np.bool_)
-    dry[1:-1, 1:-1] = True
+    dry = np.zeros(filled.shape, np.uint8)
+    dry[1:-1, 1:-1] = 1
     water, is_dry = filled.ravel(), dry.ravel()
     # Pixels in wait by level, last in first out: each level's latest pixel, and each pixel's predecessor.
     latest, previous = np.full(256, _NONE, np.uint32), np.empty(water.size, np.uint32)
@@ -32,18 +32,20 @@ def fill_holes(levels):
         # Every pixel of the first and last row, the two ends of the others.
         step = 1 if row in (1, height) else max(width - 1, 1)
         for pixel in range(row * stride + 1, row * stride + width + 1, step):
-            is_dry[pixel] = False
+            is_dry[pixel] = 0
             previous[pixel], latest[water[pixel]] = latest[water[pixel]], pixel
     # Unsigned sums wrap around as they should, and Numba need not ask whether an index is negative.
-    steps = np.array([-stride, -1, 1, stride]).astype(np.uint64)
+    up, left, right, down = np.uint64(-stride), np.uint64(-1), np.uint64(1), np.uint64(stride)
     for level in range(256):
         while latest[level] != _NONE:
             pixel = np.uint64(latest[level])
             latest[level] = previous[pixel]
-            for step in steps:
+            for step in (up, left, right, down):
                 neighbor = pixel + step
                 if is_dry[neighbor]:
-                    is_dry[neighbor] = False
-                    water[neighbor] = max(water[neighbor], level)
-                    previous[neighbor], latest[water[neighbor]] = latest[water[neighbor]], neighbor
+                    is_dry[neighbor] = 0
+                    reached = water[neighbor]
+                    if reached < level:
+                        water[neighbor] = reached = np.uint8(level)
+                    previous[neighbor], latest[reached] = latest[reached], neighbor
     return filled[1:-1, 1:-1]
