@@ -38,7 +38,7 @@ NAIVE_IMAGES = 2
 """Images a round for the naive sweeps, which take long."""
 
 PASSES = 8
-"""Passes of our sweeps over the images a round: one is over before Linux has spread threads over idle cores."""
+"""Passes of our sweeps over the images a round: one is over before Linux has spread the threads."""
 
 Task = tuple[Callable[[], Any], int]
 """What to time, and how many images that is."""

@@ -1,6 +1,6 @@
 """Intersection over union of boxes, in the two conventions that the protocols use."""
 
-from typing import no_type_check
+from typing import Any, no_type_check
 
 import numpy as np
 from jaxtyping import Float, Int, Num
@@ -30,7 +30,8 @@ def box_iou(
     first, second = (np.asarray(boxes, np.float64) for boxes in (boxes_xyxy, other_xyxy))
     x, y, right, bottom = (first[..., corner] for corner in range(4))
     other_x, other_y, other_right, other_bottom = (second[..., corner] for corner in range(4))
-    return _iou(x, y, right, bottom, other_x, other_y, other_right, other_bottom, closed)
+    ious: Any = _iou(x, y, right, bottom, other_x, other_y, other_right, other_bottom, closed)
+    return ious
 
 
 @vectorize(cache=True)
