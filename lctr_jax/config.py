@@ -53,6 +53,7 @@ class RunConfig:
 def default_config() -> ConfigDict:
     """The published recipe, to be changed in place."""
     model = {"name": "deit_small", "drop_path": 0.1, "dtype": "bfloat16", "method": "lctr"}
+    model |= {"attention": "auto", "rematerialize": "elementwise"}
     own = ("num_classes", "image_size", "patch_size", "width", "depth", "heads")
     return ConfigDict(
         {

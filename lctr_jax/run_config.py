@@ -21,6 +21,8 @@ _FREE = (
     "train.keep_checkpoints",
     "train.eval_every_epochs",
     "train.profile",
+    "model.attention",
+    "model.rematerialize",
     "train.fsdp",
     "train.micro_batches",
 )

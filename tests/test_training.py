@@ -157,7 +157,7 @@ def test_the_average_of_the_weights_follows_its_definition():
     for _ in range(3):
         state, _ = step(state, batch)
         average = 0.9 * average + 0.1 * np.asarray(state.parameters["cdm"]["bias"])
-    np.testing.assert_allclose(state.weights["cdm"]["bias"], average, rtol=1e-5)
+    np.testing.assert_allclose(state.weights["cdm"]["bias"], average, rtol=1e-5, atol=1e-8)
     assert not np.allclose(state.weights["cdm"]["bias"], state.parameters["cdm"]["bias"])
 
 

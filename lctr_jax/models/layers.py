@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Float32, Key
 
 from lctr_jax.models.attention import Attention, AttentionStatistics, Statistics
@@ -10,10 +11,27 @@ from lctr_jax.models.initialization import kernel_initializer
 from lctr_jax.models.sizes import ModelSpec
 
 
-def layer_norm(spec: ModelSpec, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    """LayerNorm over the width with DeiT's epsilon; its statistics are float32 whatever `spec.dtype`."""
-    # The fast variance, E[x^2] - E[x]^2, loses digits that the goldens have.
-    return nnx.LayerNorm(spec.width, epsilon=1e-6, use_fast_variance=False, dtype=spec.dtype, rngs=rngs)
+class LayerNorm(nnx.Module):
+    """LayerNorm over the width (Ba et al., 2016) with DeiT's epsilon; its statistics are float32.
+
+    Flax's own does not let the backward pass keep the statistics, which are small, without what they were made
+    of.
+    """
+
+    def __init__(self, spec: ModelSpec):
+        self.scale = nnx.Param(jnp.ones(spec.width))
+        self.bias = nnx.Param(jnp.zeros(spec.width))
+        self.dtype = jnp.dtype(spec.dtype)
+
+    def __call__(self, tokens: Float[Array, "batch tokens width"]) -> Float[Array, "batch tokens width"]:
+        """Normalise each token."""
+        wide = tokens.astype(jnp.float32)
+        mean = checkpoint_name(wide.mean(-1, keepdims=True), "mean")
+        centred = wide - mean
+        # Not E[x^2] - E[x]^2, which loses digits that the goldens have.
+        variance = jnp.square(centred).mean(-1, keepdims=True)
+        inverse = checkpoint_name(jax.lax.rsqrt(variance + 1e-6), "inverse")
+        return (centred * inverse * self.scale[...] + self.bias[...]).astype(self.dtype)
 
 
 class Mlp(nnx.Module):
@@ -26,7 +44,27 @@ class Mlp(nnx.Module):
 
     def __call__(self, tokens: Float[Array, "batch tokens width"]) -> Float[Array, "batch tokens width"]:
         """Apply to each token alone."""
-        return self.fc2(nnx.gelu(self.fc1(tokens), approximate=False))
+        hidden = checkpoint_name(self.fc1(tokens), "hidden")
+        return self.fc2(gelu(hidden))
+
+
+@jax.custom_jvp
+def gelu(values: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Exact GELU, x Phi(x) (Hendrycks & Gimpel, 2016)."""
+    return jax.nn.gelu(values, approximate=False)
+
+
+@gelu.defjvp
+def _gelu_jvp(primals, tangents):
+    """Phi by erf, where the function itself has erfc.
+
+    Backward needs value and slope, each in a matrix product of its own. Were both from one erfc, the compiler
+    would write that to memory for the two; so each product makes its own on the way.
+    """
+    (values,), (tangent,) = primals, tangents
+    wide = values.astype(jnp.float32)
+    slope = (1 + jax.lax.erf(wide * 0.5**0.5)) / 2 + wide * jnp.exp(-(wide**2) / 2) * (2 * jnp.pi) ** -0.5
+    return gelu(values), slope.astype(tangent.dtype) * tangent
 
 
 class LayerScale(nnx.Module):
@@ -38,6 +76,11 @@ class LayerScale(nnx.Module):
     def __call__(self, branch: Float[Array, "batch tokens width"]) -> Float[Array, "batch tokens width"]:
         """Scale each channel."""
         return branch * self.scale[...].astype(branch.dtype)
+
+
+# What a block's backward pass keeps of its forward pass (beside its input), under these names: the large
+# products' results. The rest is made again from them: element-wise work, and the attention's scores.
+KEPT = ("qkv", "attended", "middle", "hidden", "mean", "inverse")
 
 
 def branch_scales(keys: Key[Array, " batch"], *, depth: int, rate: float) -> Float32[Array, "depth 2 batch"]:
@@ -56,9 +99,9 @@ class Block(nnx.Module):
     """Pre-norm transformer block: attention, then MLP, each added to the residual stream."""
 
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
-        self.norm1 = layer_norm(spec, rngs)
+        self.norm1 = LayerNorm(spec)
         self.attn = Attention(spec, rngs=rngs)
-        self.norm2 = layer_norm(spec, rngs)
+        self.norm2 = LayerNorm(spec)
         self.mlp = Mlp(spec, rngs=rngs)
         self.ls1 = LayerScale(spec) if spec.layer_scale else None
         self.ls2 = LayerScale(spec) if spec.layer_scale else None
@@ -74,7 +117,7 @@ class Block(nnx.Module):
         attended, attention = self.attn(self.norm1(tokens), statistics=statistics)
         if self.ls1 is not None:
             attended = self.ls1(attended)
-        tokens = tokens + _scaled(attended, scales, 0)
+        tokens = checkpoint_name(tokens + _scaled(attended, scales, 0), "middle")
         transformed = self.mlp(self.norm2(tokens))
         if self.ls2 is not None:
             transformed = self.ls2(transformed)

@@ -18,6 +18,15 @@ METHODS = {
 linear one on CLS or on the mean patch token. Methods of one head differ in their maps alone."""
 
 
+_CHOICES = {
+    "method": tuple(METHODS),
+    "dtype": ("float32", "bfloat16"),
+    "initialization": ("deit", "fan_in"),
+    "attention": ("auto", "plain", "tpu", "cudnn", "xla"),
+    "rematerialize": ("elementwise", "nothing", "blocks"),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """Every hyperparameter that shapes a network.
@@ -30,6 +39,11 @@ class ModelSpec:
     `dtype` the compute type (parameters, softmax, LayerNorm and loss stay float32); `initialization` of the
     backbone's kernels "deit", a standard deviation of 0.02, or "fan_in", 1 / sqrt(fan-in), which narrow
     networks need to start learning at once.
+
+    Two fields say how, not what, to compute in training. `attention`: "plain"; fused as "tpu", "cudnn" or
+    "xla"; or "auto", which is fused where the device has a kernel for it. `rematerialize`: what the backward
+    pass makes again instead of keeping it: "elementwise", all that is cheap; "nothing"; or "blocks", all but
+    each block's input, for a third more arithmetic and the least memory.
     """
 
     num_classes: int
@@ -47,6 +61,8 @@ class ModelSpec:
     drop_path: float = 0.0
     dtype: str = "float32"
     initialization: str = "deit"
+    attention: str = "auto"
+    rematerialize: str = "elementwise"
 
     def __post_init__(self) -> None:
         """Refuse what no network can be built from.
@@ -79,14 +95,9 @@ class ModelSpec:
             )
         if not 0 <= self.drop_path < 1:
             raise ValueError(f"model.drop_path: got {self.drop_path}, expected 0 <= rate < 1")
-        if self.method not in METHODS:
-            raise ValueError(f"model.method: got {self.method!r}, expected one of {', '.join(METHODS)}")
-        if self.initialization not in ("deit", "fan_in"):
-            raise ValueError(
-                f"model.initialization: got {self.initialization!r}, expected 'deit' or 'fan_in'"
-            )
-        if self.dtype not in ("float32", "bfloat16"):
-            raise ValueError(f"model.dtype: got {self.dtype!r}, expected 'float32' or 'bfloat16'")
+        for name, choices in _CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                raise ValueError(f"model.{name}: got {value!r}, expected one of {', '.join(choices)}")
 
     @property
     def head(self) -> str:

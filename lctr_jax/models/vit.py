@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Key
 
 from lctr_jax.models.attention import Statistics
 from lctr_jax.models.initialization import initialize_embedding, kernel_initializer
-from lctr_jax.models.layers import Block, branch_scales, layer_norm
+from lctr_jax.models.layers import KEPT, Block, LayerNorm, branch_scales
 from lctr_jax.models.positions import resample_positions
 from lctr_jax.models.sizes import ModelSpec
 
@@ -57,7 +57,7 @@ class VisionTransformer(nnx.Module):
         if spec.registers:
             self.registers = nnx.Param(initialize_embedding(rngs.params(), (1, spec.registers, spec.width)))
         self.blocks = _stack_blocks(spec, rngs)
-        self.norm = layer_norm(spec, rngs)
+        self.norm = LayerNorm(spec)
         self.spec = spec
 
     def __call__(
@@ -112,6 +112,10 @@ class VisionTransformer(nnx.Module):
             parameters, scales = layer
             return nnx.merge(graph, parameters)(tokens, statistics=statistics, scales=scales)
 
+        if self.spec.rematerialize != "nothing":
+            kept = KEPT if self.spec.rematerialize == "elementwise" else ()
+            policy = jax.checkpoint_policies.save_only_these_names(*kept)
+            run = jax.checkpoint(run, policy=policy, prevent_cse=False)  # scan's loop is barrier enough
         tokens, layers = jax.lax.scan(run, tokens, (stacked, scales))
         relation = None if layers.relation is None else layers.relation.mean(0)
         return tokens, layers.cls.mean(0), relation, layers.matrix

@@ -124,9 +124,15 @@ def train_step(
 
 def compile_step(mesh: Mesh, state: TrainState, **options) -> Wrapped:
     """`train_step` with `options`, jitted for such states on `mesh`; it reuses the old state's memory."""
+
+    @functools.wraps(train_step)  # its name is what traces show
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):  # for what splits over devices by hand
+            return train_step(state, batch, **options)
+
     placed = state_shardings(mesh, state)
     return jax.jit(
-        functools.partial(train_step, **options),
+        step,
         in_shardings=(placed, batch_sharding(mesh)),
         out_shardings=(placed, replicated(mesh)),
         donate_argnums=0,

@@ -1,0 +1,56 @@
+"""Attention that never writes its scores to memory, where the platform has such a kernel; for training.
+
+Training needs the attended values and CLS's row of the attention, nothing else of it. On a TPU a kernel of
+ours gives both; on a GPU cuDNN gives the values, and CLS's row, a two-hundredth of the work, is made beside it.
+"""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Float32
+
+from lctr_jax.models.attention_kernel import MAX_TOKENS, attention_kernel
+
+Implementation = Literal["tpu", "cudnn", "xla"]
+
+
+def fused_implementation(asked: str, qkv: Float[Array, "batch tokens width3"]) -> Implementation | None:
+    """Which fused implementation `model.attention` means for this input; None for the plain one.
+
+    "auto" takes the default device's; cuDNN knows 16-bit numbers only, and the TPU kernel short sequences.
+    """
+    match asked, jax.default_backend():
+        case ("tpu", _) | ("auto", "tpu") if qkv.shape[1] <= MAX_TOKENS:
+            return "tpu"
+        case ("auto", "gpu") if qkv.dtype == jnp.bfloat16:
+            return "cudnn"
+        case "xla" | "cudnn", _:
+            return asked
+    return None
+
+
+def fused_attention(
+    qkv: Float[Array, "batch tokens width3"], *, heads: int, implementation: Implementation
+) -> tuple[Float[Array, "batch tokens width"], Float32[Array, "batch tokens"]]:
+    """Attended values of all heads, and CLS's attention, mean over heads.
+
+    `implementation`: "xla" is what "cudnn" computes, on any platform.
+    """
+    if implementation == "tpu":
+        return _on_each_device(lambda rows: attention_kernel(rows, heads), qkv)
+    batch, tokens, width3 = qkv.shape
+    query, key, value = jnp.moveaxis(qkv.reshape(batch, tokens, 3, heads, -1), 2, 0)
+    attended = jax.nn.dot_product_attention(query, key, value, implementation=implementation)
+    scores = jnp.einsum("bhd,bkhd->bhk", query[:, 0], key, preferred_element_type=jnp.float32)
+    cls = jax.nn.softmax(scores * query.shape[-1] ** -0.5, axis=-1).mean(1)
+    return attended.reshape(batch, tokens, width3 // 3), cls
+
+
+def _on_each_device(function, rows: Array):
+    """Call on each device's rows of a batch: the compiler does not know how to split a kernel by itself."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or mesh.are_all_axes_manual:
+        return function(rows)
+    batch = jax.P(mesh.axis_names)
+    return jax.shard_map(function, mesh=mesh, in_specs=batch, out_specs=batch, check_vma=False)(rows)
