@@ -1,8 +1,8 @@
 """Attention of an image as one TPU kernel: its scores stay in the chip's fast memory.
 
 A ViT's image has few tokens (197), so that all scores of a head fit there at once: a plain softmax, no tiles.
-The backward kernel makes the probabilities again from queries and keys: about 1% more arithmetic in a training
-step, for most of its memory traffic (the idea is FlashAttention's; Dao et al., NeurIPS 2022).
+The backward kernel makes the probabilities again from queries and keys: about 1% more arithmetic in a
+training step, for most of its memory traffic (the idea is FlashAttention's; Dao et al., NeurIPS 2022).
 """
 
 import functools

@@ -1,13 +1,15 @@
 """Attention that never writes its scores to memory, where the platform has such a kernel; for training.
 
 Training needs the attended values and CLS's row of the attention, nothing else of it. On a TPU a kernel of
-ours gives both; on a GPU cuDNN gives the values, and CLS's row, a two-hundredth of the work, is made beside it.
+ours gives both; on a GPU cuDNN gives the values, and CLS's row, a two-hundredth of the work, is made beside.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Float32
 
 from lctr_jax.models.attention_kernel import MAX_TOKENS, attention_kernel
@@ -15,15 +17,15 @@ from lctr_jax.models.attention_kernel import MAX_TOKENS, attention_kernel
 Implementation = Literal["tpu", "cudnn", "xla"]
 
 
-def fused_implementation(asked: str, qkv: Float[Array, "batch tokens width3"]) -> Implementation | None:
+def fused_implementation(asked: str, *, tokens: int, dtype: DTypeLike) -> Implementation | None:
     """Which fused implementation `model.attention` means for this input; None for the plain one.
 
     "auto" takes the default device's; cuDNN knows 16-bit numbers only, and the TPU kernel short sequences.
     """
     match asked, jax.default_backend():
-        case ("tpu", _) | ("auto", "tpu") if qkv.shape[1] <= MAX_TOKENS:
+        case ("tpu", _) | ("auto", "tpu") if tokens <= MAX_TOKENS:
             return "tpu"
-        case ("auto", "gpu") if qkv.dtype == jnp.bfloat16:
+        case ("auto", "gpu") if dtype == jnp.bfloat16:
             return "cudnn"
         case "xla" | "cudnn", _:
             return asked
@@ -47,7 +49,7 @@ def fused_attention(
     return attended.reshape(batch, tokens, width3 // 3), cls
 
 
-def _on_each_device(function, rows: Array):
+def _on_each_device(function: Callable[[Array], Any], rows: Array) -> Any:
     """Call on each device's rows of a batch: the compiler does not know how to split a kernel by itself."""
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty or mesh.are_all_axes_manual:

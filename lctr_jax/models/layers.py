@@ -14,8 +14,7 @@ from lctr_jax.models.sizes import ModelSpec
 class LayerNorm(nnx.Module):
     """LayerNorm over the width (Ba et al., 2016) with DeiT's epsilon; its statistics are float32.
 
-    Flax's own does not let the backward pass keep the statistics, which are small, without what they were made
-    of.
+    Flax's own gives the statistics no name by which the backward pass could keep them.
     """
 
     def __init__(self, spec: ModelSpec):
