@@ -13,6 +13,7 @@ ALLOWED = {
     "training": {"models", "checkpoints"},
     "evaluation": {"models", "localization", "data", "training"},
     "report": {"localization", "data", "evaluation"},
+    "exporters": {"models", "checkpoints", "localization"},
 }
 OUTSIDERS = {"localization": {"jax", "flax", "torch"}, "data": {"jax", "flax", "torch"}, "models": {"torch"}}
 TORCH_IS_READ_IN = "torch_files.py"

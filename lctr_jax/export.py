@@ -1,0 +1,122 @@
+"""Take a network out: one file that runs without this package.
+
+python -m lctr_jax.export --checkpoint PATH --format stablehlo|onnx DEST [--input uint8|float32] [--overwrite]
+
+The file takes any number of images and gives logits, the localization map of the predicted class, and its
+score map, from which boxes are cut. It is run on test images before it is written and must agree with the
+network; the largest errors are printed. ONNX carries class names and what else must be known; beside
+StableHLO, which has no place for that, it is DEST.json. docs/export.md shows how to use both.
+"""
+
+import argparse
+import dataclasses
+import importlib.metadata
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lctr_jax import __version__
+from lctr_jax.checkpoints.store import load_weights, require_whole
+from lctr_jax.errors import one_line_errors
+from lctr_jax.exporters.check import TOLERANCE, largest_errors, require_agreement
+from lctr_jax.exporters.onnx_model import export_onnx, open_onnx, require_onnx
+from lctr_jax.exporters.program import InputType, describe, make_program
+from lctr_jax.exporters.stablehlo import PLATFORMS, export_stablehlo, open_stablehlo
+
+
+@one_line_errors()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    options = _parser().parse_args(arguments)
+    destination: Path = options.destination
+    if destination.exists() and not options.overwrite:
+        raise FileExistsError(f"{destination}: exists already; choose another place or add --overwrite")
+    if not destination.parent.is_dir():
+        raise FileNotFoundError(f"{destination}: there is no folder {destination.parent}; make it first")
+    exported = export(options.checkpoint, file_format=options.format, input_type=options.input)
+    _write(destination, exported.content)
+    print(f"{destination}: {len(exported.content) / 1e6:.1f} MB")
+    if exported.beside is not None:
+        _write(destination.with_name(destination.name + ".json"), exported.beside)
+    agreement = ", ".join(f"{name} {error:.1e}" for name, error in exported.errors.items())
+    print(f"largest errors against the network: {agreement} (tolerance {TOLERANCE:.0e})")
+
+
+class Exported(NamedTuple):
+    """A file's content, that of the file beside it if there must be one, and each output's error."""
+
+    content: bytes
+    beside: bytes | None
+    errors: dict[str, float]
+
+
+def export(checkpoint: str, *, file_format: str, input_type: InputType = "uint8") -> Exported:
+    """Export a checkpoint of any method to "stablehlo" or "onnx", in float32, and check it.
+
+    Raises:
+        FileNotFoundError: there is no checkpoint.
+        ModuleNotFoundError: an ONNX package is missing.
+        ValueError: the checkpoint is damaged, a backbone alone or too large, or the file computes something
+            else than the network.
+    """
+    to_onnx = file_format == "onnx"
+    if to_onnx:
+        require_onnx()
+    metadata, parameters = load_weights(checkpoint)
+    require_whole(metadata, path=checkpoint)
+    spec = dataclasses.replace(metadata.spec, dtype="float32")
+    program = make_program(spec, parameters)
+    facts = describe(metadata, input_type=input_type) | {"exported_with": _versions(to_onnx)}
+    shape = {"side": spec.image_size, "input_type": input_type}
+    if to_onnx:
+        content, beside = export_onnx(program, facts, **shape), None
+        run = open_onnx(content)
+    else:
+        content, beside = export_stablehlo(program, **shape), json.dumps(facts, indent=2).encode()
+        run = open_stablehlo(content)
+    errors = largest_errors(run, spec, parameters, input_type=input_type)
+    require_agreement(errors)
+    return Exported(content, beside, errors)
+
+
+def _versions(to_onnx: bool) -> dict[str, str]:
+    packages = ("jax", "jax2onnx") if to_onnx else ("jax",)
+    return {"lctr_jax": __version__} | {name: importlib.metadata.version(name) for name in packages}
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write the file whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lctr_jax.export", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("destination", type=Path, metavar="DEST", help="the file to write")
+    parser.add_argument(
+        "--checkpoint", required=True, metavar="PATH", help="the converter's, or a run's folder"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("stablehlo", "onnx"),
+        required=True,
+        help=f"stablehlo, for JAX on {', '.join(PLATFORMS)}, or onnx, for onnxruntime and others",
+    )
+    parser.add_argument(
+        "--input",
+        choices=("uint8", "float32"),
+        default="uint8",
+        help="what the file takes: RGB in 0..255 (the default), or floats that are normalized already",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace DEST")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

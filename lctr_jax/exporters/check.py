@@ -1,0 +1,71 @@
+"""An exported file against the network that it was made from."""
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt8
+
+from lctr_jax.exporters.program import LOGITS, MAP, SCORE_MAP, InputType, Outputs, Run
+from lctr_jax.localization.maps import resize_map
+from lctr_jax.localization.protocols import LCTR
+from lctr_jax.models.images import normalize
+from lctr_jax.models.parameters import Parameters, bind
+from lctr_jax.models.sizes import ModelSpec
+
+TOLERANCE = 1e-4
+"""Largest error that passes. Boxes are cut from 256 grey levels, 4e-3 apart."""
+
+BATCHES = (1, 3)
+
+
+def largest_errors(
+    run: Run, spec: ModelSpec, parameters: Parameters, *, input_type: InputType
+) -> dict[str, float]:
+    """Each output's largest difference from the network's own, over batches of `BATCHES` images.
+
+    Relative to the output's largest magnitude; the score map's is 1. NaN where an output holds one.
+    """
+    pixels = _test_images(sum(BATCHES), side=spec.image_size)
+    images = pixels if input_type == "uint8" else np.asarray(normalize(jnp.asarray(pixels)))
+    parts = [run(part) for part in np.split(images, np.cumsum(BATCHES)[:-1])]
+    return {
+        name: _relative_error(np.concatenate([np.asarray(part[name]) for part in parts]), expected)
+        for name, expected in _expected(spec, parameters, pixels).items()
+    }
+
+
+def require_agreement(errors: dict[str, float], *, tolerance: float = TOLERANCE) -> None:
+    """Refuse a file that computes something else.
+
+    Raises:
+        ValueError: an error is larger than the tolerance, or no number.
+    """
+    wrong = [f"{name} by {error:.1e}" for name, error in errors.items() if not error <= tolerance]
+    if wrong:
+        raise ValueError(
+            f"exported file: differs from the network in {', '.join(wrong)}, "
+            f"expected at most {tolerance:.0e}; nothing was written"
+        )
+
+
+def _expected(spec: ModelSpec, parameters: Parameters, pixels: np.ndarray) -> Outputs:
+    """By the way that evaluation goes: the network's maps, their product, enlarged by OpenCV."""
+    with jax.default_matmul_precision("highest"):
+        forward = jax.jit(lambda parameters, images: bind(spec, parameters)(images))
+        output = jax.device_get(forward(parameters, normalize(jnp.asarray(pixels))))
+    maps = output.relation_map * output.class_map
+    score_maps = [resize_map(score_map, protocol=LCTR, image_size=spec.image_size) for score_map in maps]
+    return {LOGITS: output.logits, MAP: maps, SCORE_MAP: np.stack(score_maps)}
+
+
+def _relative_error(got: np.ndarray, expected: np.ndarray) -> float:
+    scale = np.abs(expected).max()
+    return float(np.abs(got - expected).max() / (scale if scale > 0 else 1))
+
+
+def _test_images(count: int, *, side: int) -> UInt8[np.ndarray, "count side side 3"]:
+    """Soft random patches: unlike noise, they give the network something to attend to."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (count, 6, 6, 3), np.uint8)
+    return np.stack([cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC) for image in coarse])
