@@ -38,7 +38,7 @@ def test_the_wheel_holds_the_package_and_its_configs_and_nothing_else(wheel):
         assert sum(entry.file_size for entry in archive.infolist()) < 2_000_000
     checkout = (ROOT / "lctr_jax").rglob("*.py")
     configs = (f"lctr_jax/configs/{path.name}" for path in (ROOT / "configs").iterdir() if path.is_file())
-    templates = (ROOT / "lctr_jax" / "report" / "templates").iterdir()
+    templates = (ROOT / "lctr_jax").glob("*/templates/*")
     expected = {path.relative_to(ROOT).as_posix() for path in (*checkout, *templates)} | set(configs)
     assert names == expected
 

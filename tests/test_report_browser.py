@@ -1,11 +1,11 @@
 """The pages in a real browser: they load without complaint, and what they let one click works."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import needs_browser, open_browser
 from fake_results import HOSTILE, make_results, make_settings, summarize_results
 
 from lctr_jax.evaluation.tables import write_tables
@@ -13,26 +13,13 @@ from lctr_jax.report.gallery import GROUPS, Gallery
 from lctr_jax.report.predictions import BoxedClass, Prediction, PredictionFolder, RankedClass
 from lctr_jax.report.report import write_report
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-CHROMEDRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="no Chromium with chromedriver here")
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-    "--disable-background-networking --disable-component-update --window-size=1200,900"
-)
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
-    yield driver
-    driver.quit()
+    with open_browser(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ ALLOWED = {
     "training": {"models", "checkpoints"},
     "evaluation": {"models", "localization", "data", "training"},
     "report": {"localization", "data", "evaluation"},
+    "viewer": {"localization", "data", "report"},
     "exporters": {"models", "checkpoints", "localization"},
 }
 OUTSIDERS = {"localization": {"jax", "flax", "torch"}, "data": {"jax", "flax", "torch"}, "models": {"torch"}}

@@ -46,11 +46,11 @@ class Picture:
     true_xyxy: Sequence[Box] = ()
 
 
-def encode_photo(image: UInt8[np.ndarray, "height width 3"]) -> str:
-    """The image as a data URI, no side longer than `PHOTO_SIDE`."""
+def encode_photo(image: UInt8[np.ndarray, "height width 3"], *, side: int = PHOTO_SIDE) -> str:
+    """The image as a data URI, no side longer than `side`."""
     photo = Image.fromarray(image)
-    photo.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
-    return _data_uri(photo)
+    photo.thumbnail((side, side))
+    return encode_picture(photo)
 
 
 def encode_maps(
@@ -58,7 +58,7 @@ def encode_maps(
 ) -> Maps:
     """A relation map, a class map and their product in colours."""
     relation, of_class, fused = (
-        _data_uri(Image.fromarray(color_map(score_map, width=_MAP_SIDE, height=_MAP_SIDE)))
+        encode_picture(Image.fromarray(color_map(score_map, width=_MAP_SIDE, height=_MAP_SIDE)))
         for score_map in (relation_map, class_map, relation_map * class_map)
     )
     return Maps(relation=relation, of_class=of_class, fused=fused)
@@ -69,7 +69,8 @@ def as_boxes(boxes_xyxy: Float[np.ndarray, "boxes 4"]) -> list[Box]:
     return [(x0, y0, x1, y1) for x0, y0, x1, y1 in np.round(boxes_xyxy, 2).tolist()]
 
 
-def _data_uri(image: Image.Image) -> str:
+def encode_picture(image: Image.Image) -> str:
+    """A picture as a data URI, with its transparency if it has any."""
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=_QUALITY, method=4)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,244 @@
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from browser import needs_browser, open_browser, requested
+from PIL import Image
+
+from lctr_jax.checkpoints.metadata import Metadata
+from lctr_jax.checkpoints.store import save_weights
+from lctr_jax.config import default_config
+from lctr_jax.data.geometry import Geometry
+from lctr_jax.demo import main, read_image, write_examples
+from lctr_jax.loading import load
+from lctr_jax.localization.thresholds import Threshold
+from lctr_jax.localizer import Localizer
+from lctr_jax.models.parameters import initialise
+from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.predict import read_upright
+from lctr_jax.viewer.drawing import draw_panels, draw_table
+from lctr_jax.viewer.page import BEST, TOP_FIVE, chosen_labels
+from lctr_jax.viewer.reading import Reading
+
+ROOT = Path(__file__).parents[1]
+NAMES = ("cat", "dog", "<b>owl</b>", "naïve", "wren", "fox")
+SPEC = ModelSpec(
+    num_classes=6, width=16, depth=1, heads=2, image_size=32, patch_size=8, initialization="fan_in"
+)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / "checkpoints" / "1"
+    parameters = initialise(SPEC, jax.random.key(0))
+    save_weights(path, Metadata(kind="network", spec=SPEC, class_names=NAMES), parameters)
+    return path
+
+
+def photo(seed=0, size=(90, 60)):
+    coarse = np.random.default_rng(seed).integers(0, 255, (5, 5, 3), np.uint8)
+    return Image.fromarray(coarse).resize(size)
+
+
+def hot_corner(names=NAMES):
+    """A reading of a 40 x 20 image: class 1's map is hot in the upper left quarter, class 2's is flat."""
+    maps = np.zeros((6, 4, 4), np.float32)
+    maps[1, :2, :2] = 1
+    return Reading(
+        image=np.zeros((20, 40, 3), np.uint8),
+        geometry=Geometry("wsoleval", 32),
+        class_names=names,
+        probability=np.array([0.1, 0.4, 0.3, 0.1, 0.06, 0.04], np.float32),
+        relation_map=np.ones((4, 4), np.float32),
+        class_maps=maps,
+    )
+
+
+@pytest.mark.parametrize("geometry", ["wsoleval", "lctr"])
+def test_boxes_of_every_class_and_threshold_are_those_of_predict(checkpoint, geometry):
+    model, frame = load(checkpoint), Geometry(geometry, 32)
+    reading = read_image(model, photo(), geometry=frame, class_names=NAMES)
+    different = set()
+    for threshold in map(Threshold, (0.1, 0.3, 0.7)):
+        localizer = Localizer(model, geometry=frame, threshold=threshold, classes=NAMES, batch_size=1)
+        (prediction,) = localizer([photo()])
+        assert reading.ranking[:5] == [ranked.label for ranked in prediction.top]
+        np.testing.assert_allclose(reading.region_xyxy, prediction.region_xyxy)
+        for label, boxed in enumerate(prediction.boxed):
+            np.testing.assert_allclose(reading.box_xyxy(label, threshold), boxed.box_xyxy)
+            assert reading.probability[label] == pytest.approx(boxed.ranked.probability, rel=1e-5)
+            different.add(tuple(boxed.box_xyxy))
+    assert len(different) > 5
+
+
+def test_the_box_and_what_is_above_the_threshold_are_where_the_map_is_hot():
+    reading = hot_corner()
+    np.testing.assert_allclose(reading.box_xyxy(1, Threshold(0.5)), [0, 0, 20, 10], atol=1)
+    assert reading.foreground(1, Threshold(0.5)).mean() == pytest.approx(0.25, abs=0.03)
+    assert reading.foreground(1, Threshold(0.9)).mean() < reading.foreground(1, Threshold(0.1)).mean()
+    assert reading.found(1)
+    assert not reading.found(2)
+
+
+def test_choices_name_classes():
+    reading = hot_corner()
+    assert chosen_labels(reading, BEST) == [1]
+    assert chosen_labels(reading, TOP_FIVE) == [1, 2, 0, 3, 4]
+    assert chosen_labels(reading, 5) == [5]
+
+
+def test_a_flat_map_is_said_to_be_flat_and_names_are_escaped():
+    reading = hot_corner()
+    panels, table = (draw(reading, [2], Threshold(0.3)) for draw in (draw_panels, draw_table))
+    assert "is flat: there is nothing to box" in panels
+    assert 'class="lctr-box' not in panels
+    assert "none: the map is flat" in table
+    assert "<b>owl" not in panels + table
+    assert "&lt;b&gt;owl" in panels
+    assert draw_panels(reading, [1, 2], Threshold(0.3)).count('class="lctr-box') == 1
+
+
+def write_config(run, **data):
+    config = default_config()
+    config.data.update(data)
+    (run / "config.json").write_text(config.to_json())
+
+
+def test_examples_come_from_the_run_s_data_set(checkpoint, tmp_path, capsys):
+    run = checkpoint.parents[1]
+    assert write_examples(str(checkpoint), tmp_path, data_dir=None) == []
+    write_config(run, name="cub", data_dir=str(tmp_path / "nothing"))
+    assert write_examples(str(run), tmp_path, data_dir=None) == []
+    assert capsys.readouterr().err.startswith("no examples: cub is not prepared")
+    for name in ("a/0.png", "a/1.png", "b/0.png"):
+        for split in ("train", "val"):
+            path = tmp_path / "images" / split / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            photo(len(name)).save(path)
+    write_config(run, name="folder", root=str(tmp_path / "images"))
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"eval": config["eval"] | {"split": "val"}}))
+    examples = write_examples(str(run), tmp_path, data_dir=str(tmp_path / "data"))
+    assert [path.stem.split("_")[1] for path in examples] == ["0", "0", "1"]
+    assert all(read_upright(path).size == (90, 60) for path in examples)
+
+
+def test_without_gradio_it_says_how_to_get_it(checkpoint, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(SystemExit) as exit_:
+        main(["--checkpoint", str(checkpoint)])
+    assert exit_.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "error: the page needs gradio: pip install -r requirements-demo.txt"
+
+
+# The command line itself in a process of its own, which tells what the network was asked.
+SERVER = """
+import sys
+from lctr_jax import demo
+
+read_image = demo.read_image
+
+def tell(model, image, **options):
+    print("read", *image.size, flush=True)
+    return read_image(model, image, **options)
+
+demo.read_image = tell
+demo.main(sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def page(checkpoint, tmp_path):
+    """A browser on the page of a network with one example, its address, and what was read so far."""
+    pytest.importorskip("gradio")
+    photo(1).save(tmp_path / "example.png")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--checkpoint", checkpoint, "--examples", tmp_path / "example.png", "--port", port]
+    said = tmp_path / "said.txt"
+
+    def seen():
+        lines = [line.split() for line in said.read_text().splitlines() if line.startswith("read ")]
+        return [(int(width), int(height)) for _, width, height in lines]
+
+    with said.open("w") as out:
+        server = subprocess.Popen([sys.executable, "-c", SERVER, *map(str, options)], stdout=out, cwd=ROOT)
+    try:
+        for _ in range(900):
+            if "local URL" in said.read_text():
+                break
+            assert server.poll() is None
+            time.sleep(0.1)
+        with open_browser(tmp_path / "profile") as browser:
+            browser.get(f"http://127.0.0.1:{port}/")
+            yield browser, f"http://127.0.0.1:{port}/", seen
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def wait_for(browser, script, *arguments, seconds=20):
+    """The script's value once it is something."""
+    for _ in range(seconds * 10):
+        if value := browser.execute_script(script, *arguments):
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"nothing came of {script}")
+
+
+BOXES = "return [...document.querySelectorAll('#panels .lctr-box')].map(box => box.getAttribute('style'))"
+CHANGED = "const now = document.querySelector('#table').innerText; return now !== arguments[0] && now"
+
+
+@needs_browser
+def test_the_page_follows_threshold_and_class_and_asks_the_network_once_an_image(page, tmp_path):
+    browser, address, seen = page
+    wait_for(browser, "return document.querySelector('.gallery-item')").click()
+    before = wait_for(browser, BOXES)
+    assert len(before) == 1
+    count = len(seen())
+    assert seen()[-1] == (90, 60)
+
+    slider = "const box = document.querySelector('#threshold input[type=number]'); box.value = arguments[0];"
+    browser.execute_script(slider + "box.dispatchEvent(new Event('input', {bubbles: true}))", 0.8)
+    caption = "return document.querySelector('.lctr-fused').innerText.includes('above 0.8')"
+    wait_for(browser, caption)
+    after = browser.execute_script(BOXES)
+    assert len(after) == 1
+    assert after != before
+
+    table = browser.execute_script("return document.querySelector('#table').innerText")
+    browser.find_element("css selector", "#choice input").click()
+    choices = "return [...document.querySelectorAll('ul[role=listbox] li')]"
+    options = wait_for(browser, choices)
+    assert [option.text.strip("✓ ") for option in options][2:] == list(NAMES)
+    options[1].click()
+    wait_for(browser, CHANGED, table)
+    drawn = wait_for(browser, "return document.querySelectorAll('#panels .lctr-box').length > 1")
+    assert drawn
+    assert len(seen()) == count
+
+    photo(2, (50, 80)).save(tmp_path / "mine.png")
+    remove = "[...document.querySelectorAll('#image button')].find(b => /clear|remove/i.test(b.ariaLabel)).click()"
+    browser.execute_script(remove)
+    wait_for(browser, "return document.querySelector('.lctr-empty')")
+    browser.find_element("css selector", "#image input[type=file]").send_keys(str(tmp_path / "mine.png"))
+    wait_for(browser, "return document.querySelector('.lctr-panels')")
+    assert seen()[count:] == [(50, 80)]
+    views = browser.execute_script(
+        "return [...document.querySelectorAll('.lctr-view')].map(v => v.offsetWidth / v.offsetHeight)"
+    )
+    np.testing.assert_allclose(views, 50 / 80, rtol=0.03)
+
+    addresses = requested(browser)
+    assert len(addresses) > 5
+    assert [other for other in addresses if not other.startswith(address)] == []
+    assert browser.get_log("browser") == []
