@@ -22,7 +22,7 @@ from PIL import Image
 
 from lctr_jax.checkpoints.store import find_checkpoint
 from lctr_jax.data.datasets import open_split
-from lctr_jax.data.geometry import Geometry
+from lctr_jax.data.geometry import Geometry, Protocol
 from lctr_jax.data.images import decode_rgb
 from lctr_jax.data.options import DataOptions
 from lctr_jax.errors import one_line, one_line_errors
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         serve_page(page, port=options.port)
 
 
-def build_demo(model: LoadedModel, *, geometry: str, threshold: float, examples: Sequence[Path]):
+def build_demo(model: LoadedModel, *, geometry: Protocol, threshold: float, examples: Sequence[Path]):
     """The page of a network; its first image is compiled for and seen before anybody waits."""
     spec = model.spec
     frame = Geometry(protocol=geometry, image_size=spec.image_size)

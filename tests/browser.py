@@ -18,14 +18,15 @@ _FLAGS = (
 
 
 @contextlib.contextmanager
-def open_browser(profile):
-    """A driver with an empty console log; `profile` is an empty folder."""
+def open_browser(profile, *, log_requests=False):
+    """A driver with an empty console log; `profile` is an empty folder. `requested` needs `log_requests`."""
     webdriver = pytest.importorskip("selenium.webdriver")
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for flag in (*_FLAGS.split(), f"--user-data-dir={profile}"):
         options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    logs = ("browser", "performance") if log_requests else ("browser",)
+    options.set_capability("goog:loggingPrefs", dict.fromkeys(logs, "ALL"))
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
     try:
         yield driver

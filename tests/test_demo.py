@@ -177,7 +177,7 @@ def page(checkpoint, tmp_path):
                 break
             assert server.poll() is None
             time.sleep(0.1)
-        with open_browser(tmp_path / "profile") as browser:
+        with open_browser(tmp_path / "profile", log_requests=True) as browser:
             browser.get(f"http://127.0.0.1:{port}/")
             yield browser, f"http://127.0.0.1:{port}/", seen
     finally:

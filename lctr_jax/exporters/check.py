@@ -54,7 +54,7 @@ def _expected(spec: ModelSpec, parameters: Parameters, pixels: np.ndarray) -> Ou
     with jax.default_matmul_precision("highest"):
         forward = jax.jit(lambda parameters, images: bind(spec, parameters)(images))
         output = jax.device_get(forward(parameters, normalize(jnp.asarray(pixels))))
-    maps = output.localization_map
+    maps = np.asarray(output.localization_map)
     score_maps = [resize_map(score_map, protocol=LCTR, image_size=spec.image_size) for score_map in maps]
     return {LOGITS: output.logits, MAP: maps, SCORE_MAP: np.stack(score_maps)}
 

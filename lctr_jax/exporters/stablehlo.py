@@ -1,5 +1,7 @@
 """The program in StableHLO, as `jax.export` keeps it."""
 
+from typing import Any
+
 import jax
 import jax.export
 import jax.numpy as jnp
@@ -18,4 +20,5 @@ def export_stablehlo(program: Run, *, side: int, input_type: InputType) -> bytes
 
 def open_stablehlo(content: bytes) -> Run:
     """The file's content as a function of images, to be run on this machine's own device."""
-    return jax.export.deserialize(bytearray(content)).call
+    exported: Any = jax.export.deserialize(bytearray(content))  # its `call` is annotated for one array
+    return exported.call
