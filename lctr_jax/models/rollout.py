@@ -45,7 +45,8 @@ def attention_rollout(
         return (row + jnp.einsum("bq,bqj->bj", row, layer)) / 2, None
 
     cls = jnp.zeros(attention.shape[1:3], attention.dtype).at[:, 0].set(1)
-    return jax.lax.scan(step, cls, attention, reverse=True)[0]
+    # Turned round before, not `reverse=True`: the converter to ONNX knows no backward scan.
+    return jax.lax.scan(step, cls, attention[::-1])[0]
 
 
 def _patches_of(features: BackboneOutput) -> Float[Array, "batch grid_h grid_w"]:
