@@ -14,22 +14,29 @@ from lctr_jax.errors import one_line_errors
 from lctr_jax.evaluation_job import evaluate_checkpoint
 from lctr_jax.experiment import open_experiment
 from lctr_jax.training.interruption import Interruption, stop_status
-from lctr_jax.training.mesh import make_mesh
+from lctr_jax.training.mesh import describe_devices, make_mesh
+from lctr_jax.training.processes import MEETING_TIMEOUT, join_processes
 from lctr_jax.training_job import train_and_evaluate
 
 USAGE = (
     "train.py|lctr-train --config configs/NAME.py|NAME [--workdir DIR] [--config.a.b=value ...] "
-    "[--dry_run] [--profile A-B] [--eval --checkpoint PATH]"
+    "[--dry_run] [--profile A-B] [--eval --checkpoint PATH] "
+    "[--coordinator HOST:PORT --num_processes N --process_id I]"
 )
+_PROCESSES = ("coordinator", "num_processes", "process_id", "meeting_timeout")
 
 
 class Command(NamedTuple):
-    """What is asked for: training, or with `checkpoint` an evaluation, or with `dry_run` a step."""
+    """What is asked for: training, or with `checkpoint` an evaluation, or with `dry_run` a step.
+
+    `processes`: the arguments of `join_processes`.
+    """
 
     config: ConfigDict
     workdir: Path
     checkpoint: str | None
     dry_run: bool
+    processes: dict[str, Any]
 
 
 @one_line_errors()
@@ -41,10 +48,12 @@ def main() -> None:
         return
     command = _parse(sys.argv)
     config = parse_config(command.config)
+    join_processes(**command.processes)
     mesh = make_mesh(fsdp=config.train.fsdp)
     with open_experiment(
         config, command.workdir, mesh, Interruption(), hold=not command.dry_run
     ) as experiment:
+        experiment.log.say(f"on {describe_devices(mesh)}")
         if command.dry_run:
             dry_run(experiment)
         elif command.checkpoint is None:
@@ -60,6 +69,7 @@ def _parse(argv: list[str]) -> Command:
     flags.DEFINE_string("profile", None, "A-B: trace these steps into WORKDIR/profile", flag_values=values)
     flags.DEFINE_bool("eval", False, "evaluate --checkpoint instead of training", flag_values=values)
     flags.DEFINE_string("checkpoint", None, "what --eval evaluates", flag_values=values)
+    _define_processes(values)
     file = parse_flags(values, argv, usage=USAGE)
     if values.eval != bool(values.checkpoint):
         raise ValueError("--eval and --checkpoint PATH go together; leave both out to train")
@@ -68,4 +78,14 @@ def _parse(argv: list[str]) -> Command:
     if values.profile is not None:
         values.config.train.profile = values.profile
     workdir = Path(values.workdir or Path("runs") / file.stem)
-    return Command(values.config, workdir, values.checkpoint, values.dry_run)
+    processes = {name: values[name].value for name in _PROCESSES}
+    return Command(values.config, workdir, values.checkpoint, values.dry_run, processes)
+
+
+def _define_processes(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("coordinator", None, "HOST:PORT, where process 0 listens", flag_values=values)
+    flags.DEFINE_integer("num_processes", None, "how many there are", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("process_id", None, "which of them this is, from 0", flag_values=values)
+    flags.DEFINE_integer(
+        "meeting_timeout", MEETING_TIMEOUT, "seconds to wait for others", lower_bound=1, flag_values=values
+    )

@@ -4,7 +4,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import jax
-from jax.sharding import Mesh
 
 from lctr_jax.checkpoints.initialisation import initialise_from, require_readable
 from lctr_jax.checkpoints.store import load_weights, require_spec
@@ -19,7 +18,7 @@ from lctr_jax.report.gallery import Gallery
 from lctr_jax.report.headline import headline
 from lctr_jax.report.report import write_report
 from lctr_jax.report.sheet import Sheet
-from lctr_jax.training.mesh import replicated
+from lctr_jax.training.mesh import describe_devices, replicated
 
 
 def evaluate_checkpoint(experiment: Experiment, checkpoint: str) -> None:
@@ -64,7 +63,11 @@ def evaluate(
             title=f"{spec.method}, {config.model['name']} on {_data_set(config)}",
             class_names=split.class_names,
             options=asdict(config),
-            facts={"weights": weights, "devices": _devices(experiment.mesh), **describe_environment()},
+            facts={
+                "weights": weights,
+                "devices": describe_devices(experiment.mesh),
+                **describe_environment(),
+            },
         )
     log.conclude({f"result/{name}": value for name, value in metrics.items() if isinstance(value, float)})
     log.say(headline(metrics))
@@ -73,11 +76,6 @@ def evaluate(
 
 def _data_set(config: RunConfig) -> str:
     return f"{config.data.name} {Path(config.data.root).name}".strip()
-
-
-def _devices(mesh: Mesh) -> str:
-    device = mesh.devices.flat[0]
-    return f"{mesh.devices.size} x {device.device_kind} ({device.platform})"
 
 
 def _references(experiment: Experiment, spec: ModelSpec) -> dict[str, Parameters]:

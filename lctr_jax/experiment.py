@@ -1,7 +1,7 @@
 """What a run is made of: config, folder, devices, log, and the parts that both of its jobs need."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from lctr_jax.models.parameters import Parameters, initialise
 from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.training.interruption import Interruption
 from lctr_jax.training.log import RunLog
+from lctr_jax.training.processes import raise_together
 from lctr_jax.workdir import claim
 
 
@@ -80,6 +81,12 @@ def open_experiment(
         ValueError: another run holds the folder, or it is none.
         OSError: it cannot be made or written to.
     """
-    first = jax.process_index() == 0
-    with claim(workdir, active=first and hold), RunLog(active=first) as log:
+    first, error = jax.process_index() == 0, None
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(claim(workdir, active=first and hold))
+        except (ValueError, OSError) as found:
+            error = found
+        raise_together(error)
+        log = stack.enter_context(RunLog(active=first))
         yield Experiment(config, workdir, mesh, log, interruption)

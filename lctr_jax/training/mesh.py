@@ -3,6 +3,7 @@
 Axis `data` holds copies of the parameters, axis `fsdp` splits them; batches are split over both.
 """
 
+import os
 from typing import Any
 
 import jax
@@ -17,11 +18,24 @@ def make_mesh(*, fsdp: int = 1) -> Mesh:
 
     Raises:
         ValueError: `fsdp` does not divide the number of devices.
+        OSError: the devices do not come up.
     """
-    devices = jax.device_count()
+    try:
+        devices = jax.device_count()
+    except (RuntimeError, AssertionError) as error:
+        # JAX says nothing where JAX_PLATFORMS asks for GPUs on a machine that has none.
+        missing = f"got none, JAX_PLATFORMS is {os.environ.get('JAX_PLATFORMS', '')!r}"
+        raise OSError(f"devices: {error}" if str(error) else f"devices: {missing}") from error
     if fsdp < 1 or devices % fsdp:
         raise ValueError(f"train.fsdp: got {fsdp}, expected a divisor of the {devices} devices")
     return jax.make_mesh((devices // fsdp, fsdp), BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
+
+
+def describe_devices(mesh: Mesh) -> str:
+    """How many of what, such as `8 x TPU v5 lite (tpu) of 2 processes`."""
+    device = mesh.devices.flat[0]
+    processes = f" of {jax.process_count()} processes" if jax.process_count() > 1 else ""
+    return f"{mesh.devices.size} x {device.device_kind} ({device.platform}){processes}"
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
-from jax.experimental import multihost_utils
 
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.sealed import SealedCheckpoints
@@ -20,6 +19,7 @@ from lctr_jax.checkpoints.store import (
     newest_sound,
     weights_items,
 )
+from lctr_jax.training.processes import raise_together
 from lctr_jax.training.state import TrainState
 
 _RUN = "run"
@@ -124,8 +124,7 @@ def _set_damaged_aside(folder: Path) -> None:
             _rename_damaged(folder)
         except ValueError as found:
             error = found
-    if bool(multihost_utils.broadcast_one_to_all(error is not None)):
-        raise error or ValueError(f"{folder}: no sound checkpoint; process 0 says more")
+    raise_together(error)
 
 
 def _rename_damaged(folder: Path) -> None:

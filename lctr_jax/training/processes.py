@@ -1,0 +1,148 @@
+"""Several processes as one run: how they meet, through JAX's own distributed runtime."""
+
+import os
+import socket
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import jax
+from jax.experimental import multihost_utils
+
+MEETING_TIMEOUT = 300
+_SPARE_SECONDS = 60
+_TOO_LATE = "must be called before any JAX calls"
+
+
+class Place(NamedTuple):
+    """Which process this is, of how many; `coordinator` is HOST:PORT, where process 0 listens."""
+
+    coordinator: str
+    num_processes: int
+    process_id: int
+
+
+def join_processes(
+    *,
+    coordinator: str | None = None,
+    num_processes: int | None = None,
+    process_id: int | None = None,
+    meeting_timeout: int = MEETING_TIMEOUT,
+) -> None:
+    """Meet the run's other processes, if there are any; to be called before anything touches a device.
+
+    With nothing given JAX asks the cluster: a TPU pod, SLURM, Open MPI, a Kubernetes job. Without a cluster,
+    with `num_processes=1` alone, or called from a program that has used its devices, this process is the
+    whole run. `coordinator` may stand in the environment
+    as JAX_COORDINATOR_ADDRESS. If the others do not come in time, this process prints one line and ends with
+    status 2.
+
+    Raises:
+        ValueError: only some of the three are given, or one is impossible.
+        OSError: the coordinator's port is taken, or the cluster does not answer.
+    """
+    if (coordinator, num_processes, process_id) == (None, 1, None):
+        return
+    given = (num_processes, process_id) != (None, None) or coordinator is not None
+    coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
+    place = _check(coordinator, num_processes, process_id) if given else None
+    with _time_limit(meeting_timeout, coordinator), _runtime_errors_told():
+        if place is None:
+            _join_cluster(meeting_timeout)
+        else:
+            # What is given is meant: a cluster around it has no say.
+            jax.distributed.initialize(
+                *place,
+                cluster_detection_method="deactivate",
+                initialization_timeout=meeting_timeout + _SPARE_SECONDS,
+            )
+
+
+def raise_together(error: Exception | None) -> None:
+    """Raise process 0's error on every process, so that none waits for one that has gone; called by all."""
+    if bool(multihost_utils.broadcast_one_to_all(error is not None)):
+        raise error or ValueError("process 0 cannot go on and says why")
+
+
+def _check(coordinator: str | None, num_processes: int | None, process_id: int | None) -> Place:
+    if coordinator is None or num_processes is None or process_id is None:
+        given = {"--coordinator": coordinator, "--num_processes": num_processes, "--process_id": process_id}
+        missing = " and ".join(flag for flag, value in given.items() if value is None)
+        raise ValueError(
+            f"--coordinator, --num_processes and --process_id go together: got no {missing}; "
+            "leave all out to let JAX ask the cluster"
+        )
+    host, _, port = coordinator.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError(f"--coordinator: got {coordinator!r}, expected HOST:PORT, where process 0 listens")
+    if not 0 <= process_id < num_processes:
+        raise ValueError(
+            f"--process_id: got {process_id}, expected 0 to {num_processes - 1} "
+            f"of --num_processes={num_processes}"
+        )
+    if process_id == 0:
+        _require_free(int(port))
+    return Place(coordinator, num_processes, process_id)
+
+
+def _require_free(port: int) -> None:
+    """Raise OSError if something listens on the port: JAX would crash."""
+    try:
+        socket.create_server(("", port)).close()
+    except OSError as error:
+        raise OSError(f"--coordinator: port {port} cannot be listened on: {error.strerror}") from error
+
+
+def _join_cluster(meeting_timeout: int) -> None:
+    with warnings.catch_warnings():
+        # Of the `kubernetes` package, in any pod: a run that is one process there misses nothing.
+        warnings.filterwarnings("ignore", message=r"\s*Kubernetes environment detected")
+        try:
+            jax.distributed.initialize(initialization_timeout=meeting_timeout + _SPARE_SECONDS)
+        except ValueError as error:
+            # JAX has no other way to say that it found no cluster.
+            if "coordinator_address" not in str(error):
+                raise ValueError(
+                    f"JAX_COORDINATOR_ADDRESS is set, but JAX finds no cluster ({error}); "
+                    "give --num_processes and --process_id"
+                ) from error
+        except RuntimeError as error:
+            if _TOO_LATE not in str(error):
+                raise
+
+
+@contextmanager
+def _time_limit(seconds: int, coordinator: str | None) -> Iterator[None]:
+    """End the process with one line after `seconds`.
+
+    JAX's own time limit aborts with a stack trace of C++, which no `except` sees; ours comes before it.
+    """
+
+    def give_up() -> None:
+        at = f" at {coordinator}" if coordinator else ""
+        print(
+            f"error: the run's processes did not meet{at} within {seconds} s; "
+            "start all of them, and check that the address and port of process 0 can be reached",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(2)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def _runtime_errors_told() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(f"joining the run's other processes: {error}") from error
