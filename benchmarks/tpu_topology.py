@@ -26,6 +26,8 @@ def tpu_mesh(name: str, *, fsdp: int = 1) -> Mesh:
         raise ModuleNotFoundError(MISSING)
     # Or libtpu asks the cloud's metadata server which TPU this machine has.
     os.environ["TPU_SKIP_MDS_QUERY"] = "1"
+    # A compiler needs no TPU to itself: let several of them run at once.
+    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
     os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-8")
     os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
     topology = topologies.get_topology_desc(platform="tpu", topology_name=name)
