@@ -1,5 +1,6 @@
 """The programs that the benchmarks measure: ours as a run compiles them, and the naive port of the step."""
 
+import dataclasses
 import functools
 
 import jax
@@ -30,13 +31,17 @@ def fresh_state(spec: ModelSpec) -> TrainState:
     return new_state(initialise(spec, jax.random.key(0)), OPTIMIZER)
 
 
-def our_step(spec: ModelSpec, mesh: Mesh, state: TrainState):
-    """The step that `train.py` runs with the published options, jitted."""
-    return compile_step(mesh, state, spec=spec, optimizer=OPTIMIZER, seed=0, augmentation=AUGMENTATION)
+def our_step(
+    spec: ModelSpec, mesh: Mesh, state: TrainState, *, augmentation: DeviceAugmentation = AUGMENTATION
+):
+    """The step that `train.py` runs, jitted; with the published augmentation, unless told otherwise."""
+    return compile_step(mesh, state, spec=spec, optimizer=OPTIMIZER, seed=0, augmentation=augmentation)
 
 
 def lower_ours(spec: ModelSpec, mesh: Mesh, batch: int) -> Lowered:
-    """Our step for a global batch, from shapes alone."""
+    """Our step for a global batch, from shapes alone, as the mesh's own machine would compile it."""
+    if mesh.devices.flat[0].platform == "tpu":
+        spec = dataclasses.replace(spec, attention="tpu")  # "auto" would look at this machine
     state = jax.eval_shape(functools.partial(fresh_state, spec))
     image, label = _batch_shapes(spec, batch)
     return our_step(spec, mesh, state).lower(state, {"image": image, "label": label})

@@ -5,9 +5,9 @@ python -m benchmarks.step [--sizes deit_small] [--classes 200 1000] [--dtypes fl
 
 Every case runs in a process of its own. There both sides take turns on as many threads as the process may
 use, after one step each that only warms up; the table gives medians and quartiles, and the median of each
-pair's ratio. Training: ours as `train.py` runs it, PyTorch a plain AdamW step. Evaluation: ours with logits,
-top five, relation map and the maps of two classes, PyTorch with logits and one map. bfloat16: ours as
-configured, PyTorch by autocast.
+pair's ratio. Training: ours as `train.py` runs it, PyTorch a plain AdamW step, neither with random erasing.
+Evaluation: ours with logits, top five, relation map and the maps of two classes, PyTorch with logits and one
+map. bfloat16: ours as configured, PyTorch by autocast.
 
 Malloc "huge": both sides with GLIBC_TUNABLES=glibc.malloc.hugetlb=1, the setting that README recommends.
 Memory: what two training steps add to the peak of a process that has imported everything; compiling counts.

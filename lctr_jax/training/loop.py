@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import optax
 
 from lctr_jax.training.interruption import Interrupted, Interruption
@@ -60,6 +61,7 @@ def train(
     )
 
     def look() -> None:
+        jax.block_until_ready(state)  # steps under way count as training
         paused = time.perf_counter()
         log.say(f"step {step}: evaluating")
         evaluate(state, step)
@@ -67,6 +69,7 @@ def train(
 
     step = int(state.step)
     first = step + 1
+    before: StepMetrics | None = None
     try:
         if not looked:
             look()
@@ -74,15 +77,18 @@ def train(
         for step in range(first, plan.total_steps + 1):
             asked = time.perf_counter()
             batch, ids = next(batches)
-            given = time.perf_counter()
+            waited = time.perf_counter() - asked
+            if before is None or not before.loss.is_ready():  # pyright: ignore[reportAttributeAccessIssue]
+                waited = 0.0  # they had the step before to work on, or nothing to do yet
             state, metrics = step_fn(state, batch)
+            before = metrics
             looked = not _due(step, plan.evaluate_every, plan.total_steps)
             if step == first:
                 seconds = time.perf_counter() - asked
                 log.say(f"first batch and compilation: {seconds:.1f} s")
                 meter.skip(seconds)
                 interruption.listen()  # a stop before this step would have lost nothing
-            meter.add(step, metrics, ids, seconds_waiting=given - asked if step > first else 0.0)
+            meter.add(step, metrics, ids, seconds_waiting=waited)
             interruption.check()
             if not looked:
                 look()

@@ -51,7 +51,7 @@ class Meter:
         self._opened_at = time.perf_counter()
 
     def add(self, step: int, metrics: StepMetrics, ids: Sequence[str], *, seconds_waiting: float) -> None:
-        """Count a step, the ids of its images on this host, and how long it waited for them.
+        """Count a step, the ids of its images on this host, and how long devices may have waited for them.
 
         Raises:
             NonFiniteLossError: an earlier step's loss or gradient is not finite, and that is not skipped.
