@@ -1,3 +1,5 @@
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -78,6 +80,12 @@ def test_each_device_attends_to_its_own_rows(monkeypatch):
     np.testing.assert_allclose(cls, kernel(QKV)[1], rtol=1e-5)
 
 
+def pretend(monkeypatch, platform, capability="9.0"):
+    device = types.SimpleNamespace(compute_capability=capability)
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    monkeypatch.setattr(jax, "local_devices", lambda: [device])
+
+
 @pytest.mark.parametrize(
     ("asked", "platform", "dtype", "tokens", "expected"),
     [
@@ -92,5 +100,23 @@ def test_each_device_attends_to_its_own_rows(monkeypatch):
     ],
 )
 def test_auto_means_the_devices_own_kernel(monkeypatch, asked, platform, dtype, tokens, expected):
-    monkeypatch.setattr(jax, "default_backend", lambda: platform)
-    assert fused_implementation(asked, tokens=tokens, dtype=jnp.dtype(dtype)) == expected
+    pretend(monkeypatch, platform)
+    implementation = fused_implementation(asked, tokens=tokens, head_width=64, dtype=jnp.dtype(dtype))
+    assert implementation == expected
+
+
+@pytest.mark.parametrize(
+    ("capability", "head_width", "expected"),
+    [
+        ("8.0", 128, "cudnn"),
+        ("12.0", 80, "cudnn"),
+        ("7.5", 64, None),  # a T4: cuDNN would raise
+        ("gfx90a", 64, None),
+        ("9.0", 12, None),
+        ("8.0", 136, None),
+    ],
+)
+def test_auto_is_plain_where_cudnn_has_no_attention(monkeypatch, capability, head_width, expected):
+    pretend(monkeypatch, "gpu", capability)
+    dtype = jnp.dtype(jnp.bfloat16)
+    assert fused_implementation("auto", tokens=197, head_width=head_width, dtype=dtype) == expected

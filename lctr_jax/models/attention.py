@@ -45,7 +45,12 @@ class Attention(nnx.Module):
         """Attend; `statistics` chooses CLS's row alone, or RPAM's vector or the whole matrix as well."""
         # Torch's order of the fused projection: (query, key, value) x heads x head width.
         qkv = checkpoint_name(self.qkv(tokens), "qkv")
-        implementation = fused_implementation(self.implementation, tokens=qkv.shape[1], dtype=qkv.dtype)
+        implementation = fused_implementation(
+            self.implementation,
+            tokens=qkv.shape[1],
+            head_width=tokens.shape[2] // self.heads,
+            dtype=qkv.dtype,
+        )
         if statistics == "cls" and implementation:
             attended, cls_row = fused_attention(qkv, heads=self.heads, implementation=implementation)
             matrix = None

@@ -17,7 +17,9 @@ from lctr_jax.models.attention_kernel import MAX_TOKENS, attention_kernel
 Implementation = Literal["tpu", "cudnn", "xla"]
 
 
-def fused_implementation(asked: str, *, tokens: int, dtype: DTypeLike) -> Implementation | None:
+def fused_implementation(
+    asked: str, *, tokens: int, head_width: int, dtype: DTypeLike
+) -> Implementation | None:
     """Which fused implementation `model.attention` means for this input; None for the plain one.
 
     "auto" takes the default device's; cuDNN knows 16-bit numbers only, and the TPU kernel short sequences.
@@ -25,7 +27,7 @@ def fused_implementation(asked: str, *, tokens: int, dtype: DTypeLike) -> Implem
     match asked, jax.default_backend():
         case ("tpu", _) | ("auto", "tpu") if tokens <= MAX_TOKENS:
             return "tpu"
-        case ("auto", "gpu") if dtype == jnp.bfloat16:
+        case ("auto", "gpu") if dtype == jnp.bfloat16 and _cudnn_attends(head_width):
             return "cudnn"
         case "xla" | "cudnn", _:
             return asked
@@ -47,6 +49,12 @@ def fused_attention(
     scores = jnp.einsum("bhd,bkhd->bhk", query[:, 0], key, preferred_element_type=jnp.float32)
     cls = jax.nn.softmax(scores * query.shape[-1] ** -0.5, axis=-1).mean(1)
     return attended.reshape(batch, tokens, width3 // 3), cls
+
+
+def _cudnn_attends(head_width: int) -> bool:
+    """Whether cuDNN's attention runs here; it raises before NVIDIA's Ampere and for other head widths."""
+    generation = jax.local_devices()[0].compute_capability.partition(".")[0]  # AMD's is such as "gfx90a"
+    return generation.isdecimal() and int(generation) >= 8 and head_width % 8 == 0 and head_width <= 128
 
 
 def _on_each_device(function: Callable[[Array], Any], rows: Array) -> Any:
