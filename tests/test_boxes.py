@@ -1,10 +1,15 @@
 """Boxes compared: against pixels counted one by one, and the properties that an IoU must have."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from test_rooms import ROOT
 
 from lctr_jax.localization.boxes import best_iou, best_iou_per_image, box_iou, protocol_boxes
 from lctr_jax.localization.protocols import LCTR, WSOLEVAL
@@ -73,3 +78,24 @@ def test_what_protocols_write():
         protocol_boxes(rectangles, protocol=LCTR, image_size=224),
         [[0, 0, 224, 224], [5, 6, 9, 8], [0, 0, 224, 224]],
     )
+
+
+def test_threads_may_make_the_first_call_together(tmp_path):
+    code = """
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+import os
+import subprocess
+import sys
+
+import numpy as np
+from lctr_jax.localization.boxes import box_iou
+warnings.simplefilter("error")
+with ThreadPoolExecutor(8) as threads:
+    list(threads.map(lambda _: box_iou(np.ones((1, 4)), np.ones((1, 4)), closed=True), range(8)))
+"""
+    variables = os.environ | {
+        "NUMBA_CACHE_DIR": str(tmp_path),
+        "PYTHONPATH": str(ROOT),
+    }  # nothing compiled yet
+    subprocess.run([sys.executable, "-c", code], env=variables, check=True)

@@ -34,7 +34,8 @@ def box_iou(
     return ious
 
 
-@vectorize(cache=True)
+# With its types, so that it is compiled on import: Numba warns where several threads make the first call.
+@vectorize(["float64(" + 8 * "float64, " + "boolean)"], cache=True)
 @no_type_check
 def _iou(left, top, right, bottom, other_left, other_top, other_right, other_bottom, closed):
     """One pair's IoU; compiled, so that thousands of contours take one pass without temporary arrays."""
