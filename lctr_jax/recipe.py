@@ -1,6 +1,7 @@
 """From a config's options to the parts of training."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import grain
 import jax
@@ -8,21 +9,43 @@ import optax
 from jax.sharding import Mesh
 from jax.stages import Wrapped
 
-from lctr_jax.checkpoints.initialisation import initialise_from
+from lctr_jax.checkpoints.initialisation import initialise_from, require_readable
 from lctr_jax.config import RunConfig
 from lctr_jax.data.datasets import Split
 from lctr_jax.data.device_feed import device_prefetch
 from lctr_jax.data.pipeline import TrainIterator, train_batches
+from lctr_jax.data.samples import CorruptPolicy
+from lctr_jax.evaluation.evaluator import Evaluator
 from lctr_jax.experiment import Experiment
 from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.training.device_augmentation import DeviceAugmentation
 from lctr_jax.training.loop import Plan
-from lctr_jax.training.mesh import batch_sharding, put_batch, state_shardings
+from lctr_jax.training.mesh import batch_sharding, check_batch, put_batch, state_shardings
 from lctr_jax.training.optimizer import learning_rate
 from lctr_jax.training.options import TrainingOptions
 from lctr_jax.training.parameter_table import count_parameters
 from lctr_jax.training.state import TrainState, new_state
 from lctr_jax.training.steps import Batch, compile_step
+
+
+def open_training(experiment: Experiment) -> tuple[Split, ModelSpec, Evaluator]:
+    """What to train on, the network, and what evaluates it: all that can be wrong is told here, at once.
+
+    Raises:
+        ValueError: an option is impossible, or the data or the checkpoint to start from does not fit.
+        FileNotFoundError: the data or the checkpoint is missing.
+    """
+    config, options = experiment.config, experiment.config.train
+    check_batch("train.batch_size", options.batch_size, experiment.mesh, parts=options.micro_batches)
+    if config.init_from:
+        require_readable(config.init_from)  # before the data, which may take hours to prepare
+    split = experiment.open(config.data.train_split)
+    spec = config.spec(num_classes=len(split.class_names))
+    evaluator = experiment.evaluator(spec)
+    evaluator.open_splits()
+    if options.keep_best and options.keep_best not in (known := evaluator.accuracies()):
+        raise ValueError(f"train.keep_best: got {options.keep_best!r}, expected {' or '.join(known)}")
+    return split, spec, evaluator
 
 
 def batches(config: RunConfig, split: Split, spec: ModelSpec) -> TrainIterator:
@@ -35,7 +58,7 @@ def batches(config: RunConfig, split: Split, spec: ModelSpec) -> TrainIterator:
         augmentation=config.augmentation,
         num_workers=config.data.num_workers,
         shard=(jax.process_index(), jax.process_count()),
-        on_corrupt=config.data.on_corrupt,
+        on_corrupt=cast(CorruptPolicy, config.data.on_corrupt),
     )
 
 
@@ -91,7 +114,7 @@ def plan(options: TrainingOptions, steps_per_epoch: int) -> Plan:
     )
 
 
-def compile(
+def compile_training(
     config: RunConfig,
     mesh: Mesh,
     state: TrainState,

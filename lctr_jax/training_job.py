@@ -6,7 +6,6 @@ import jax
 import optax
 
 from lctr_jax import recipe
-from lctr_jax.checkpoints.initialisation import require_readable
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.data.datasets import Split
 from lctr_jax.evaluation.evaluator import Evaluator
@@ -17,10 +16,8 @@ from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.run_config import as_json, record_config, require_same
 from lctr_jax.training.best_checkpoint import BestCheckpoint
 from lctr_jax.training.loop import train
-from lctr_jax.training.mesh import check_batch
 from lctr_jax.training.meter import NonFiniteLossError
 from lctr_jax.training.optimizer import adamw
-from lctr_jax.training.options import TrainingOptions
 from lctr_jax.training.profiling import parse_span, traced
 from lctr_jax.training.run_checkpoints import Progress, RunCheckpoints
 from lctr_jax.training.state import TrainState
@@ -34,20 +31,13 @@ def train_and_evaluate(experiment: Experiment) -> None:
         FileNotFoundError: the data or the checkpoint to start from is missing.
         Interrupted: the run was asked to stop.
     """
-    config, options = experiment.config, experiment.config.train
-    check_batch("train.batch_size", options.batch_size, experiment.mesh, parts=options.micro_batches)
-    if config.init_from:
-        require_readable(config.init_from)  # now: preparing the data may take hours
-    split = experiment.open(config.data.train_split)
-    spec = config.spec(num_classes=len(split.class_names))
-    evaluator = experiment.evaluator(spec)  # now, so that its options are checked before anything is trained
-    _require_metric(options, evaluator)
+    split, spec, evaluator = recipe.open_training(experiment)
     state = _train(experiment, split, spec, evaluator)
     evaluate(experiment, evaluator, spec, state.weights, weights=f"trained here, {int(state.step)} steps")
 
 
 def _train(experiment: Experiment, split: Split, spec: ModelSpec, evaluator: Evaluator) -> TrainState:
-    config, log, options = experiment.config, experiment.log, as_json(experiment.config)
+    config, log, asked = experiment.config, experiment.log, as_json(experiment.config)
     batches = recipe.batches(config, split, spec)
     schedule = recipe.schedule(config.train, batches.steps_per_epoch)
     optimizer = adamw(schedule, weight_decay=config.train.weight_decay)
@@ -56,7 +46,7 @@ def _train(experiment: Experiment, split: Split, spec: ModelSpec, evaluator: Eva
     with closing(RunCheckpoints(experiment.workdir, metadata, keep=config.train.keep_checkpoints)) as kept:
         progress = kept.progress()
         if progress:
-            require_same(experiment.workdir, options, progress.config)
+            require_same(experiment.workdir, asked, progress.config)
             batches.set_state(progress.batches)
         if jax.process_index() == 0:
             record_config(experiment.workdir, config)
@@ -64,14 +54,14 @@ def _train(experiment: Experiment, split: Split, spec: ModelSpec, evaluator: Eva
         state = _start(experiment, spec, optimizer, kept)
 
         def save(state: TrainState, step: int, looked: bool) -> None:
-            kept.save(state, step, Progress(feed.get_state(), options, looked))
+            kept.save(state, step, Progress(feed.get_state(), asked, looked))
 
-        def evaluate(state: TrainState, step: int) -> None:
+        def look_at(state: TrainState, step: int) -> None:
             scalars = look(experiment, evaluator, state.weights, step)
             if best and best.offer(state, step, scalars):
                 log.say(f"best {config.train.keep_best} so far: {best.folder}")
 
-        step_fn = recipe.compile(config, experiment.mesh, state, spec, optimizer)
+        step_fn = recipe.compile_training(config, experiment.mesh, state, spec, optimizer)
         span = parse_span(config.train.profile) if jax.process_index() == 0 else None
         with (
             closing(recipe.on_devices(experiment, batches)) as feed,
@@ -86,17 +76,12 @@ def _train(experiment: Experiment, split: Split, spec: ModelSpec, evaluator: Eva
                     schedule=schedule,
                     log=log,
                     save=save,
-                    evaluate=evaluate,
+                    evaluate=look_at,
                     interruption=experiment.interruption,
                     looked=progress is None or progress.looked,
                 )
             except NonFiniteLossError as error:
                 raise ValueError(f"{error}; last good checkpoint: {kept.newest or 'none'}") from error
-
-
-def _require_metric(options: TrainingOptions, evaluator: Evaluator) -> None:
-    if options.keep_best and options.keep_best not in (known := evaluator.accuracies()):
-        raise ValueError(f"train.keep_best: got {options.keep_best!r}, expected {' or '.join(known)}")
 
 
 def _best(experiment: Experiment, metadata: Metadata) -> BestCheckpoint | None:

@@ -71,6 +71,16 @@ def test_an_evaluation_has_no_dry_run(run, capsys):
     assert "error: --dry_run is of a training" in capsys.readouterr().err
 
 
+def test_it_refuses_what_the_training_would_refuse(run, capsys):
+    looks = ["--config.train.epochs=2", "--config.train.eval_every_epochs=1"]
+    with pytest.raises(SystemExit):
+        run("--dry_run", "--config.train.keep_best=eval/top1", *looks)
+    assert "error: train.keep_best: got 'eval/top1'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run("--dry_run", "--config.eval.split=tset")
+    assert "tset" in capsys.readouterr().err
+
+
 def test_the_table_adds_up_to_the_published_count():
     parameters = parameter_shapes(model_spec("deit_small", num_classes=200))
     assert count_parameters(parameters) == "25,761,232 parameters, 98.27 MiB"

@@ -175,17 +175,24 @@ def test_a_data_set_without_boxes_is_classified_only(run, tmp_path, folder):
         (["--config.train.batch_size=12"], "train.batch_size: got 12, expected a multiple of 8"),
         (["--config.train.batch_size=800"], "800"),
         (["--config.eval.batch_size=0"], "eval.batch_size: got 0"),
+        (["--config.eval.sheet_images=-1"], "eval.sheet_images: got -1"),
+        (["--config.data.on_corrupt=ignore"], "data.on_corrupt: got 'ignore'"),
+        (["--config.data.num_workers=-1"], "data.num_workers: got -1"),
+        (["--config.train.eval_every_epochs=-1"], "train.eval_every_epochs: got -1"),
         (["--config.train.epochs=0"], "train.epochs: got 0"),
         (["--config.train.schedule=cosine"], "train.schedule: got 'cosine'"),
         (["--config.model.name=deit_smal"], "did you mean 'deit_small'"),
         (["--config.model.image_size=33"], "model.image_size: got 33"),
         (["--config.model.num_classes=1"], "model.num_classes: got 1, expected at least 2"),
-        (["--config.eval.split=tset"], "tset"),
         (["--config.eval.threshold=1.5"], "threshold: got 1.5"),
         (["--config.init_from=nowhere"], "nowhere"),
         (["--eval", "--checkpoint=nowhere"], "nowhere"),
         (["--eval"], "--checkpoint"),
         (["--config.train.keep_best=eval/top1_cls"], "set train.eval_every_epochs"),
+        (
+            ["--config.train.keep_best=eval/top1_cls", "--config.train.eval_every_epochs=2"],
+            "set train.eval_every_epochs below train.epochs, got 2 and 2",
+        ),
         (
             ["--config.train.keep_best=eval/top1", "--config.train.eval_every_epochs=1"],
             "train.keep_best: got 'eval/top1', expected eval/top1_cls or eval/gt_known_loc_at_best_threshold",
@@ -196,6 +203,19 @@ def test_a_data_set_without_boxes_is_classified_only(run, tmp_path, folder):
 )
 def test_a_mistake_is_one_line(refused, arguments, message):
     assert message in refused(*arguments)
+
+
+@pytest.mark.parametrize("option", ["eval.split", "eval.threshold_split"])
+def test_splits_of_the_final_evaluation_are_opened_before_training(refused, option, tmp_path):
+    assert "tset" in refused(f"--config.{option}=tset")
+    assert not (tmp_path / "run/metrics.jsonl").exists()
+
+
+def test_a_split_without_boxes_gives_no_threshold(refused, folder, tmp_path):
+    bare = shutil.copytree(folder, tmp_path / "bare", ignore=shutil.ignore_patterns("list"))
+    line = refused("--config.eval.threshold_split=train", root=bare)
+    assert "eval.threshold_split: 'train' has no boxes" in line
+    assert not (tmp_path / "run/metrics.jsonl").exists()
 
 
 def test_a_config_that_is_not_there_is_named_with_its_neighbours(refused):

@@ -1,7 +1,6 @@
 """`config.data`."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,4 +23,15 @@ class DataOptions:
     data_dir: str = "data"
     train_split: str = "train"
     num_workers: int = 0
-    on_corrupt: Literal["error", "skip"] = "error"
+    on_corrupt: str = "error"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be read, before anything is prepared.
+
+        Raises:
+            ValueError: naming the option, what it is and what it should be.
+        """
+        if self.num_workers < 0:
+            raise ValueError(f"data.num_workers: got {self.num_workers}, expected 0 or more")
+        if self.on_corrupt not in ("error", "skip"):
+            raise ValueError(f"data.on_corrupt: got {self.on_corrupt!r}, expected 'error' or 'skip'")

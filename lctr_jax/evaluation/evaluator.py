@@ -102,27 +102,52 @@ class Evaluator:
         summary = summarize(totals.measured, settings)
         return {f"eval/{name}": summary[key] for key, name in _LOOK.items() if key in summary}
 
+    def open_splits(self) -> None:
+        """Open every split that `run` will read, so that a wrong one is told before anything is computed.
+
+        Raises:
+            ValueError: there is no such split, or the held-out one has no boxes.
+        """
+        self._open_split(self._options.split)
+        self._open_held_out()
+
     def accuracies(self) -> list[str]:
         """The accuracies that `quick` gives, by name; on a split without true boxes, of the class alone."""
         names = ("top1_cls", "oracle_gt_known_loc")
         has_boxes = self._open_split(self._options.split).has_boxes
         return [f"eval/{_LOOK[name]}" for name in names[: 1 + has_boxes]]
 
+    def settings(self, threshold: Threshold, *, num_resamples: int = 0) -> Settings:
+        """How this evaluator measures, at a threshold."""
+        return Settings(
+            threshold=threshold,
+            num_classes=self._spec.num_classes,
+            image_size=self._spec.image_size,
+            protocol=get_protocol(self._options.protocol),
+            map_class=cast(MapClass | None, self._options.map_class or None),
+            first_box_only=self._options.first_box_only,
+            num_resamples=num_resamples,
+        )
+
     def _choose_threshold(self, parameters: Parameters) -> tuple[Threshold, dict[str, Threshold]]:
         """The threshold of the reported boxes, and those of the wsoleval curves if a split is held out."""
-        held_out = self._options.threshold_split
-        if not held_out:
+        held_out, split = self._options.threshold_split, self._open_held_out()
+        if split is None:
             return Threshold(self._options.threshold), {}
-        split = self._open_split(held_out)
-        if not split.has_boxes:
-            raise ValueError(
-                f"eval.threshold_split: {held_out!r} has no boxes to choose a threshold by; "
-                "leave it empty and set eval.threshold"
-            )
         totals = self._measure(parameters, split, self.settings(Threshold(0.0)))
         curve = curves(totals.measured)["gt_known_loc"]
         threshold = choose_threshold(curve, source="held-out", chosen_on=held_out)
         return threshold, max_box_thresholds(totals.measured, chosen_on=held_out)
+
+    def _open_held_out(self) -> Split | None:
+        name = self._options.threshold_split
+        split = self._open_split(name) if name else None
+        if split is not None and not split.has_boxes:
+            raise ValueError(
+                f"eval.threshold_split: {name!r} has no boxes to choose a threshold by; "
+                "leave it empty and set eval.threshold"
+            )
+        return split
 
     def _oracle(self, parameters: Parameters, split: Split) -> dict[str, Any]:
         settings = self.settings(Threshold(0.0))
@@ -154,16 +179,4 @@ class Evaluator:
             num_workers=self._num_workers,
             on_result=on_result,
             on_batch=self._on_batch,
-        )
-
-    def settings(self, threshold: Threshold, *, num_resamples: int = 0) -> Settings:
-        """How this evaluator measures, at a threshold."""
-        return Settings(
-            threshold=threshold,
-            num_classes=self._spec.num_classes,
-            image_size=self._spec.image_size,
-            protocol=get_protocol(self._options.protocol),
-            map_class=cast(MapClass | None, self._options.map_class or None),
-            first_box_only=self._options.first_box_only,
-            num_resamples=num_resamples,
         )

@@ -37,11 +37,15 @@ class EvaluationOptions:
         """Refuse what cannot be evaluated.
 
         Raises:
-            ValueError: a protocol or a class of maps that does not exist, or a batch without images.
+            ValueError: naming the option, what it is and what it should be.
         """
         get_protocol(self.protocol)
         if self.batch_size < 1:
             raise ValueError(f"eval.batch_size: got {self.batch_size}, expected 1 or more")
+        if not 0 <= self.threshold < 1:
+            raise ValueError(f"eval.threshold: got {self.threshold}, expected 0 or more and below 1")
+        if self.sheet_images < 0:
+            raise ValueError(f"eval.sheet_images: got {self.sheet_images}, expected 0 or more")
         if self.map_class not in ("", "predicted", "label"):
             raise ValueError(
                 f"eval.map_class: got {self.map_class!r}, expected 'predicted', 'label' "

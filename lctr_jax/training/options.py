@@ -5,6 +5,18 @@ from dataclasses import dataclass
 
 from lctr_jax.training.profiling import parse_span
 
+_NEVER_NEGATIVE = (
+    "mixup",
+    "cutmix",
+    "lr",
+    "warmup_lr",
+    "min_lr",
+    "warmup_epochs",
+    "weight_decay",
+    "checkpoint_every_epochs",
+    "eval_every_epochs",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
@@ -75,12 +87,13 @@ class TrainingOptions:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"train.{name}: got {getattr(self, name)}, expected 0 to 1")
         parse_span(self.profile)
-        for name in ("mixup", "cutmix", "lr", "weight_decay"):
+        for name in _NEVER_NEGATIVE:
             if getattr(self, name) < 0:
                 raise ValueError(f"train.{name}: got {getattr(self, name)}, expected 0 or more")
-        if self.keep_best and not self.eval_every_epochs:
+        if self.keep_best and not 0 < self.eval_every_epochs < self.epochs:
             raise ValueError(
-                f"train.keep_best: got {self.keep_best!r}, which needs looks: set train.eval_every_epochs"
+                f"train.keep_best: got {self.keep_best!r}, which needs looks before the end: set "
+                f"train.eval_every_epochs below train.epochs, got {self.eval_every_epochs} and {self.epochs}"
             )
 
 
