@@ -6,49 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from animals import by_id, draw_animals, open_split, save
 from PIL import Image
 
 from lctr_jax import prepare
-from lctr_jax.data import datasets, images
-from lctr_jax.data.checks import BadRecordsError
+from lctr_jax.data import images
 from lctr_jax.data.folder import tree
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data" / "tiny_imagenet_animals"
 
 
-def save(path, *, size=(40, 30), mode="RGB", value=90, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(len(str(path)))
-    image = Image.fromarray(rng.integers(0, value, (size[1], size[0], 3), np.uint8)).convert(mode)
-    image.save(path, **options)
-    return path
-
-
 @pytest.fixture
 def root(tmp_path):
-    """Two classes, three training images and two validation images each, a box list in LCTR's format."""
-    root = tmp_path / "animals"
-    for name in ("cat", "ape"):
-        for number in range(3):
-            save(root / "train" / name / f"{name}_{number}.jpg")
-        for number in range(2):
-            save(root / "val" / name / f"{name}_v{number}.png")
-    (root / "list").mkdir()
-    lines = [
-        f"{name}/{name}_v{number}.png {label} 1 2 30 {20 + number}"
-        for label, name in enumerate(("ape", "cat"))
-        for number in range(2)
-    ]
-    (root / "list" / "val_boxes.txt").write_text("\n".join(lines))
-    return root
-
-
-def open_split(root, split, **options):
-    return datasets.open_split("folder", split, data_dir=root.parent / "prepared", root=root, **options)
-
-
-def by_id(split):
-    return {record["id"]: record for record in (split[i] for i in range(len(split)))}
+    return draw_animals(tmp_path)
 
 
 def test_every_field_and_the_original_bytes(root):
@@ -157,94 +127,6 @@ def test_images_come_out_as_pils_rgb_and_exif_does_not_turn_them(root, name, opt
     pixels = images.decode_rgb(by_id(open_split(root, "val"))[f"cat/{name}"]["image"])
     assert pixels.size == (40, 30)  # though EXIF would turn one of them to 30x40
     np.testing.assert_array_equal(np.asarray(pixels), np.asarray(Image.open(path).convert("RGB")))
-
-
-def remove(root, path):
-    (root / path).rename(root.parent / "away")
-
-
-FAULTS = {
-    "missing root": (lambda root: remove(root, "."), FileNotFoundError, "data.root: no such folder"),
-    "no train": (
-        lambda root: remove(root, "train"),
-        FileNotFoundError,
-        r"data\.root: expected .*/train with one",
-    ),
-    "no classes": (
-        lambda root: [remove(root, "train"), (root / "train").mkdir()],
-        ValueError,
-        "no class folders",
-    ),
-    "empty class": (lambda root: (root / "train" / "bee").mkdir(), ValueError, "train/bee has no images"),
-    "unknown class": (
-        lambda root: save(root / "val" / "dog" / "a.jpg"),
-        ValueError,
-        "val/dog has no counterpart in train",
-    ),
-    "corrupt image": (
-        lambda root: (root / "train" / "cat" / "cat_1.jpg").write_bytes(b"\xff\xd8 no JPEG"),
-        ValueError,
-        r"1 bad records: cat/cat_1\.jpg: not an image of a format",
-    ),
-    "truncated image": (
-        lambda root: (root / "train" / "cat" / "cat_1.jpg").write_bytes(
-            (root / "train" / "cat" / "cat_1.jpg").read_bytes()[:-200]
-        ),
-        ValueError,
-        r"cat/cat_1\.jpg: cannot decode .* truncated",
-    ),
-    "unparsable list": (
-        lambda root: (root / "list" / "val_boxes.txt").write_text("cat/cat_v0.png 0 1 2 3\n"),
-        ValueError,
-        r"val_boxes\.txt:1: expected",
-    ),
-    "box outside": (
-        lambda root: (root / "list" / "val_boxes.txt").write_text("cat/cat_v0.png 0 1 2 42 30\n"),
-        ValueError,
-        r"cat/cat_v0\.png: box \[1\.0, 2\.0, 42\.0, 30\.0\] lies outside the image of 40x30 pixels",
-    ),
-    "foreign list": (
-        lambda root: (root / "list" / "val_boxes.txt").write_text("dog/a.png 0 1 2 3 4\n"),
-        ValueError,
-        r"box list of val: it names none of the images; it has dog/a\.png, the folder has ape/ape_v0\.png",
-    ),
-    "two lists": (
-        lambda root: (root / "list" / "val_boxes.csv").write_text("a,1,2,3,4\n"),
-        ValueError,
-        r"several box lists of val: val_boxes\.csv, val_boxes\.txt; keep one",
-    ),
-    "mask of another size": (
-        lambda root: save(root / "masks" / "val" / "cat" / "cat_v0.png", size=(9, 9), mode="L"),
-        ValueError,
-        r"cat/cat_v0\.png: the mask has 9x9 pixels, the image 40x30",
-    ),
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_faults_are_told_in_one_line(root, fault):
-    spoil, kind, message = FAULTS[fault]
-    spoil(root)
-    with pytest.raises(kind, match=message) as caught:
-        open_split(root, "val")
-    assert "\n" not in str(caught.value)
-
-
-def test_many_bad_records_are_all_kept_and_a_few_are_told(root):
-    for path in (root / "train").rglob("*.jpg"):
-        path.write_bytes(b"no image")
-    with pytest.raises(BadRecordsError, match=r"^6 bad records: .*\(and 3 more\)$") as caught:
-        open_split(root, "train")
-    assert len(caught.value.problems) == 6
-
-
-def test_mending_one_image_finishes_the_rest(root):
-    path = root / "train" / "cat" / "cat_1.jpg"
-    path.write_bytes(b"no image")
-    with pytest.raises(BadRecordsError):
-        open_split(root, "train")
-    save(path)
-    assert len(open_split(root, "train")) == 6
 
 
 def test_two_at_once_prepare_it_once(root, monkeypatch):

@@ -13,7 +13,6 @@ from lctr_jax import prepare
 from lctr_jax.data import datasets, shards
 from lctr_jax.data.cub import release as cub
 from lctr_jax.data.cub.builder import Cub
-from lctr_jax.data.imagenet import release as imagenet
 
 
 def run(name, source, data_dir, *more):
@@ -224,92 +223,6 @@ def test_prepared_again_only_when_asked(tmp_path):
     assert not datasets.open_split("cub", "test", data_dir=tmp_path / "data").has_masks
     run("cub", source, tmp_path / "data", "--partial", "--overwrite")
     assert datasets.open_split("cub", "test", data_dir=tmp_path / "data").has_masks
-
-
-def imagenet_source(form, folder, *, flat=True):
-    train, val = published.ilsvrc_facts()
-    if form == "archives":
-        inner = {}
-        for wnid in published.WNIDS:
-            images = {name.split("/")[1]: image for name, image in train.items() if name.startswith(wnid)}
-            inner[f"{wnid}.tar"] = published.pack(folder / "parts" / f"{wnid}.tar", images).read_bytes()
-        published.pack(folder / "ILSVRC2012_img_train.tar", inner)
-        published.pack(
-            folder / "ILSVRC2012_img_val.tar", {f"{name}.JPEG": image for name, _, _, image in val}
-        )
-    else:
-        place = "ILSVRC/Data/CLS-LOC" if form == "kaggle" else ""
-        published.unpack(folder / place / "train", train)
-        where = {name: "" if flat else f"{published.WNIDS[label]}/" for name, label, _, _ in val}
-        published.unpack(folder / place / "val", {f"{where[n]}{n}.JPEG": image for n, _, _, image in val})
-    return train, val
-
-
-@pytest.mark.parametrize("list_form", ["xml", "kaggle", "lctr", "wsoleval"])
-@pytest.mark.parametrize("form", ["archives", "folders"])
-def test_imagenet_every_field(tmp_path, form, list_form):
-    train, val = imagenet_source(form, tmp_path / "downloads")
-    published.ilsvrc_box_list(list_form, tmp_path / "downloads", val)
-    run("imagenet", tmp_path / "downloads", tmp_path / "data", "--partial")
-    opened = {
-        split: datasets.open_split("imagenet", split, data_dir=tmp_path / "data")
-        for split in ("train", "val")
-    }
-    assert opened["train"].class_names == opened["val"].class_names == list(published.WNIDS)
-    assert (opened["train"].has_boxes, opened["val"].has_boxes) == (False, True)
-    records = by_id(opened["train"])
-    assert {name: record["image"] for name, record in records.items()} == train
-    assert all(published.WNIDS[record["label"]] == name.split("/")[0] for name, record in records.items())
-    records = by_id(opened["val"])
-    assert list(records) == [f"{name}.JPEG" for name, *_ in val]
-    for name, label, boxes, image in val:
-        record = records[f"{name}.JPEG"]
-        assert (record["label"], record["image"]) == (label, image)
-        np.testing.assert_array_equal(record["boxes_xyxy"], boxes)
-
-
-def test_imagenet_val_in_class_folders_and_kaggles_layout(tmp_path):
-    for form, flat in (("folders", False), ("kaggle", True)):
-        _, val = imagenet_source(form, tmp_path / form, flat=flat)
-        boxes = published.ilsvrc_box_list("kaggle", tmp_path / form, val)
-        run("imagenet", tmp_path / form, tmp_path / form / "data", "--partial", "--boxes", f"val={boxes}")
-        records = by_id(datasets.open_split("imagenet", "val", data_dir=tmp_path / form / "data"))
-        assert {name: r["label"] for name, r in records.items()} == {
-            f"{n}.JPEG": label for n, label, _, _ in val
-        }
-
-
-def test_imagenet_with_imagenet_v2(tmp_path):
-    _, val = imagenet_source("folders", tmp_path / "downloads")
-    published.ilsvrc_box_list("xml", tmp_path / "downloads", val)
-    keys = [f"val2/{label}/{label}abc.jpeg" for label in range(3)]
-    published.unpack(tmp_path / "downloads", {key: published.encode(1) for key in keys})
-    lists = {
-        "class_labels.txt": "".join(f"{key},{label}\n" for label, key in enumerate(keys)).encode(),
-        "localization.txt": "".join(f"{key},1,2,9,9\n{key},0,0,5,5\n" for key in keys).encode(),
-    }
-    published.unpack(tmp_path / "lists", lists)
-    heldout = ("--heldout", str(tmp_path / "downloads"), str(tmp_path / "lists"))
-    run("imagenet", tmp_path / "downloads", tmp_path / "data", "--partial", *heldout)
-    split = datasets.open_split("imagenet", "heldout", data_dir=tmp_path / "data")
-    assert [split[i]["label"] for i in range(3)] == [0, 1, 2]
-    np.testing.assert_array_equal(split[1]["boxes_xyxy"], [[1, 2, 9, 9], [0, 0, 5, 5]])
-
-
-def test_imagenet_faults(tmp_path, capsys):
-    _, val = imagenet_source("folders", tmp_path / "downloads", flat=False)
-    source = ("imagenet", tmp_path / "downloads", tmp_path / "data")
-    assert "imagenet: no boxes in" in fails(capsys, *source)
-    name, label, boxes, _ = val[0]
-    renamed = [(name, (label + 1) % 3, boxes, b""), *val[1:]]
-    wrong = published.ilsvrc_box_list("kaggle", tmp_path / "wrong", renamed)
-    message = fails(capsys, *source, "--partial", "--boxes", f"val={wrong}")
-    assert f"{name}.JPEG: its folder and {wrong} give it no label, or different ones" in message
-    short = published.ilsvrc_box_list("kaggle", tmp_path / "short", val[1:])
-    assert f"has no box for {name}.JPEG" in fails(capsys, *source, "--partial", "--boxes", f"val={short}")
-    published.ilsvrc_box_list("xml", tmp_path / "downloads", val)
-    assert "train: found 9 images, expected 1281167" in fails(capsys, *source)
-    assert imagenet.NUM_IMAGES == {"train": 1_281_167, "val": 50_000}
 
 
 def test_held_out_faults(tmp_path, capsys):

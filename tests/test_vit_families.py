@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import os
 import sys
-import types
 
 import jax
 import jax.numpy as jnp
@@ -220,6 +219,15 @@ def test_the_options_that_fit_a_backbone_are_told(spec, options):
     assert config_options(spec) == f"--config.model.{options}"
 
 
+def refusal(*arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main([str(argument) for argument in arguments])
+    assert exit_.value.code == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    return err
+
+
 def test_one_tensor_under_two_names_is_refused(tmp_path, capsys):
     _, tensors = published("DINOv2 registers")
     save_file(tensors | {"reg_token": tensors["register_tokens"]}, tmp_path / "vit.safetensors")
@@ -250,57 +258,3 @@ def test_every_size_has_timms_number_of_parameters(name):
     shapes = parameter_shapes(model_spec(name, num_classes=1000, method="deit", image_size=image_size))
     counted = shapes if part == "deit" else shapes["backbone"]
     assert sum(leaf.size for leaf in jax.tree.leaves(counted)) == expected
-
-
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    """A huggingface_hub that has one file of one repository."""
-    _, tensors = published("DeiT")
-    save_file(tensors, tmp_path / "cached.safetensors")
-    asked = []
-
-    def hf_hub_download(repository, file):
-        asked.append((repository, file))
-        if repository != "timm/deit_tiny":
-            raise OSError(f"404 for {repository}\nand a long story")
-        return str(tmp_path / "cached.safetensors")
-
-    module = types.SimpleNamespace(hf_hub_download=hf_hub_download)
-    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
-    return asked
-
-
-@pytest.mark.parametrize(
-    ("name", "file"),
-    [
-        ("timm/deit_tiny", "model.safetensors"),
-        ("hf://timm/deit_tiny", "model.safetensors"),
-        ("hf://timm/deit_tiny/weights/w.safetensors", "weights/w.safetensors"),
-    ],
-)
-def test_hub_names_are_fetched(name, file, hub, tmp_path):
-    main([name, str(tmp_path / "weights")])
-    assert hub == [("timm/deit_tiny", file)]
-    assert load_metadata(tmp_path / "weights").source == name
-
-
-def refusal(*arguments, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        main([str(argument) for argument in arguments])
-    assert exit_.value.code == 2
-    err = capsys.readouterr().err
-    assert err.count("\n") == 1
-    return err
-
-
-def test_what_the_hub_does_not_have_is_one_line(hub, tmp_path, capsys):
-    message = refusal("hf://timm/no_such", tmp_path / "weights", capsys=capsys)
-    assert "error: hf://timm/no_such: cannot be fetched from the hub: 404 for timm/no_such\n" in message
-    message = refusal("hf://timm", tmp_path / "weights", capsys=capsys)
-    assert "expected hf://OWNER/REPOSITORY[/FILE] or timm/NAME" in message
-
-
-def test_hub_names_without_the_package_say_what_to_install(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    message = refusal("timm/deit_tiny", tmp_path / "weights", capsys=capsys)
-    assert "pip install huggingface_hub" in message

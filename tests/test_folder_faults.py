@@ -1,0 +1,99 @@
+"""A labelled folder with something wrong in it: one line that names it."""
+
+import pytest
+from animals import draw_animals, open_split, save
+
+from lctr_jax.data.checks import BadRecordsError
+
+
+@pytest.fixture
+def root(tmp_path):
+    return draw_animals(tmp_path)
+
+
+def remove(root, path):
+    (root / path).rename(root.parent / "away")
+
+
+FAULTS = {
+    "missing root": (lambda root: remove(root, "."), FileNotFoundError, "data.root: no such folder"),
+    "no train": (
+        lambda root: remove(root, "train"),
+        FileNotFoundError,
+        r"data\.root: expected .*/train with one",
+    ),
+    "no classes": (
+        lambda root: [remove(root, "train"), (root / "train").mkdir()],
+        ValueError,
+        "no class folders",
+    ),
+    "empty class": (lambda root: (root / "train" / "bee").mkdir(), ValueError, "train/bee has no images"),
+    "unknown class": (
+        lambda root: save(root / "val" / "dog" / "a.jpg"),
+        ValueError,
+        "val/dog has no counterpart in train",
+    ),
+    "corrupt image": (
+        lambda root: (root / "train" / "cat" / "cat_1.jpg").write_bytes(b"\xff\xd8 no JPEG"),
+        ValueError,
+        r"1 bad records: cat/cat_1\.jpg: not an image of a format",
+    ),
+    "truncated image": (
+        lambda root: (root / "train" / "cat" / "cat_1.jpg").write_bytes(
+            (root / "train" / "cat" / "cat_1.jpg").read_bytes()[:-200]
+        ),
+        ValueError,
+        r"cat/cat_1\.jpg: cannot decode .* truncated",
+    ),
+    "unparsable list": (
+        lambda root: (root / "list" / "val_boxes.txt").write_text("cat/cat_v0.png 0 1 2 3\n"),
+        ValueError,
+        r"val_boxes\.txt:1: expected",
+    ),
+    "box outside": (
+        lambda root: (root / "list" / "val_boxes.txt").write_text("cat/cat_v0.png 0 1 2 42 30\n"),
+        ValueError,
+        r"cat/cat_v0\.png: box \[1\.0, 2\.0, 42\.0, 30\.0\] lies outside the image of 40x30 pixels",
+    ),
+    "foreign list": (
+        lambda root: (root / "list" / "val_boxes.txt").write_text("dog/a.png 0 1 2 3 4\n"),
+        ValueError,
+        r"box list of val: it names none of the images; it has dog/a\.png, the folder has ape/ape_v0\.png",
+    ),
+    "two lists": (
+        lambda root: (root / "list" / "val_boxes.csv").write_text("a,1,2,3,4\n"),
+        ValueError,
+        r"several box lists of val: val_boxes\.csv, val_boxes\.txt; keep one",
+    ),
+    "mask of another size": (
+        lambda root: save(root / "masks" / "val" / "cat" / "cat_v0.png", size=(9, 9), mode="L"),
+        ValueError,
+        r"cat/cat_v0\.png: the mask has 9x9 pixels, the image 40x30",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_are_told_in_one_line(root, fault):
+    spoil, kind, message = FAULTS[fault]
+    spoil(root)
+    with pytest.raises(kind, match=message) as caught:
+        open_split(root, "val")
+    assert "\n" not in str(caught.value)
+
+
+def test_many_bad_records_are_all_kept_and_a_few_are_told(root):
+    for path in (root / "train").rglob("*.jpg"):
+        path.write_bytes(b"no image")
+    with pytest.raises(BadRecordsError, match=r"^6 bad records: .*\(and 3 more\)$") as caught:
+        open_split(root, "train")
+    assert len(caught.value.problems) == 6
+
+
+def test_mending_one_image_finishes_the_rest(root):
+    path = root / "train" / "cat" / "cat_1.jpg"
+    path.write_bytes(b"no image")
+    with pytest.raises(BadRecordsError):
+        open_split(root, "train")
+    save(path)
+    assert len(open_split(root, "train")) == 6

@@ -1,0 +1,56 @@
+"""Weights by their name on Hugging Face's hub, through the converter's command line."""
+
+import sys
+import types
+
+import pytest
+from safetensors.numpy import save_file
+from test_vit_families import published, refusal
+
+from lctr_jax.checkpoints.converter import main
+from lctr_jax.checkpoints.store import load_metadata
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A huggingface_hub that has one file of one repository."""
+    _, tensors = published("DeiT")
+    save_file(tensors, tmp_path / "cached.safetensors")
+    asked = []
+
+    def hf_hub_download(repository, file):
+        asked.append((repository, file))
+        if repository != "timm/deit_tiny":
+            raise OSError(f"404 for {repository}\nand a long story")
+        return str(tmp_path / "cached.safetensors")
+
+    module = types.SimpleNamespace(hf_hub_download=hf_hub_download)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("timm/deit_tiny", "model.safetensors"),
+        ("hf://timm/deit_tiny", "model.safetensors"),
+        ("hf://timm/deit_tiny/weights/w.safetensors", "weights/w.safetensors"),
+    ],
+)
+def test_hub_names_are_fetched(name, file, hub, tmp_path):
+    main([name, str(tmp_path / "weights")])
+    assert hub == [("timm/deit_tiny", file)]
+    assert load_metadata(tmp_path / "weights").source == name
+
+
+def test_what_the_hub_does_not_have_is_one_line(hub, tmp_path, capsys):
+    message = refusal("hf://timm/no_such", tmp_path / "weights", capsys=capsys)
+    assert "error: hf://timm/no_such: cannot be fetched from the hub: 404 for timm/no_such\n" in message
+    message = refusal("hf://timm", tmp_path / "weights", capsys=capsys)
+    assert "expected hf://OWNER/REPOSITORY[/FILE] or timm/NAME" in message
+
+
+def test_hub_names_without_the_package_say_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    message = refusal("timm/deit_tiny", tmp_path / "weights", capsys=capsys)
+    assert "pip install huggingface_hub" in message
