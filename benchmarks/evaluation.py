@@ -7,21 +7,17 @@ medians over rounds of milliseconds an image, and the quartiles. Score maps are 
 """
 
 import argparse
-import json
 import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.measurement import describe_machine, show, summarize, summarize_ratio, write_report
 from benchmarks.naive_sweep import IMAGE_SIZE, naive_multi, naive_single
 from lctr_jax.evaluation.forward import compile_forward
 from lctr_jax.localization.boxes import best_iou
@@ -50,15 +46,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tasks = {"forward pass": forward_task(options.batch_size)} | sweep_tasks(options.batch_size)
     times = run_interleaved(tasks, rounds=options.rounds)
     report = {
-        "machine": describe_machine(),
+        "machine": {
+            **describe_machine("numba", "opencv-python-headless"),
+            "device": jax.devices()[0].device_kind,
+        },
         "rounds": options.rounds,
         "batch_size": options.batch_size,
-        "milliseconds_per_image": {name: _quartiles(values) for name, values in times.items()},
+        "milliseconds_per_image": {name: summarize(values) for name, values in times.items()},
         "ratios": _ratios(times),
     }
-    _print(report)
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
+    notes = [f"{name}: {value:.0f}" for name, value in report["ratios"].items()]
+    write_report(report | {"tables": [table(report)], "notes": notes}, options.json)
 
 
 def forward_task(batch_size: int) -> Task:
@@ -125,18 +123,6 @@ def run_interleaved(tasks: dict[str, Task], *, rounds: int) -> dict[str, list[fl
     return times
 
 
-def describe_machine() -> dict[str, Any]:
-    """Returns what a timing depends on."""
-    packages = ("jax", "numpy", "numba", "opencv-python-headless")
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "device": jax.devices()[0].device_kind,
-        **{package: version(package) for package in packages},
-    }
-
-
 def _sample(seed: int) -> Sample:
     rng = np.random.default_rng(seed)
     return Sample(
@@ -149,16 +135,11 @@ def _sample(seed: int) -> Sample:
     )
 
 
-def _quartiles(values: list[float]) -> dict[str, float]:
-    low, median, high = np.percentile(values, [25, 50, 75])
-    return {"median": float(median), "first_quartile": float(low), "third_quartile": float(high)}
-
-
 def _ratios(times: dict[str, list[float]]) -> dict[str, float]:
-    """Medians of the rounds' ratios, which a slow spell of the machine disturbs least."""
+    """Medians of the rounds' ratios."""
 
     def ratio(above: str, below: str) -> float:
-        return float(np.median(np.array(times[above]) / np.array(times[below])))
+        return summarize_ratio(times[above], times[below])["median"]
 
     sweeps = ("largest contour", "all contours")
     ratios = {}
@@ -170,18 +151,13 @@ def _ratios(times: dict[str, list[float]]) -> dict[str, float]:
     return ratios
 
 
-def _print(report: dict[str, Any]) -> None:
-    console = Console()
-    console.print(", ".join(f"{key} {value}" for key, value in report["machine"].items()))
-    table = Table(title=f"Milliseconds an image, {report['rounds']} rounds")
-    for column in ("", "median", "quartiles"):
-        table.add_column(column, justify="left" if not column else "right")
-    for name, row in report["milliseconds_per_image"].items():
-        spread = f"{row['first_quartile']:.2f} - {row['third_quartile']:.2f}"
-        table.add_row(name, f"{row['median']:.2f}", spread)
-    console.print(table)
-    for name, value in report["ratios"].items():
-        console.print(f"{name}: {value:.0f}", highlight=False)
+def table(report: dict[str, Any]) -> dict[str, Any]:
+    """Every task's time."""
+    return {
+        "title": f"Milliseconds an image, medians of {report['rounds']} rounds (quartiles)",
+        "columns": ["", "milliseconds"],
+        "rows": [[name, show(row)] for name, row in report["milliseconds_per_image"].items()],
+    }
 
 
 def _parser() -> argparse.ArgumentParser:
