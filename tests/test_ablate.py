@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_train_command import ROOT, SMALL, draw_folder
+from small_run import ROOT, SMALL, draw_folder
 
 from lctr_jax import ablate
 from lctr_jax.ablation_table import markdown_table

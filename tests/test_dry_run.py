@@ -1,14 +1,12 @@
 import json
 import re
-import sys
 
 import jax
 import jax.numpy as jnp
 import pytest
 from rich.console import Console
-from test_train_command import ROOT, SMALL, draw_folder
+from small_run import draw_folder, train
 
-from lctr_jax.command import main
 from lctr_jax.models.parameters import bind, parameter_shapes
 from lctr_jax.models.sizes import model_spec
 from lctr_jax.training.arithmetic import product_flops
@@ -26,11 +24,7 @@ def run(tmp_path_factory):
     draw_folder(root / "pictures")
 
     def run_command(*arguments):
-        with pytest.MonkeyPatch.context() as patch:
-            command = ["train.py", "--config", str(ROOT / "configs/folder.py"), f"--workdir={root / 'work'}"]
-            command += [f"--config.data.root={root / 'pictures'}", f"--config.data.data_dir={root / 'data'}"]
-            patch.setattr(sys, "argv", [*command, *SMALL, "--config.train.epochs=1", *arguments])
-            main()
+        train(root / "pictures", root / "work", "--config.train.epochs=1", *arguments)
         return root / "work"
 
     return run_command

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from evaluation_run import evaluate, make_mesh, run_processes
-from test_train_command import ROOT, SMALL, draw_folder
+from small_run import ROOT, SMALL, draw_folder
 
 from lctr_jax.command import main
 

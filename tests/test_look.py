@@ -2,15 +2,13 @@
 
 import gzip
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorboard_events as events
-from test_train_command import ROOT, SMALL, draw_folder
+from small_run import draw_folder, train
 
-from lctr_jax.command import main
 from lctr_jax.training.profiling import parse_span
 
 EPOCH = 3  # steps
@@ -23,20 +21,13 @@ def data(tmp_path_factory) -> Path:
     return root
 
 
-def train(data: Path, workdir: Path, *arguments: str) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        command = ["train.py", "--config", str(ROOT / "configs/folder.py"), f"--workdir={workdir}"]
-        command += [f"--config.data.root={data}", f"--config.data.data_dir={data / 'prepared'}"]
-        patch.setattr(sys, "argv", [*command, *SMALL, "--config.eval.untrained_baseline=false", *arguments])
-        main()
-
-
 @pytest.fixture(scope="module")
 def workdir(data) -> Path:
     workdir = data / "run"
     train(
         data,
         workdir,
+        "--config.eval.untrained_baseline=false",
         "--config.train.epochs=3",
         "--config.train.eval_every_epochs=1",
         "--config.train.ema_decay=0.9",
