@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 import yaml
-from test_train_command import ROOT
+from small_run import ROOT
 
 SCRIPTS = sorted(path.name for path in (ROOT / "launch").iterdir() if path.suffix != ".yaml")
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
-from test_train_command import ROOT, SMALL, draw_folder
+from small_run import ROOT, SMALL, draw_folder
 
 from lctr_jax.checkpoints.store import load_weights
 from lctr_jax.command import main
