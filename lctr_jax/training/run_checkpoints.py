@@ -122,7 +122,7 @@ def _set_damaged_aside(folder: Path) -> None:
     if jax.process_index() == 0:
         try:
             _rename_damaged(folder)
-        except ValueError as found:
+        except (ValueError, OSError) as found:
             error = found
     raise_together(error)
 
