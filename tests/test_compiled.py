@@ -7,6 +7,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from benchmarks import hlo
 from benchmarks.compiled import analyse
 from benchmarks.hlo import Collective
+from benchmarks.loop_costs import kernel_work
 from benchmarks.tpu_topology import tpu_mesh
 
 DEVICES = 8
@@ -145,3 +146,12 @@ def test_tpu_programs_compile_without_a_tpu():
     assert sum(one.num_bytes * one.executions for one in costs.collectives) == np.prod((6, 512, 512)) * 2
     assert costs.flops == pytest.approx(6 * 2 * 512 * 512 * (1024 // 8) * 3, rel=0.02)
     assert costs.estimated_cycles > 0
+
+
+def test_kernels_in_a_loop_count_what_they_say_of_themselves():
+    config = '{"cost_estimate":{"flops":"7","transcendentals":"0","bytes_accessed":"16"}}'
+    kernel = f'%k = f32[2] custom-call(%p), custom_call_target="tpu_custom_call", backend_config={config}'
+    once = f"%other (p: f32[2]) -> f32[2] {{\n  {kernel}\n}}\n"
+    twice = f"%body (p: f32[2]) -> f32[2] {{\n  {kernel}\n  {kernel}\n}}\n"
+    text = f"HloModule m\n\n{once}\n{twice}"
+    assert kernel_work(text, "body") == (14.0, 32.0)
