@@ -5,9 +5,10 @@ python -m benchmarks.step_case time|memory|compile CASE    prints one line of JS
 
 import json
 import os
-import resource
+import re
 import sys
 import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -83,7 +84,10 @@ def _share(seconds: list[float], at_peak: float) -> float:
 
 
 def _peak_rss() -> int:
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Not ru_maxrss, which a process inherits from the one that started it.
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert peak is not None
+    return 1024 * int(peak.group(1))
 
 
 def main() -> None:

@@ -15,10 +15,12 @@ pytest.importorskip("build", reason="the wheel is built by `build`")
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 BASE_ONLY = """
 import importlib, json, pkgutil, sys
+for name in ("torch", "torchvision", "tensorflow"):
+    sys.modules[name] = None  # as where they are not installed: tensorboardX takes torch where it can
 import lctr_jax
 for module in pkgutil.walk_packages(lctr_jax.__path__, "lctr_jax."):
     importlib.import_module(module.name)
-print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+print(json.dumps(sorted({name for name in sys.modules if name.startswith("lctr_jax.")})))
 """
 
 
@@ -55,10 +57,9 @@ def test_every_console_script_tells_its_usage(script, environment, tmp_path):
     assert "usage: " in environment.run(script, "--help", cwd=tmp_path)
 
 
-def test_importing_all_of_it_imports_no_torch_and_no_tensorflow(environment, tmp_path):
+def test_all_of_it_is_importable_without_torch_and_tensorflow(environment, tmp_path):
     imported = json.loads(environment.run("python", "-c", BASE_ONLY, cwd=tmp_path).splitlines()[-1])
-    assert "jax" in imported
-    assert not {"torch", "tensorflow", "torchvision"} & set(imported)
+    assert {"lctr_jax.training.loop", "lctr_jax.predict", "lctr_jax.exporters.stablehlo"} <= set(imported)
 
 
 def test_a_config_of_the_package_is_found_by_name(environment, tmp_path):

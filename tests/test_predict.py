@@ -1,10 +1,12 @@
 import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
 from PIL import Image
 
+from lctr_jax.checkpoints.integrity import write_checksums
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import save_weights
 from lctr_jax.data.geometry import Geometry
@@ -260,8 +262,8 @@ def test_a_photograph_held_upright_is_read_upright(tmp_path):
 def test_the_threshold_is_that_of_the_run_s_own_evaluation(checkpoint, tmp_path):
     assert choose_threshold(None, str(checkpoint)) == (Threshold(0.09), "LCTR's for CUB")
     run = tmp_path / "run"
-    (run / "checkpoints").mkdir(parents=True)
-    (run / "checkpoints" / "7").symlink_to(checkpoint)
+    shutil.copytree(checkpoint, run / "checkpoints" / "7")
+    write_checksums(run / "checkpoints" / "7")
     (run / "eval").mkdir()
     evaluated = {"threshold": 0.21, "threshold_source": "held-out (val)"}
     (run / "eval" / "metrics.json").write_text(json.dumps(evaluated))
