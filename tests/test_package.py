@@ -15,8 +15,11 @@ pytest.importorskip("build", reason="the wheel is built by `build`")
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 BASE_ONLY = """
 import importlib, json, pkgutil, sys
-for name in ("torch", "torchvision"):
-    sys.modules[name] = None  # as where they are not installed: tensorboardX takes torch where it can
+class Absent:  # as where it is not installed: tensorboardX takes torch where it can
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in ("torch", "torchvision"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
 import lctr_jax
 for module in pkgutil.walk_packages(lctr_jax.__path__, "lctr_jax."):
     importlib.import_module(module.name)
