@@ -21,7 +21,7 @@ from benchmarks.goals import goal_lines
 
 FOLDER = Path(__file__).parent
 QUICK = {
-    "step": ["--classes", "200", "--malloc", "huge"],
+    "step": ["--malloc", "huge"],
     "roofline": [],
     "pipeline": ["--workers", "2", "--rounds", "3"],
     "evaluation": ["--rounds", "3"],
