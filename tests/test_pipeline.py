@@ -1,68 +1,18 @@
 """Batches: one sequence whatever the workers and hosts, exact resumption and padding, corrupt records."""
 
-import contextlib
 import io
 import itertools
 import json
-import multiprocessing
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from PIL import Image
+from small_batches import SIZE, SPLIT, assert_same_batches, make_split, take, training
 
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.geometry import Geometry
-from lctr_jax.data.pipeline import evaluation_batches, train_batches
+from lctr_jax.data.pipeline import evaluation_batches
 from lctr_jax.data.samples import TrainSample
-
-SIZE = 16
-
-
-def make_split(num_examples: int) -> list[dict]:
-    records = []
-    for index in range(num_examples):
-        rng = np.random.default_rng(index)
-        pixels = rng.integers(0, 256, (20 + index, 30, 3), np.uint8)
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "PNG")
-        records.append(
-            {
-                "image": buffer.getvalue(),
-                "id": f"images/{index}.png",
-                "label": index % 3,
-                "boxes_xyxy": np.array([[1, 2, 10, 12]], np.float32),
-            }
-        )
-    return records
-
-
-SPLIT = make_split(11)
-
-
-def training(split=SPLIT, *, batch_size=4, seed=0, **options):
-    augmentation = options.pop("augmentation", Augmentation.basic())
-    return train_batches(
-        split, batch_size=batch_size, image_size=SIZE, seed=seed, augmentation=augmentation, **options
-    )
-
-
-def take(batches, count):
-    with contextlib.closing(batches):
-        return list(itertools.islice(batches, count))
-
-
-def assert_same_batches(actual, expected):
-    assert len(actual) == len(expected)
-    for one, other in zip(actual, expected, strict=True):
-        assert one.keys() == other.keys()
-        for key in one:
-            np.testing.assert_array_equal(one[key], other[key])
 
 
 @pytest.fixture(scope="module")
@@ -301,48 +251,3 @@ def test_evaluation_carries_masks_and_names_corrupt_records():
     assert [record["mask"] for record in batch["records"]] == [None, b"encoded mask"]
     with pytest.raises(ValueError, match=r"images/1\.png"):
         list(evaluation_batches(damaged_split(1), batch_size=4, geometry=Geometry("lctr", SIZE)))
-
-
-def test_workers_leave_signals_to_their_parent(reference):
-    batches = training(num_workers=2)
-    first = next(batches)
-    for child in multiprocessing.active_children():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            os.kill(child.pid, number)
-    assert_same_batches([first, *take(batches, 6)], reference)
-
-
-OWNER = """
-import multiprocessing, sys, time
-sys.path.insert(0, sys.argv[1])
-from test_pipeline import training
-if __name__ == "__main__":
-    batches = training(num_workers=1)
-    next(batches)
-    print(multiprocessing.active_children()[0].pid, flush=True)
-    time.sleep(60)
-"""
-
-
-def test_workers_of_a_killed_process_end(tmp_path):
-    (tmp_path / "owner.py").write_text(OWNER)
-    command = [sys.executable, str(tmp_path / "owner.py"), str(Path(__file__).parent)]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as owner:
-        assert owner.stdout is not None
-        worker = psutil.Process(int(owner.stdout.readline()))
-        owner.kill()
-    worker.wait(timeout=20)
-
-
-def test_a_lost_worker_process_is_told_and_the_others_end():
-    batches = training(num_workers=2)
-    next(batches)
-    children = multiprocessing.active_children()
-    assert len(children) == 2
-    children[0].kill()
-    lost = r"data\.num_workers: a worker process was lost: .* exit code -9"
-    with pytest.raises(ChildProcessError, match=lost) as error:
-        take(batches, 30)
-    assert "\n" not in str(error.value)
-    assert not [child for child in children if child.is_alive()]

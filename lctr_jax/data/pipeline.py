@@ -6,6 +6,7 @@ sequence of global batches does not depend on their number, and an iterator's wh
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -35,10 +36,8 @@ class TrainIterator(grain.DatasetIterator[Batch]):
 
     def __next__(self) -> Batch:
         self._assert_not_closed()
-        self.start_prefetch()
-        assert self._prefetched is not None
         try:
-            batch = next(self._prefetched)
+            batch = self._start() if self._prefetched is None else next(self._prefetched)
         except Exception as error:
             self.close()  # the other workers: grain stops only the one that failed
             if "terminated unexpectedly" in str(error):
@@ -59,16 +58,15 @@ class TrainIterator(grain.DatasetIterator[Batch]):
         self._stop_prefetch()
         self._next_step = state["next_step"]
 
-    def start_prefetch(self) -> None:
-        """Start the workers now rather than with the first batch."""
-        if self._prefetched is None:
-            self._prefetched = _prefetch(self._batches[self._next_step :], self._num_workers)
-            self._prefetched.start_prefetch()
-
     def close(self) -> None:
         """Stop the workers."""
         self._stop_prefetch()
         super().close()
+
+    def _start(self) -> Batch:
+        self._prefetched = _prefetch(self._batches[self._next_step :], self._num_workers)
+        with workers.hold_signals():  # the first batch starts the workers
+            return next(self._prefetched)
 
     def _stop_prefetch(self) -> None:
         if self._prefetched is not None:
@@ -142,7 +140,9 @@ def evaluation_batches(
 def _drain(batches: grain.DatasetIterator[Batch]) -> Iterator[Batch]:
     """All of them; stops the workers however it ends."""
     with contextlib.closing(batches):
-        yield from batches
+        with workers.hold_signals():  # the first batch starts the workers
+            first = list(itertools.islice(batches, 1))
+        yield from itertools.chain(first, batches)
 
 
 def _stack_training(samples: Sequence[dict[str, Any]]) -> Batch:

@@ -1,0 +1,70 @@
+"""Worker processes: deaf to signals from birth, ended with their parent, missed when they are lost."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+from small_batches import assert_same_batches, take, training
+
+
+def signal_workers_from_birth(stop: threading.Event, reached: set[int]) -> None:
+    while not stop.wait(0.05):
+        for child in multiprocessing.active_children():
+            assert child.pid is not None
+            for number in (signal.SIGINT, signal.SIGTERM):
+                os.kill(child.pid, number)
+            reached.add(child.pid)
+
+
+def test_workers_leave_signals_to_their_parent():
+    stop, reached = threading.Event(), set()
+    sender = threading.Thread(target=signal_workers_from_birth, args=(stop, reached))
+    sender.start()
+    try:
+        assert_same_batches(take(training(num_workers=2), 7), take(training(), 7))
+    finally:
+        stop.set()
+        sender.join()
+    assert len(reached) == 2
+
+
+OWNER = """
+import multiprocessing, sys, time
+sys.path.insert(0, sys.argv[1])
+from small_batches import training
+if __name__ == "__main__":
+    batches = training(num_workers=1)
+    next(batches)
+    print(multiprocessing.active_children()[0].pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_workers_of_a_killed_process_end(tmp_path):
+    (tmp_path / "owner.py").write_text(OWNER)
+    command = [sys.executable, str(tmp_path / "owner.py"), str(Path(__file__).parent)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as owner:
+        assert owner.stdout is not None
+        worker = psutil.Process(int(owner.stdout.readline()))
+        owner.kill()
+    worker.wait(timeout=20)
+
+
+def test_a_lost_worker_process_is_told_and_the_others_end():
+    batches = training(num_workers=2)
+    next(batches)
+    children = multiprocessing.active_children()
+    assert len(children) == 2
+    children[0].kill()
+    lost = r"data\.num_workers: a worker process was lost: .* exit code -9"
+    with pytest.raises(ChildProcessError, match=lost) as error:
+        take(batches, 30)
+    assert "\n" not in str(error.value)
+    assert not [child for child in children if child.is_alive()]
