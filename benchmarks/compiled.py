@@ -1,6 +1,6 @@
 """What a compiled program costs, read from the compiler: no clock, so no noise, and no device needed.
 
->>> analyse(jax.jit(step).lower(*shapes).compile())
+>>> analyze(jax.jit(step).lower(*shapes).compile())
 """
 
 from typing import NamedTuple
@@ -34,7 +34,7 @@ class Costs(NamedTuple):
         return self.temporary_bytes + self.argument_bytes + self.output_bytes - self.aliased_bytes
 
 
-def analyse(compiled: Compiled) -> Costs:
+def analyze(compiled: Compiled) -> Costs:
     """The costs of a compiled program, as its compiler tells them."""
     costs, memory = compiled.cost_analysis(), compiled.memory_analysis()
     assert costs is not None  # known to the compilers for CPU, GPU and TPU

@@ -26,7 +26,7 @@ from lctr_jax.localization.measurement import Sample, best_contour_iou, boxes_by
 from lctr_jax.localization.protocols import LCTR, WSOLEVAL
 from lctr_jax.localization.settings import Settings
 from lctr_jax.localization.thresholds import Threshold
-from lctr_jax.models.parameters import initialise
+from lctr_jax.models.parameters import initialize
 from lctr_jax.models.sizes import model_spec
 from lctr_jax.training.mesh import make_mesh
 
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def forward_task(batch_size: int) -> Task:
     """Returns the evaluation's forward pass of the small model, maps of two classes an image included."""
     spec = model_spec("deit_small", num_classes=200)
-    parameters = initialise(spec, jax.random.key(0))
+    parameters = initialize(spec, jax.random.key(0))
     forward = compile_forward(spec, make_mesh())
     images = np.random.default_rng(0).integers(0, 256, (batch_size, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
     labels = np.arange(batch_size, dtype=np.int32)

@@ -22,7 +22,7 @@ class Work(NamedTuple):
 def loop_surplus(program: Program) -> Work:
     """What XLA's own analysis leaves out: it takes every loop's body once, on CPU and on TPU alike.
 
-    Each body is analysed as if it were the program; what the loop runs beyond the first time is added up.
+    Each body is analyzed as if it were the program; what the loop runs beyond the first time is added up.
     """
     surplus = Work(0.0, 0.0)
     for name, loop in program.loops.items():

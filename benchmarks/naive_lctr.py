@@ -29,7 +29,7 @@ def naive_train_step(
     spec: ModelSpec,
     optimizer: optax.GradientTransformation,
 ) -> tuple[TrainState, Float32[Array, ""]]:
-    """One step of cross entropy with drop path; the images are only normalised."""
+    """One step of cross entropy with drop path; the images are only normalized."""
     keys = jax.random.split(jax.random.fold_in(jax.random.key(0), state.step), len(images))
 
     def loss(parameters: Parameters) -> Array:
@@ -120,7 +120,8 @@ def _conv(spec: ModelSpec, layer: Parameters, x: Array, *, stride: int = 1, padd
 
 
 def _layer_norm(layer: Parameters, x: Array) -> Array:
-    centred = x - x.mean(-1, keepdims=True)
+    centered = x - x.mean(-1, keepdims=True)
     return (
-        centred * jax.lax.rsqrt((centred**2).mean(-1, keepdims=True) + 1e-6) * layer["scale"] + layer["bias"]
+        centered * jax.lax.rsqrt((centered**2).mean(-1, keepdims=True) + 1e-6) * layer["scale"]
+        + layer["bias"]
     )

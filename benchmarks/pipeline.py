@@ -4,7 +4,7 @@ python -m benchmarks.pipeline [--workers 1 2] [--rounds 8] [--json FILE]
 
 The published augmentation on 500 x 375 JPEGs in memory, as many as CUB trains on. Every round times each
 pipeline once, after taking what it had prefetched, so that whatever else the machine does strikes all alike.
-Ours hands over uint8: normalisation and random erasing happen on the device, in the training step; torch's
+Ours hands over uint8: normalization and random erasing happen on the device, in the training step; torch's
 does them on the host. Ours decodes an image once for its three views; "ours, 1 view" shows what that gives.
 """
 

@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 from jax.stages import Lowered
 
 from benchmarks.naive_lctr import naive_train_step
-from lctr_jax.models.parameters import initialise
+from lctr_jax.models.parameters import initialize
 from lctr_jax.models.sizes import ModelSpec, model_spec
 from lctr_jax.training.device_augmentation import DeviceAugmentation
 from lctr_jax.training.mesh import batch_sharding, replicated
@@ -28,7 +28,7 @@ def published_spec(size: str, *, classes: int, dtype: str, **fields) -> ModelSpe
 
 def fresh_state(spec: ModelSpec) -> TrainState:
     """A run's state before its first step."""
-    return new_state(initialise(spec, jax.random.key(0)), OPTIMIZER)
+    return new_state(initialize(spec, jax.random.key(0)), OPTIMIZER)
 
 
 def our_step(

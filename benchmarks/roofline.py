@@ -22,7 +22,7 @@ from jax.sharding import Mesh
 
 from benchmarks import tpu_topology
 from benchmarks.analytic import training_flops
-from benchmarks.compiled import analyse
+from benchmarks.compiled import analyze
 from benchmarks.hlo import Collective
 from benchmarks.measurement import describe_machine, show, write_report
 from benchmarks.programs import lower_naive, lower_ours, published_spec
@@ -66,7 +66,7 @@ def measure(case: str, topology: str, program: str, *, images: int) -> dict[str,
     spec = published_spec(size, classes=classes, dtype="bfloat16" if on_tpu else "float32")
     lower = {"ours": lower_ours, "naive": lower_naive}[program]
     start = time.perf_counter()
-    costs = analyse(lower(spec, mesh, images * mesh.size).compile())
+    costs = analyze(lower(spec, mesh, images * mesh.size).compile())
     return {
         "case": case,
         "topology": topology,
@@ -143,7 +143,7 @@ def describe_collectives(collectives: Sequence[Collective]) -> str:
 
 def notes(*, on_tpu: bool) -> list[str]:
     """How to read the tables."""
-    lines = ["Loops count as often as they run: each body analysed alone, times the loop's trip count."]
+    lines = ["Loops count as often as they run: each body analyzed alone, times the loop's trip count."]
     if not on_tpu:
         return [*lines, f"Compiled for this CPU, 8 images, float32. {tpu_topology.MISSING}"]
     return [

@@ -21,7 +21,7 @@ from jax.sharding import AxisType, Mesh
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.compiled import Costs, analyse
+from benchmarks.compiled import Costs, analyze
 from benchmarks.data_parallel import CASES, GIB, Row, fewest_devices, find_faults, gradient_bytes
 from benchmarks.prediction import MACHINES, predict
 from benchmarks.programs import lower_ours
@@ -69,7 +69,7 @@ def _compile(name: str, platform: str, mesh: Mesh) -> Row:
     """Compiles a step; raises MemoryError where the compiler finds no room for it."""
     lowered = lower_ours(CASES[name].spec, mesh, CASES[name].images * mesh.size)
     try:
-        return Row(name, platform, mesh.size, analyse(lowered.compile()))
+        return Row(name, platform, mesh.size, analyze(lowered.compile()))
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise

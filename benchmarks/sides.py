@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.programs import fresh_state, our_step, published_spec
 from lctr_jax.evaluation.forward import compile_forward
-from lctr_jax.models.parameters import initialise
+from lctr_jax.models.parameters import initialize
 from lctr_jax.training.device_augmentation import DeviceAugmentation
 from lctr_jax.training.mesh import batch_sharding, make_mesh, put_batch, replicated
 
@@ -46,14 +46,14 @@ def our_evaluation(batch: int, classes: int, size: str, dtype: str) -> Callable[
     spec, mesh = published_spec(size, classes=classes, dtype=dtype), make_mesh()
     images, labels = random_batch(batch, classes)
     forward = compile_forward(spec, mesh)
-    parameters = jax.device_put(initialise(spec, jax.random.key(0)), replicated(mesh))
+    parameters = jax.device_put(initialize(spec, jax.random.key(0)), replicated(mesh))
     return lambda: jax.block_until_ready(forward(parameters, images, labels))
 
 
 def torch_sides(batch: int, classes: int, size: str, dtype: str) -> Side:
     """PyTorch's: a plain AdamW step, and logits with the predicted class's map; bfloat16 by autocast.
 
-    Images are normalised beforehand, which spares this side what ours does in the step.
+    Images are normalized beforehand, which spares this side what ours does in the step.
     """
     return torch_training(batch, classes, size, dtype), torch_evaluation(batch, classes, size, dtype)
 
@@ -100,5 +100,5 @@ def _torch_network(batch: int, classes: int, size: str):
 
     model = TorchLCTR(published_spec(size, classes=classes, dtype="float32"))
     images, labels = random_batch(batch, classes)
-    normalised = torch.from_numpy(images).permute(0, 3, 1, 2).float().div(255).sub(0.45).div(0.22)
-    return model, normalised.contiguous(), torch.from_numpy(labels).long()
+    normalized = torch.from_numpy(images).permute(0, 3, 1, 2).float().div(255).sub(0.45).div(0.22)
+    return model, normalized.contiguous(), torch.from_numpy(labels).long()

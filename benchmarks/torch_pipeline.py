@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 
 class Photographs(Dataset):
-    """Decode, crop, flip, RandAugment, to float, normalise, erase: all on the host, as published."""
+    """Decode, crop, flip, RandAugment, to float, normalize, erase: all on the host, as published."""
 
     def __init__(self, records: list[dict[str, Any]], image_size: int):
         self.records = records
@@ -49,7 +49,7 @@ class RepeatedAugmentation(Sampler):
 def torch_batches(
     records: list[dict[str, Any]], *, batch_size: int, image_size: int, num_workers: int
 ) -> Iterator[Any]:
-    """Returns endless batches of normalised float images."""
+    """Returns endless batches of normalized float images."""
     loader = DataLoader(
         Photographs(records, image_size),
         batch_size=batch_size,

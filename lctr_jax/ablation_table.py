@@ -13,7 +13,7 @@ COLUMNS = {
 }
 """What the table shows of a summary's metrics, where it has them; the last two at their best threshold."""
 
-_CONTENT_FREE = {"full_image": "full image", "centered_box": "best centred square"}
+_CONTENT_FREE = {"full_image": "full image", "centered_box": "best centered square"}
 _FACTS = {"protocol": "protocol", "split": "split", "num_images": "images", "threshold_source": "threshold"}
 
 

@@ -35,14 +35,14 @@ def dry_run(experiment: Experiment) -> None:
     """
     config = experiment.config
     split, spec, _ = recipe.open_training(experiment)
-    batches = recipe.batches(config, split, spec)
-    plan = recipe.plan(config.train, batches.steps_per_epoch)
-    schedule = recipe.schedule(config.train, batches.steps_per_epoch)
+    batches = recipe.open_batches(config, split, spec)
+    plan = recipe.make_plan(config.train, batches.steps_per_epoch)
+    schedule = recipe.make_schedule(config.train, batches.steps_per_epoch)
     optimizer = adamw(schedule, weight_decay=config.train.weight_decay)
-    state = recipe.first_state(experiment, spec, optimizer, init_from=config.init_from)
+    state = recipe.initialize_state(experiment, spec, optimizer, init_from=config.init_from)
     console = Console(quiet=jax.process_index() != 0, highlight=False)
     console.print(parameter_table(state.parameters))
-    with closing(recipe.on_devices(experiment, batches)) as feed:
+    with closing(recipe.feed_devices(experiment, batches)) as feed:
         (batch, _), seconds_reading = _timed(lambda: next(feed))
     _print_shapes(console, spec, state.parameters, batch)
 

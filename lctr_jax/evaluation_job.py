@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jax
 
-from lctr_jax.checkpoints.initialisation import initialise_from, require_readable
+from lctr_jax.checkpoints.initialization import initialize_from, require_readable
 from lctr_jax.checkpoints.store import load_weights, require_spec
 from lctr_jax.config import RunConfig
 from lctr_jax.evaluation.evaluator import Evaluator
@@ -86,5 +86,5 @@ def _references(experiment: Experiment, spec: ModelSpec) -> dict[str, Parameters
     untrained = experiment.initial(spec)
     references = {"untrained": untrained}
     if config.init_from:
-        references["before_training"] = initialise_from(config.init_from, spec, untrained)[0]
+        references["before_training"] = initialize_from(config.init_from, spec, untrained)[0]
     return jax.device_put(references, replicated(experiment.mesh))

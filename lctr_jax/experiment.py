@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from lctr_jax.config import RunConfig
 from lctr_jax.data.datasets import Split, open_split
 from lctr_jax.evaluation.evaluator import Evaluator
-from lctr_jax.models.parameters import Parameters, initialise
+from lctr_jax.models.parameters import Parameters, initialize
 from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.training.interruption import Interruption
 from lctr_jax.training.log import RunLog
@@ -55,7 +55,7 @@ class Experiment:
 
     def initial(self, spec: ModelSpec) -> Parameters:
         """The random parameters that the config's seed gives."""
-        return initialise(spec, jax.random.key(self.config.seed))
+        return initialize(spec, jax.random.key(self.config.seed))
 
     def evaluator(self, spec: ModelSpec) -> Evaluator:
         """What evaluates networks of this spec as the config asks."""

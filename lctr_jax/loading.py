@@ -26,7 +26,7 @@ class LoadedModel:
     def __call__(self, images: Array | np.ndarray, classes: Array | np.ndarray | None = None) -> Output:
         """Logits and maps, compiled once for each shape of the images.
 
-        `images` [batch, height, width, 3]: float, normalised by ImageNet's mean and standard deviation.
+        `images` [batch, height, width, 3]: float, normalized by ImageNet's mean and standard deviation.
         `classes` [batch] or [batch, asked]: whose class maps to give; the predicted class's when left out.
 
         Raises:
@@ -34,7 +34,7 @@ class LoadedModel:
         """
         if images.ndim != 4 or images.shape[-1] != 3 or not jnp.issubdtype(images.dtype, jnp.floating):
             raise ValueError(
-                f"images: got {images.dtype} {list(images.shape)}, expected normalised float32 "
+                f"images: got {images.dtype} {list(images.shape)}, expected normalized float32 "
                 "[batch, height, width, 3]"
             )
         if classes is not None:

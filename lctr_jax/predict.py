@@ -8,7 +8,7 @@ orientation says, which is how viewers show it. Unreadable files are reported an
 then 1, and 2 after any other mistake.
 
 The whole image is squeezed into the network's square, as the wsoleval protocol has it: nothing at the borders
-of a picture that somebody wants boxes on may be lost. `--geometry lctr` is the published evaluation's centre
+of a picture that somebody wants boxes on may be lost. `--geometry lctr` is the published evaluation's center
 crop, which keeps proportions, but sees and boxes only the middle of the image.
 """
 

@@ -9,7 +9,7 @@ import optax
 from jax.sharding import Mesh
 from jax.stages import Wrapped
 
-from lctr_jax.checkpoints.initialisation import initialise_from, require_readable
+from lctr_jax.checkpoints.initialization import initialize_from, require_readable
 from lctr_jax.config import RunConfig
 from lctr_jax.data.datasets import Split
 from lctr_jax.data.device_feed import device_prefetch
@@ -48,7 +48,7 @@ def open_training(experiment: Experiment) -> tuple[Split, ModelSpec, Evaluator]:
     return split, spec, evaluator
 
 
-def batches(config: RunConfig, split: Split, spec: ModelSpec) -> TrainIterator:
+def open_batches(config: RunConfig, split: Split, spec: ModelSpec) -> TrainIterator:
     """This process's part of the training batches."""
     return train_batches(
         split,
@@ -62,7 +62,7 @@ def batches(config: RunConfig, split: Split, spec: ModelSpec) -> TrainIterator:
     )
 
 
-def on_devices(
+def feed_devices(
     experiment: Experiment, batches: TrainIterator
 ) -> grain.DatasetIterator[tuple[Batch, Sequence[str]]]:
     """Each batch on the devices, and its images' ids, which stay on the host."""
@@ -73,7 +73,7 @@ def on_devices(
     )
 
 
-def first_state(
+def initialize_state(
     experiment: Experiment, spec: ModelSpec, optimizer: optax.GradientTransformation, *, init_from: str
 ) -> TrainState:
     """The state before the first step, from those weights or, without, at random; on the devices."""
@@ -81,13 +81,13 @@ def first_state(
     parameters = experiment.initial(spec)
     log.say(f"{config.model['name']}: {count_parameters(parameters)}")
     if init_from:
-        parameters, report = initialise_from(init_from, spec, parameters)
+        parameters, report = initialize_from(init_from, spec, parameters)
         log.say(str(report))
     state = new_state(parameters, optimizer, averaging=config.train.ema_decay > 0)
     return jax.device_put(state, state_shardings(experiment.mesh, state))
 
 
-def schedule(options: TrainingOptions, steps_per_epoch: int) -> optax.Schedule:
+def make_schedule(options: TrainingOptions, steps_per_epoch: int) -> optax.Schedule:
     """The learning rate by step."""
     return learning_rate(
         lr=options.lr,
@@ -101,7 +101,7 @@ def schedule(options: TrainingOptions, steps_per_epoch: int) -> optax.Schedule:
     )
 
 
-def plan(options: TrainingOptions, steps_per_epoch: int) -> Plan:
+def make_plan(options: TrainingOptions, steps_per_epoch: int) -> Plan:
     """How long, and how often what: from epochs to steps."""
     return Plan(
         total_steps=options.epochs * steps_per_epoch,

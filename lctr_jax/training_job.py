@@ -38,8 +38,8 @@ def train_and_evaluate(experiment: Experiment) -> None:
 
 def _train(experiment: Experiment, split: Split, spec: ModelSpec, evaluator: Evaluator) -> TrainState:
     config, log, asked = experiment.config, experiment.log, as_json(experiment.config)
-    batches = recipe.batches(config, split, spec)
-    schedule = recipe.schedule(config.train, batches.steps_per_epoch)
+    batches = recipe.open_batches(config, split, spec)
+    schedule = recipe.make_schedule(config.train, batches.steps_per_epoch)
     optimizer = adamw(schedule, weight_decay=config.train.weight_decay)
     metadata = _metadata(experiment, split, spec)
     best = _best(experiment, metadata)
@@ -64,7 +64,7 @@ def _train(experiment: Experiment, split: Split, spec: ModelSpec, evaluator: Eva
         step_fn = recipe.compile_training(config, experiment.mesh, state, spec, optimizer)
         span = parse_span(config.train.profile) if jax.process_index() == 0 else None
         with (
-            closing(recipe.on_devices(experiment, batches)) as feed,
+            closing(recipe.feed_devices(experiment, batches)) as feed,
             traced(step_fn, span, experiment.workdir / "profile", steps_taken=int(state.step)) as step_fn,
         ):
             try:
@@ -72,7 +72,7 @@ def _train(experiment: Experiment, split: Split, spec: ModelSpec, evaluator: Eva
                     state,
                     step_fn,
                     feed,
-                    plan=recipe.plan(config.train, batches.steps_per_epoch),
+                    plan=recipe.make_plan(config.train, batches.steps_per_epoch),
                     schedule=schedule,
                     log=log,
                     save=save,
@@ -97,8 +97,8 @@ def _start(
 ) -> TrainState:
     """The newest checkpoint's state, or a new one, placed on the devices."""
     if checkpoints.latest_step is None:
-        return recipe.first_state(experiment, spec, optimizer, init_from=experiment.config.init_from)
-    state = checkpoints.restore(recipe.first_state(experiment, spec, optimizer, init_from=""))
+        return recipe.initialize_state(experiment, spec, optimizer, init_from=experiment.config.init_from)
+    state = checkpoints.restore(recipe.initialize_state(experiment, spec, optimizer, init_from=""))
     experiment.log.say(f"resuming at step {int(state.step)}")
     return state
 

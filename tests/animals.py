@@ -1,4 +1,4 @@
-"""A labelled folder of animals, and how the tests open it."""
+"""A labeled folder of animals, and how the tests open it."""
 
 import numpy as np
 from PIL import Image

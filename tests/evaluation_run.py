@@ -18,7 +18,7 @@ from PIL import Image
 from lctr_jax.data.datasets import Split
 from lctr_jax.evaluation.evaluator import Evaluator
 from lctr_jax.evaluation.options import EvaluationOptions
-from lctr_jax.models.parameters import initialise
+from lctr_jax.models.parameters import initialize
 from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.training.mesh import BATCH_AXES, replicated
 
@@ -80,7 +80,7 @@ def evaluate(folder: Path, mesh: Mesh, **options) -> dict:
         open_split=splits.__getitem__,
     )
     trained, untrained = (
-        jax.device_put(jax.device_get(initialise(SPEC, jax.random.key(seed))), replicated(mesh))
+        jax.device_put(jax.device_get(initialize(SPEC, jax.random.key(seed))), replicated(mesh))
         for seed in (1, 0)
     )
     return evaluator.run(trained, folder, references={"untrained": untrained})

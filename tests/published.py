@@ -18,7 +18,7 @@ def encode(seed, *, size=(48, 36), kind="JPEG", mode="RGB"):
 
 
 def segmentation(seed, size=(48, 36)):
-    """Grey by the share of five annotators, as published."""
+    """Gray by the share of five annotators, as published."""
     levels = np.random.default_rng(seed).integers(0, 6, (size[1], size[0])) * 51
     buffer = io.BytesIO()
     Image.fromarray(levels.astype(np.uint8)).save(buffer, "PNG")

@@ -24,7 +24,7 @@ def write_list(folder, boxes, sizes):
 
 @pytest.fixture
 def small_list(tmp_path):
-    """In 224 x 224: a centred square of 120, the whole image, and a corner beside a centred square of 90."""
+    """In 224 x 224: a centered square of 120, the whole image, a corner beside a centered square of 90."""
     boxes = {
         "a/1.jpg": [(52, 52, 172, 172)],
         "a/2.jpg": [(0, 0, 448, 448)],

@@ -5,7 +5,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from benchmarks import hlo
-from benchmarks.compiled import analyse
+from benchmarks.compiled import analyze
 from benchmarks.hlo import Collective
 from benchmarks.loop_costs import kernel_work
 from benchmarks.tpu_topology import tpu_mesh
@@ -37,7 +37,7 @@ CASES = {
 @pytest.mark.parametrize("kind", CASES)
 def test_every_kind_of_collective_is_found_with_its_bytes(kind):
     function, num_bytes = CASES[kind]
-    costs = analyse(compile_on_devices(lambda x: function(x).reshape(-1), float32(DEVICES * 16)))
+    costs = analyze(compile_on_devices(lambda x: function(x).reshape(-1), float32(DEVICES * 16)))
     assert costs.collectives == [Collective(kind, num_bytes, 1)]
 
 
@@ -46,7 +46,7 @@ def test_a_tuple_counts_all_its_arrays_whatever_their_type():
         total, count = jax.lax.psum((x, jnp.int16(1)), "d")
         return total + count
 
-    found = analyse(compile_on_devices(reduce, float32(DEVICES * 16))).collectives
+    found = analyze(compile_on_devices(reduce, float32(DEVICES * 16))).collectives
     assert {one.kind for one in found} == {"all-reduce"}
     assert sum(one.num_bytes for one in found) == pytest.approx(16 * 4, abs=4)
     assert sum(one.num_bytes for one in found) > 16 * 4
@@ -60,12 +60,12 @@ def test_a_collective_in_a_loop_runs_once_a_turn():
         inner = lambda carry, _: jax.lax.scan(body, carry, rows)  # noqa: E731
         return jax.lax.scan(inner, x, None, length=3)[0]
 
-    costs = analyse(compile_on_devices(run, float32(DEVICES * 16), float32(DEVICES * 5)))
+    costs = analyze(compile_on_devices(run, float32(DEVICES * 16), float32(DEVICES * 5)))
     assert costs.collectives == [Collective("all-reduce", 16 * 4, 15)]
 
 
 def test_no_collective_on_one_device_and_the_flops_of_a_product():
-    costs = analyse(jax.jit(jnp.dot).lower(float32(32, 64), float32(64, 128)).compile())
+    costs = analyze(jax.jit(jnp.dot).lower(float32(32, 64), float32(64, 128)).compile())
     assert costs.collectives == []
     assert costs.flops == pytest.approx(2 * 32 * 64 * 128, rel=0.01)
     assert costs.argument_bytes == 4 * (32 * 64 + 64 * 128)
@@ -85,7 +85,7 @@ def test_loops_count_as_often_as_they_run(outer):
         return x
 
     shapes = float32(5, 64, 64), float32(32, 64)
-    looped, flat = (analyse(jax.jit(f).lower(*shapes).compile()) for f in (run, unrolled))
+    looped, flat = (analyze(jax.jit(f).lower(*shapes).compile()) for f in (run, unrolled))
     assert flat.flops >= outer * 5 * 2 * 32 * 64 * 64
     assert looped.flops == pytest.approx(flat.flops, rel=0.01)
     # The loop copies each turn's weights out of their stack and its carry from turn to turn.
@@ -141,7 +141,7 @@ def test_tpu_programs_compile_without_a_tpu():
         jax.ShapeDtypeStruct((6, 512, 512), jnp.bfloat16),
         jax.ShapeDtypeStruct((1024, 512), jnp.bfloat16),
     )
-    costs = analyse(step.lower(*shapes).compile())
+    costs = analyze(step.lower(*shapes).compile())
     assert {one.kind for one in costs.collectives} == {"all-reduce"}
     assert sum(one.num_bytes * one.executions for one in costs.collectives) == np.prod((6, 512, 512)) * 2
     assert costs.flops == pytest.approx(6 * 2 * 512 * 512 * (1024 // 8) * 3, rel=0.02)

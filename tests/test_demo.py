@@ -19,7 +19,7 @@ from lctr_jax.demo import main, read_image, write_examples
 from lctr_jax.loading import load
 from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.localizer import Localizer
-from lctr_jax.models.parameters import initialise
+from lctr_jax.models.parameters import initialize
 from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.predict import read_upright
 from lctr_jax.viewer.drawing import draw_panels, draw_table
@@ -36,7 +36,7 @@ SPEC = ModelSpec(
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     path = tmp_path_factory.mktemp("run") / "checkpoints" / "1"
-    parameters = initialise(SPEC, jax.random.key(0))
+    parameters = initialize(SPEC, jax.random.key(0))
     save_weights(path, Metadata(kind="network", spec=SPEC, class_names=NAMES), parameters)
     return path
 

@@ -101,7 +101,7 @@ def test_scribbles_are_as_large_as_digits_and_carry_as_much_ink():
 
 
 def test_nothing_covers_the_digit():
-    """The scene's digit has one colour, whatever lies around it."""
+    """The scene's digit has one color, whatever lies around it."""
     scene = dataclasses.replace(drawing.SCENES, num_scribbles=(3, 3), grain=0.0)
     for seed in range(10):
         picture = draw(5, scene, seed)

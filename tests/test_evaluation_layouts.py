@@ -9,7 +9,7 @@ import pytest
 from evaluation_run import FILES, SIZE, SPEC, evaluate, make_mesh, run_processes
 
 from lctr_jax.evaluation.forward import Maps, compile_forward, fetch
-from lctr_jax.models.parameters import initialise
+from lctr_jax.models.parameters import initialize
 from lctr_jax.training.mesh import replicated
 
 TESTS = Path(__file__).parent
@@ -47,7 +47,7 @@ def maps_on(num_devices: int) -> Maps:
     labels = rng.integers(0, SPEC.num_classes, 48).astype(np.int32)
     mesh = make_mesh(num_devices)
     forward = compile_forward(SPEC, mesh)
-    parameters = jax.device_put(initialise(SPEC, jax.random.key(0)), replicated(mesh))
+    parameters = jax.device_put(initialize(SPEC, jax.random.key(0)), replicated(mesh))
     batches = np.split(np.arange(48), 48 // (6 * num_devices))
     parts = [fetch(forward(parameters, images[rows], labels[rows])) for rows in batches]
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)

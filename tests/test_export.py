@@ -25,7 +25,7 @@ from lctr_jax.localization.protocols import LCTR
 from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.localizer import Localizer
 from lctr_jax.models.images import normalize
-from lctr_jax.models.parameters import initialise
+from lctr_jax.models.parameters import initialize
 from lctr_jax.models.sizes import METHODS, ModelSpec
 
 NAMES = ("cat", "dog", "naïve", "wren", "fox", "owl")
@@ -43,7 +43,7 @@ def checkpoint_of(tmp_path_factory):
     def make(method):
         path = tmp_path_factory.mktemp(method) / "weights"
         spec = spec_of(method)
-        parameters = initialise(spec, jax.random.key(0))
+        parameters = initialize(spec, jax.random.key(0))
         save_weights(path, Metadata(kind="network", spec=spec, class_names=NAMES), parameters)
         return path
 
@@ -140,7 +140,7 @@ def test_weights_of_a_network_trained_in_bfloat16_are_exported_in_float32(checkp
 
 def test_a_flat_map_has_a_score_map_of_zeros():
     spec = spec_of()
-    parameters = initialise(spec, jax.random.key(0))
+    parameters = initialize(spec, jax.random.key(0))
     parameters["cdm"]["bias"] = jnp.full_like(parameters["cdm"]["bias"], -1e3)  # relu(F_c) is 0 everywhere
     outputs = jax.jit(make_program(spec, parameters))(images_of(2, "uint8")[1])
     assert not np.any(outputs["localization_map"])
@@ -206,6 +206,6 @@ def test_mistakes_are_told_in_one_line(checkpoint, tmp_path, monkeypatch, capsys
 
 def test_a_network_too_large_for_a_file_is_refused():
     spec = spec_of()
-    parameters = initialise(spec, jax.random.key(0)) | {"more": np.broadcast_to(np.float32(0), (2**29,))}
+    parameters = initialize(spec, jax.random.key(0)) | {"more": np.broadcast_to(np.float32(0), (2**29,))}
     with pytest.raises(ValueError, match="less than 2 GiB"):
         make_program(spec, parameters)

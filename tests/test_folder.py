@@ -115,7 +115,7 @@ def exif(orientation):
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("grey.png", {"mode": "L"}),
+        ("gray.png", {"mode": "L"}),
         ("cmyk.jpg", {"mode": "CMYK"}),
         ("palette.png", {"mode": "P"}),
         ("alpha.png", {"mode": "RGBA"}),

@@ -1,4 +1,4 @@
-"""A labelled folder with something wrong in it: one line that names it."""
+"""A labeled folder with something wrong in it: one line that names it."""
 
 import pytest
 from animals import draw_animals, open_split, save

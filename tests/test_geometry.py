@@ -46,7 +46,7 @@ def test_wsoleval_truncates_like_integer_arithmetic():
 
 
 @pytest.mark.parametrize("image_size", [48, 96, 224, 384])
-def test_the_lctr_crop_shows_the_centre_at_the_published_scale(image_size):
+def test_the_lctr_crop_shows_the_center_at_the_published_scale(image_size):
     # A horizontal ramp: the pixel value tells the column that it came from.
     width, height = 500, 375
     ramp = np.broadcast_to(np.arange(width, dtype=np.float32) / 2, (height, width)).astype(np.uint8)

@@ -34,7 +34,7 @@ NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40), np.u
         (NOISE.convert("RGB"), "WEBP"),
         (NOISE.convert("1"), "PNG"),
     ],
-    ids=["grey", "rgb", "cmyk", "palette", "alpha", "webp", "bilevel"],
+    ids=["gray", "rgb", "cmyk", "palette", "alpha", "webp", "bilevel"],
 )
 def test_every_mode_comes_out_as_pil_rgb(image, kind):
     encoded = encode(image, kind)

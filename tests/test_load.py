@@ -87,7 +87,7 @@ def test_attributes_tell_what_was_loaded(tmp_path):
         (np.zeros((1, 3, 32, 32), np.float32), r"images: got float32 \[1, 3, 32, 32\]"),
         (
             np.zeros((1, 32, 32, 3), np.uint8),
-            r"images: got uint8 \[1, 32, 32, 3\], expected normalised float32",
+            r"images: got uint8 \[1, 32, 32, 3\], expected normalized float32",
         ),
         (
             np.zeros((1, 30, 32, 3), np.float32),

@@ -203,7 +203,7 @@ def published_tscam(tmp_path):
     return semantic.mean((2, 3)), semantic * attention, rollout[:, 0, 1:]
 
 
-def test_a_published_tscam_is_recognised_and_computes_what_pytorch_computes(published_tscam, tmp_path):
+def test_a_published_tscam_is_recognized_and_computes_what_pytorch_computes(published_tscam, tmp_path):
     logits, maps, rollout = published_tscam
     main([str(tmp_path / "tscam.safetensors"), str(tmp_path / "weights")])
     metadata, parameters = load_weights(tmp_path / "weights")

@@ -7,12 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score
 
 from lctr_jax.localization.accumulator import Accumulator
-from lctr_jax.localization.errors import classify_error
 from lctr_jax.localization.measurement import Sample, measure
-from lctr_jax.localization.pixels import average_precision, score_histograms
 from lctr_jax.localization.protocols import LCTR, WSOLEVAL
 from lctr_jax.localization.settings import Settings
 from lctr_jax.localization.summary import (
@@ -240,45 +237,3 @@ def test_the_class_table():
     assert [row["gt_known_loc"] for row in table] == [100, 50]
     assert [row["top1_loc"] for row in table] == [50, 0]
     assert [row["mean_iou"] for row in table] == pytest.approx([100, 50])
-
-
-@pytest.mark.parametrize(
-    ("box", "truth", "error"),
-    [
-        ((0, 0, 10, 10), [(0, 0, 10, 10)], "correct"),
-        ((2, 2, 5, 5), [(0, 0, 10, 10)], "part"),
-        ((0, 0, 30, 30), [(5, 5, 15, 15)], "more"),
-        ((0, 0, 30, 10), [(0, 0, 12, 10), (18, 0, 30, 10)], "multi_instance"),
-        ((0, 0, 10, 10), [(20, 20, 30, 30)], "other"),
-        ((0, 0, 10, 10), [(8, 0, 20, 10)], "other"),
-    ],
-)
-def test_error_types(box, truth, error):
-    box, truth = np.array(box), np.array(truth)
-    overlap = np.minimum(box[2:], truth[:, 2:]) - np.maximum(box[:2], truth[:, :2])
-    shared = np.maximum(overlap, 0).prod(axis=1)
-    area = (truth[:, 2:] - truth[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod() - shared
-    iou = float((shared / area).max())
-    assert classify_error(box, truth, iou=iou, top1_correct=True, closed=False) == error
-
-
-def test_a_good_box_of_the_wrong_class():
-    box = np.array([0, 0, 10, 10])
-    assert classify_error(box, box[None], iou=1.0, top1_correct=False, closed=False) == "wrong_class"
-
-
-def test_pxap_equals_scikit_learns_average_precision():
-    rng = np.random.default_rng(0)
-    frame = rng.random((40, 40), np.float32)
-    frame[0, :2] = 0, 1
-    mask = rng.choice(np.array([0, 1, 7, 255], np.uint8), frame.shape)
-    ours = average_precision(score_histograms(frame, mask, step=0.01))
-    counted = mask != 255
-    binned = np.searchsorted(np.arange(0, 1, 0.01), frame[counted], side="right")
-    assert ours == pytest.approx(100 * average_precision_score(mask[counted] > 0, binned))
-
-
-def test_pxap_without_an_object_is_unknown():
-    assert (
-        average_precision(score_histograms(blob(*RIGHT), np.zeros((SIZE, SIZE), np.uint8), step=0.01)) is None
-    )

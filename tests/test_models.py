@@ -8,7 +8,7 @@ from flax.traverse_util import flatten_dict
 from lctr_jax.checkpoints import torch_names
 from lctr_jax.models import cdm, rpam
 from lctr_jax.models.layers import branch_scales
-from lctr_jax.models.parameters import bind, initialise, parameter_shapes
+from lctr_jax.models.parameters import bind, initialize, parameter_shapes
 from lctr_jax.models.positions import resample_positions
 from lctr_jax.models.sizes import SIZES, ModelSpec, model_spec
 from lctr_jax.training.steps import gradients
@@ -86,7 +86,7 @@ def naive_logits_and_maps(module: cdm.CueDigging, tokens: np.ndarray, routing: n
 @pytest.mark.parametrize("grid", [(1, 1), (1, 4), (2, 2), (3, 5), (7, 7)])
 def test_the_closed_form_equals_a_naive_per_sample_convolution(grid):
     spec = ModelSpec(num_classes=5, width=8, depth=1, heads=2)
-    module = bind(spec, initialise(spec, jax.random.key(3))).cdm
+    module = bind(spec, initialize(spec, jax.random.key(3))).cdm
     module.bias[...] = jnp.arange(5.0)  # a bias large enough to be seen
     rng = np.random.default_rng(0)
     tokens = rng.standard_normal((2, *grid, 8)).astype(np.float32)
@@ -123,7 +123,7 @@ def test_maps_are_made_for_the_classes_asked_for():
 @pytest.mark.parametrize(("height", "width"), [(32, 48), (80, 32)])
 def test_any_image_size_is_a_multiple_of_any_patch_size(height, width):
     spec = ModelSpec(num_classes=3, width=16, depth=2, heads=2, image_size=32, patch_size=8)
-    output = bind(spec, initialise(spec, jax.random.key(0)))(jnp.zeros((1, height, width, 3)))
+    output = bind(spec, initialize(spec, jax.random.key(0)))(jnp.zeros((1, height, width, 3)))
     assert output.class_map.shape == output.relation_map.shape == (1, height // 8, width // 8)
 
 

@@ -54,7 +54,7 @@ def test_the_seed_decides_everything(reference):
     assert [list(b["id"]) for b in other] != [list(b["id"]) for b in reference]
 
 
-def test_neighbouring_seeds_do_not_share_shifted_epochs():
+def test_neighboring_seeds_do_not_share_shifted_epochs():
     epochs = [
         [tuple(np.concatenate([b["id"] for b in batches[i : i + 2]])) for i in range(0, 8, 2)]
         for batches in (take(training(seed=seed), 8) for seed in (0, 1))

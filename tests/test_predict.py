@@ -1,3 +1,5 @@
+"""Boxing one's own images by the command line: what it writes, and each mistake."""
+
 import json
 import shutil
 
@@ -5,28 +7,21 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
+from test_localizer import NAMES, SPEC
 
 from lctr_jax.checkpoints.integrity import write_checksums
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import save_weights
-from lctr_jax.data.geometry import Geometry
-from lctr_jax.loading import LoadedModel
 from lctr_jax.localization.thresholds import Threshold
-from lctr_jax.localizer import Localizer
-from lctr_jax.models.output import Output
-from lctr_jax.models.parameters import initialise
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.parameters import initialize
 from lctr_jax.predict import choose_threshold, find_images, main, read_upright
-from lctr_jax.report.predictions import MAX_CARDS, draw_prediction, prediction_card, prediction_line
-
-SPEC = ModelSpec(num_classes=6, width=8, depth=1, heads=2, image_size=32, patch_size=8)
-NAMES = ("cat", "dog", "<b>owl</b>", "naïve", "5", "fox")
+from lctr_jax.report.predictions import MAX_CARDS
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     path = tmp_path_factory.mktemp("checkpoint") / "weights"
-    parameters = initialise(SPEC, jax.random.key(0))
+    parameters = initialize(SPEC, jax.random.key(0))
     save_weights(path, Metadata(kind="network", spec=SPEC, class_names=NAMES), parameters)
     return path
 
@@ -48,86 +43,6 @@ def predict(checkpoint, out, *arguments, status=0):
         main(command)
     lines = out / "predictions.jsonl"
     return [json.loads(line) for line in lines.read_text().splitlines()] if lines.exists() else []
-
-
-class FakeModel(LoadedModel):
-    """A network whose relation map is hot in the given rows and columns of its 4 x 4 patches."""
-
-    def __init__(self, rows, columns):
-        super().__init__({}, Metadata(kind="network", spec=SPEC, class_names=NAMES))
-        relation = np.zeros((4, 4), np.float32)
-        relation[rows, columns] = 1
-        object.__setattr__(self, "calls", [])
-        object.__setattr__(self, "_relation", relation)
-
-    def __call__(self, images, classes=None):
-        self.calls.append((images.shape, classes))
-        batch = len(images)
-        asked = (batch,) if classes is None else classes.shape
-        return Output(
-            logits=np.tile(np.array([0, 3, 1, 0, 0, 2], np.float32), (batch, 1)),
-            class_map=np.ones((*asked, 4, 4), np.float32),
-            relation_map=np.tile(self._relation, (batch, 1, 1)),
-            cls_attention=np.zeros((batch, 4, 4), np.float32),
-            patch_tokens=np.zeros((batch, 4, 4, 8), np.float32),
-            routing=None,
-        )
-
-
-def localize(model, image, *, geometry="wsoleval", **options):
-    localizer = Localizer(model, geometry=Geometry(geometry, 32), threshold=Threshold(0.5), **options)
-    (prediction,) = localizer([image])
-    return prediction
-
-
-@pytest.mark.parametrize(("width", "height"), [(320, 160), (160, 320), (64, 64)])
-def test_a_box_is_where_the_map_is_hot_in_the_image_s_own_pixels(width, height):
-    model = FakeModel(slice(0, 2), slice(2, 4))  # the upper right quarter
-    prediction = localize(model, Image.new("RGB", (width, height)))
-    expected = [width / 2, 0, width, height / 2]
-    np.testing.assert_allclose(prediction.boxed[0].box_xyxy, expected, atol=width / 32)
-    assert prediction.region_xyxy.tolist() == [0, 0, width, height]
-
-
-def test_the_centre_crop_sees_and_boxes_the_middle_only():
-    prediction = localize(FakeModel(slice(0, 2), slice(2, 4)), Image.new("RGB", (720, 360)), geometry="lctr")
-    # 360 pixels become 36, of which 32 are seen: 320 pixels from about (200, 20).
-    np.testing.assert_allclose(prediction.region_xyxy, [200, 20, 520, 340], atol=10)
-    np.testing.assert_allclose(prediction.boxed[0].box_xyxy, [360, 20, 520, 180], atol=15)
-
-
-def test_the_predicted_class_is_boxed_unless_others_are_asked_for():
-    model, image = FakeModel(slice(0, 2), slice(0, 2)), Image.new("RGB", (32, 32))
-    prediction = localize(model, image)
-    assert [boxed.name for boxed in prediction.boxed] == ["dog"]
-    assert [ranked.name for ranked in prediction.top] == ["dog", "fox", "<b>owl</b>", "cat", "naïve"]
-    assert sum(ranked.probability for ranked in prediction.top) < 1
-    prediction = localize(model, image, classes=["fox", "0"])
-    assert [boxed.ranked.label for boxed in prediction.boxed] == [5, 0]
-    assert model.calls[-1][1].tolist() == [[5, 0]] * 16
-
-
-def test_a_flat_map_is_said_to_have_found_nothing(tmp_path):
-    prediction = localize(FakeModel(slice(0, 4), slice(0, 4)), Image.new("RGB", (64, 32)))
-    (boxed,) = prediction.boxed
-    assert not boxed.found
-    assert boxed.box_xyxy.tolist() == [0, 0, 64, 32]
-    assert prediction_line(prediction)["boxes"][0]["found"] is False
-    drawn = np.asarray(draw_prediction(prediction))
-    assert not drawn[:32].any()  # neither box nor map over the black image
-    assert prediction_card("x", prediction).missed_classes == ["dog"]
-
-
-def test_a_name_that_looks_like_a_number_is_a_name():
-    prediction = localize(FakeModel(0, 0), Image.new("RGB", (32, 32)), classes=["5"])
-    assert prediction.boxed[0].ranked.label == 4
-
-
-def test_one_compiled_shape_whatever_the_number_of_images():
-    model = FakeModel(0, 0)
-    localizer = Localizer(model, geometry=Geometry("wsoleval", 32), threshold=Threshold(0.5), batch_size=4)
-    assert [len(localizer([Image.new("RGB", (9, 9))] * count)) for count in (1, 3, 4)] == [1, 3, 4]
-    assert {shape for shape, _ in model.calls} == {(4, 32, 32, 3)}
 
 
 def test_a_folder_gives_lines_pictures_and_a_page(checkpoint, tmp_path):
@@ -163,8 +78,8 @@ def test_the_same_network_gives_the_same_as_the_library(checkpoint, tmp_path):
     image = write_image(tmp_path / "x.png")
     (line,) = predict(checkpoint, tmp_path / "out", image)
     frame = Image.open(image).resize((32, 32), Image.Resampling.BILINEAR)
-    normalised = (np.asarray(frame, np.float32) / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    logits = np.asarray(lctr_jax.load(checkpoint)(normalised[None].astype(np.float32)).logits[0], np.float64)
+    normalized = (np.asarray(frame, np.float32) / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    logits = np.asarray(lctr_jax.load(checkpoint)(normalized[None].astype(np.float32)).logits[0], np.float64)
     probabilities = np.exp(logits) / np.exp(logits).sum()
     assert line["top5"] == np.argsort(-probabilities)[:5].tolist()
     np.testing.assert_allclose(line["probability"], np.sort(probabilities)[::-1][:5], atol=1e-5)

@@ -12,7 +12,7 @@ from lctr_jax.data.randaugment import FILL, OPERATIONS, Stroke, draw_operations
 RNG = np.random.default_rng(0)
 IMAGE = Image.fromarray(RNG.normal(128, 40, (48, 64, 3)).clip(0, 255).astype(np.uint8))
 PIXELS = np.asarray(IMAGE, np.float64)
-GREY = np.asarray(IMAGE.convert("L"), np.float64)
+GRAY = np.asarray(IMAGE.convert("L"), np.float64)
 STRENGTHS = [0.0, 0.3, 0.5, 0.9, 1.0]
 
 
@@ -74,8 +74,8 @@ SMOOTH = np.asarray(IMAGE.filter(ImageFilter.SMOOTH), np.float64)
 @pytest.mark.parametrize(
     ("operation", "degenerate"),
     [
-        (randaugment.color, np.repeat(GREY[..., None], 3, axis=2)),
-        (randaugment.contrast, np.full_like(PIXELS, int(GREY.mean() + 0.5))),
+        (randaugment.color, np.repeat(GRAY[..., None], 3, axis=2)),
+        (randaugment.contrast, np.full_like(PIXELS, int(GRAY.mean() + 0.5))),
         (randaugment.brightness, np.zeros_like(PIXELS)),
         (randaugment.sharpness, SMOOTH),
     ],
@@ -96,7 +96,7 @@ def plane_at(columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def source_of_rotation(degrees: float) -> tuple[np.ndarray, np.ndarray]:
-    """Counter-clockwise by `degrees` about the centre: each output pixel looks back clockwise."""
+    """Counter-clockwise by `degrees` about the center: each output pixel looks back clockwise."""
     angle = np.deg2rad(degrees)
     x, y = COLUMNS - 31.5, ROWS - 23.5
     return np.cos(angle) * x - np.sin(angle) * y + 31.5, np.sin(angle) * x + np.cos(angle) * y + 23.5

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lctr_jax.models.layers import gelu
-from lctr_jax.models.parameters import initialise
+from lctr_jax.models.parameters import initialize
 from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.training.steps import gradients
 
@@ -15,7 +15,7 @@ TARGETS = jax.nn.one_hot(jnp.array([0, 3, 1, 4]), 5)
 
 def compiled(rematerialize):
     spec = ModelSpec(**SIZE, drop_path=0.1, rematerialize=rematerialize)
-    parameters = initialise(spec, jax.random.key(0))
+    parameters = initialize(spec, jax.random.key(0))
     keys = jax.random.split(jax.random.key(1), len(IMAGES))
     arguments = (parameters, IMAGES, TARGETS, keys)
     return jax.jit(lambda *a: gradients(spec, *a)).lower(*arguments).compile(), arguments

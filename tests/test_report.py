@@ -93,7 +93,7 @@ def test_numbers_stand_with_protocol_threshold_source_interval_and_baselines(rep
     assert f"GT-known Loc {metrics['gt_known_loc']:.1f} % 95% interval {low:.1f} – {high:.1f}" in page.text
     for name, value in (
         ("Full-image box", metrics["baselines"]["full_image"]["gt_known_loc"]),
-        ("Centred square", metrics["baselines"]["centered_box"]["gt_known_loc"]),
+        ("Centered square", metrics["baselines"]["centered_box"]["gt_known_loc"]),
         ("Same network, untrained", 12.5),
     ):
         assert name in page.text
@@ -138,7 +138,7 @@ def test_the_tables_are_the_sums_that_metrics_come_from(report):
     assert float(at_threshold["gt_known_loc"]) == pytest.approx(metrics["gt_known_loc"], abs=1e-3)
 
 
-def test_charts_take_the_page_s_colours_and_have_ids_of_their_own(report):
+def test_charts_take_the_page_s_colors_and_have_ids_of_their_own(report):
     _, metrics, _, page, html = report
     assert html.count("<svg ") >= 2
     assert "var(--accent)" in html
@@ -182,7 +182,7 @@ def test_the_verdict_compares_the_interval_with_the_best_baseline(interval, says
         "baselines": {"full_image": baseline | {"gt_known_loc": 30.0}, "centered_box": baseline},
     }
     assert verdict(metrics).startswith(says)
-    assert "Centred square, 50.0" in verdict(metrics)
+    assert "Centered square, 50.0" in verdict(metrics)
     assert [bar.value for bar in comparison(metrics)] == [52.0, 30.0, 50.0]
 
 

@@ -17,7 +17,7 @@ import lctr_jax
 from lctr_jax.checkpoints.integrity import CHECKSUMS
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import load_weights
-from lctr_jax.models.parameters import initialise
+from lctr_jax.models.parameters import initialize
 from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.training.best_checkpoint import BestCheckpoint
 from lctr_jax.training.mesh import BATCH_AXES, state_shardings
@@ -36,7 +36,7 @@ def mesh_of(num_devices, fsdp=1):
 
 def state_at(step, mesh=None):
     """A state whose every array depends on the step."""
-    state = new_state(initialise(SPEC, jax.random.key(step)), OPTIMIZER)
+    state = new_state(initialize(SPEC, jax.random.key(step)), OPTIMIZER)
     state = jax.tree.map(lambda leaf: leaf + jnp.asarray(step, leaf.dtype), state)
     return jax.device_put(state, state_shardings(mesh or mesh_of(1), state))
 

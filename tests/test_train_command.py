@@ -84,7 +84,7 @@ def test_starts_from_another_run(run, tmp_path, capsys):
     first = run("--config.train.epochs=1").rename(tmp_path / "first")
     capsys.readouterr()
     run(f"--config.init_from={first}", "--config.train.epochs=1", "--config.train.lr=0")
-    assert "initialised from" in capsys.readouterr().err
+    assert "initialized from" in capsys.readouterr().err
     baselines = json.loads((tmp_path / "run/eval/metrics.json").read_text())["baselines"]
     assert "before_training" in baselines
 

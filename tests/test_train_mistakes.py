@@ -96,7 +96,7 @@ def test_a_split_without_boxes_gives_no_threshold(refused, folder, tmp_path):
     assert not (tmp_path / "run/metrics.jsonl").exists()
 
 
-def test_a_config_that_is_not_there_is_named_with_its_neighbours(refused):
+def test_a_config_that_is_not_there_is_named_with_its_neighbors(refused):
     line = refused(config="folders")
     assert "folders.py" in line
     assert "digits.py" in line

@@ -12,7 +12,7 @@ from flax.traverse_util import flatten_dict
 from jax.sharding import AxisType, Mesh
 
 from lctr_jax.checkpoints import torch_names
-from lctr_jax.models.parameters import initialise
+from lctr_jax.models.parameters import initialize
 from lctr_jax.models.sizes import ModelSpec
 from lctr_jax.training.device_augmentation import DeviceAugmentation
 from lctr_jax.training.mesh import BATCH_AXES, batch_sharding, check_batch, put_batch, state_shardings
@@ -77,7 +77,7 @@ def run_steps(num_devices: int, *, fsdp: int = 1, micro_batches: int = 1, steps:
     devices = np.array(jax.devices()[:num_devices]).reshape(num_devices // fsdp, fsdp)
     mesh = Mesh(devices, BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
     optimizer = adamw(1e-3, weight_decay=0.05)
-    state = new_state(initialise(SPEC, jax.random.key(0)), optimizer)
+    state = new_state(initialize(SPEC, jax.random.key(0)), optimizer)
     state = jax.device_put(state, state_shardings(mesh, state))
     step = compile_step(
         mesh,
@@ -148,7 +148,7 @@ def test_a_batch_that_devices_cannot_share_is_refused(batch_size, parts, message
 def test_the_average_of_the_weights_follows_its_definition():
     mesh = Mesh(np.array(jax.devices()[:1]).reshape(1, 1), BATCH_AXES)
     optimizer = adamw(1e-2, weight_decay=0.0)
-    state = new_state(initialise(SPEC, jax.random.key(0)), optimizer, averaging=True)
+    state = new_state(initialize(SPEC, jax.random.key(0)), optimizer, averaging=True)
     step = compile_step(
         mesh, state, spec=SPEC, optimizer=optimizer, seed=0, augmentation=DeviceAugmentation(), ema_decay=0.9
     )
@@ -168,7 +168,7 @@ def test_label_smoothing_is_the_textbook_mixture():
     batch = {"image": jnp.zeros((2, 32, 32, 3), jnp.uint8), "label": jnp.array([1, 3], jnp.int32)}
 
     def loss(smoothing):
-        state = new_state(initialise(spec, jax.random.key(0)), optimizer)
+        state = new_state(initialize(spec, jax.random.key(0)), optimizer)
         step = compile_step(
             mesh,
             state,
@@ -198,7 +198,7 @@ def test_a_skipped_step_changes_the_count_of_steps_alone(micro_batches):
     optimizer = adamw(1e-2, weight_decay=0.05)
 
     def run(labels, *, skip):
-        state = new_state(initialise(SPEC, jax.random.key(0)), optimizer, averaging=True)
+        state = new_state(initialize(SPEC, jax.random.key(0)), optimizer, averaging=True)
         state = jax.device_put(state, state_shardings(mesh, state))
         step = compile_step(
             mesh,

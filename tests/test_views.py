@@ -1,4 +1,4 @@
-"""Crop, flip, colour jitter and fast decoding against their definitions, over many draws."""
+"""Crop, flip, color jitter and fast decoding against their definitions, over many draws."""
 
 import io
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_crops_have_uniform_area_and_log_uniform_aspect():
     assert abs(np.mean(top / np.maximum(1000 - height, 1)) - 0.5) < 0.02
 
 
-def test_a_crop_that_never_fits_becomes_the_largest_centred_one():
+def test_a_crop_that_never_fits_becomes_the_largest_centered_one():
     rng = np.random.default_rng(0)
     crop = draw_crop(1000, 100, scale=(1.0, 1.0), ratio=(3 / 4, 4 / 3), rng=rng)
     assert crop == (433, 0, 566, 100)
@@ -70,7 +70,7 @@ def test_flips_happen_as_often_as_asked():
     assert 250 < flipped < 350
 
 
-def test_colour_jitter_draws_three_factors_in_random_order():
+def test_color_jitter_draws_three_factors_in_random_order():
     class Scripted:
         """Stands in for the generator: saturation first, then brightness, then contrast."""
 
@@ -92,7 +92,7 @@ def test_colour_jitter_draws_three_factors_in_random_order():
     np.testing.assert_array_equal(np.asarray(jittered), np.asarray(expected))
 
 
-def test_no_colour_jitter_is_the_same_image():
+def test_no_color_jitter_is_the_same_image():
     assert jitter_color(NOISE, 0.0, np.random.default_rng(0)) is NOISE
 
 
@@ -115,7 +115,7 @@ def test_fast_decoding_shows_the_same_crop(encoded, image_size, crop):
         for flag in (False, True)
     )
     difference = np.abs(fast - exact)
-    # The stated tolerance. Bilinear in place of bicubic is 1.0 to 2.5 grey levels away on average.
+    # The stated tolerance. Bilinear in place of bicubic is 1.0 to 2.5 gray levels away on average.
     assert difference.mean() < 1.25
     assert difference.max() <= 16
     decodes_less = min(crop[2] - crop[0], crop[3] - crop[1]) >= 4 * image_size

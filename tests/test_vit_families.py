@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from lctr_jax.checkpoints.converter import main
-from lctr_jax.checkpoints.initialisation import initialise_from
+from lctr_jax.checkpoints.initialization import initialize_from
 from lctr_jax.checkpoints.recognition import config_options
 from lctr_jax.checkpoints.store import load_metadata, load_weights
 from lctr_jax.models.images import MEAN, STD
@@ -196,7 +196,7 @@ def test_a_position_of_cls_is_adapted_to_the_network(family, tmp_path):
     spec = dataclasses.replace(load_metadata(tmp_path / "weights").spec, method="deit", num_classes=2)
     other = dataclasses.replace(spec, cls_position=not spec.cls_position)
     fresh = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), parameter_shapes(other))
-    started, _ = initialise_from(tmp_path / "weights", other, fresh)
+    started, _ = initialize_from(tmp_path / "weights", other, fresh)
     images = np.random.default_rng(0).standard_normal((2, 32, 32, 3), np.float32)
     got = forward(other, started, images)
     expected = features(tmp_path / "weights", images)

@@ -15,7 +15,7 @@ from lctr_jax.checkpoints.recognition import recognize
 from lctr_jax.checkpoints.store import expected_shapes
 from lctr_jax.checkpoints.torch_files import TensorFile
 from lctr_jax.checkpoints.trees import by_path, misfits
-from lctr_jax.models.parameters import Parameters, initialise
+from lctr_jax.models.parameters import Parameters, initialize
 
 
 class Conversion(NamedTuple):
@@ -41,8 +41,8 @@ def convert(
 ) -> Conversion:
     """Make a checkpoint of an LCTR's tensors or of those of a plain ViT, as DeiT.
 
-    A ViT gives a backbone or, with `num_classes`, an LCTR whose head is newly initialised. `half_normalized`
-    says that it takes images normalised by mean and standard deviation 0.5.
+    A ViT gives a backbone or, with `num_classes`, an LCTR whose head is newly initialized. `half_normalized`
+    says that it takes images normalized by mean and standard deviation 0.5.
 
     Raises:
         ValueError: a tensor is missing, unexpected or misshapen, or `num_classes` is not the LCTR's.
@@ -62,7 +62,7 @@ def convert(
     if num_classes is not None and metadata.kind == "backbone":
         spec = dataclasses.replace(metadata.spec, num_classes=num_classes)
         metadata = dataclasses.replace(metadata, kind="network", spec=spec)
-        fresh = initialise(spec, jax.random.key(0))
+        fresh = initialize(spec, jax.random.key(0))
         del fresh["backbone"]
     elif num_classes not in (None, metadata.spec.num_classes):
         raise ValueError(

@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--half-normalized",
         action="store_true",
-        help="SOURCE takes images normalised by mean and standard deviation 0.5, as AugReg's ViTs do",
+        help="SOURCE takes images normalized by mean and standard deviation 0.5, as AugReg's ViTs do",
     )
     parser.add_argument(
         "--half", action="store_true", help="with --to-torch: write float16, half the size, rounded"
@@ -95,7 +95,7 @@ def _from_torch(
         console.print(f"{source} holds more, which was left alone: {', '.join(file.ignored)}", soft_wrap=True)
     counts = (
         f"{len(file.tensors) - len(conversion.dropped)} tensors read, {len(conversion.dropped)} dropped, "
-        f"{len(conversion.fresh)} parameters newly initialised"
+        f"{len(conversion.fresh)} parameters newly initialized"
     )
     console.print(f"{dest}: {describe(conversion.metadata)}; {counts}", soft_wrap=True)
     if conversion.metadata.kind == "backbone":
@@ -107,10 +107,10 @@ def _table(conversion: Conversion) -> Table:
     table = Table("ours", "shape", "PyTorch's", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     names = layouts(conversion.metadata)
     for path, array in by_path(conversion.parameters).items():
-        origin = "newly initialised" if path in conversion.fresh else names[path].name.replace("{}", "*")
+        origin = "newly initialized" if path in conversion.fresh else names[path].name.replace("{}", "*")
         table.add_row(path, _show(array), origin)
     if conversion.metadata.kind == "backbone":
-        table.add_row("cdm.*", "", "newly initialised by the training that starts from this")
+        table.add_row("cdm.*", "", "newly initialized by the training that starts from this")
     for name, reason in conversion.dropped.items():
         table.add_row("dropped", "", escape(f"{name}: {reason}"))
     return table

@@ -1,4 +1,4 @@
-"""Backbones trained on images normalised otherwise than ours."""
+"""Backbones trained on images normalized otherwise than ours."""
 
 import numpy as np
 from jaxtyping import Float32
@@ -10,7 +10,7 @@ HALF = np.array(0.5)  # mean and standard deviation of the images that AugReg's 
 
 
 def fold_half_normalization(backbone: Parameters) -> Parameters:
-    """The same function of the pixels, for images normalised by ImageNet's mean and standard deviation.
+    """The same function of the pixels, for images normalized by ImageNet's mean and standard deviation.
 
     With x = (p - mean) / std ours and y = (p - 0.5) / 0.5 theirs, y = x std / 0.5 + (mean - 0.5) / 0.5, which
     the patch embedding takes up: it is linear and pads nothing.

@@ -1,4 +1,4 @@
-"""What is random about a training image; normalisation, erasing and mixing follow on the device."""
+"""What is random about a training image; normalization, erasing and mixing follow on the device."""
 
 import dataclasses
 from typing import Literal
@@ -23,7 +23,7 @@ class Augmentation:
       color_jitter: brightness, contrast and saturation factors are uniform in 1 +- this; 0 for none.
       repeats: views of each drawn image, in a row ("repeated augmentation", Hoffer et al., CVPR 2020).
       fast_decode: decode a JPEG at 1/2, 1/4 or 1/8 size where the crop still covers the network's input twice
-        over. Six times faster on 12-megapixel photographs, there within about a grey level on average; no
+        over. Six times faster on 12-megapixel photographs, there within about a gray level on average; no
         effect on crops below four times the input.
 
     Raises:

@@ -3,7 +3,7 @@
 Boxes are `[x0, y0, x1, y1]` in pixels of the original image, the numbers exactly as the list gives them;
 CUB's `x y w h` becomes `x, y, x + w, y + h`. What a list means by its far corner differs: docs/datasets.md.
 
-| format | recognised by | one image |
+| format | recognized by | one image |
 |---|---|---|
 | LCTR | words | `class/file label x0 y0 x1 y1 [x0 y0 x1 y1 ...]`, spaces or tabs |
 | wsoleval | commas | `path,x0,y0,x1,y1`, one line a box |

@@ -2,7 +2,7 @@
 
 Boxes are `xyxy` in pixels, float64. A frame is the square network input of side `image_size`.
 
-* `lctr`, the published evaluation: short side to 256/224 of the frame, then the centre crop. The boxes'
+* `lctr`, the published evaluation: short side to 256/224 of the frame, then the center crop. The boxes'
   offset is the published one; it differs from the image's by up to a pixel in about half of all images.
 * `wsoleval` (Choe et al., CVPR 2020): the whole image squeezed into the frame, box corners truncated.
 """

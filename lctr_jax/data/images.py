@@ -1,7 +1,7 @@
 """Encoded images to RGB pixels, as PIL gives them: open the header, then load the pixels.
 
 No image above `MAX_PIXELS` is decoded: a file of a few kilobytes can claim to be a picture of many gigabytes.
-Grey, CMYK and palette images are converted by PIL. Any EXIF orientation is ignored, which keeps pixels and
+Gray, CMYK and palette images are converted by PIL. Any EXIF orientation is ignored, which keeps pixels and
 boxes in one frame: the field's box lists were drawn on unrotated pixels.
 """
 
@@ -37,7 +37,7 @@ def open_image(encoded: bytes) -> Image.Image:
     """Read the header: the size is known, the pixels are not decoded yet.
 
     Raises:
-      CorruptImageError: when no image format is recognised, or there are more than `MAX_PIXELS`.
+      CorruptImageError: when no image format is recognized, or there are more than `MAX_PIXELS`.
     """
     with _corruption_named():
         image = Image.open(io.BytesIO(encoded))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-FILL = (124, 116, 104)  # ImageNet's mean colour, for what a geometric operation uncovers
+FILL = (124, 116, 104)  # ImageNet's mean color, for what a geometric operation uncovers
 _MAX_MAGNITUDE = 10.0
 
 
@@ -43,7 +43,7 @@ def invert(image: Image.Image, stroke: Stroke) -> Image.Image:
 
 
 def rotate(image: Image.Image, stroke: Stroke) -> Image.Image:
-    """Turn about the centre by up to 30 degrees."""
+    """Turn about the center by up to 30 degrees."""
     degrees = stroke.sign * stroke.strength * 30
     return image.rotate(degrees, resample=stroke.resample, fillcolor=FILL)
 
@@ -67,12 +67,12 @@ def solarize_add(image: Image.Image, stroke: Stroke) -> Image.Image:
 
 
 def color(image: Image.Image, stroke: Stroke) -> Image.Image:
-    """Towards grey or beyond the original's saturation, by up to 0.9."""
+    """Towards gray or beyond the original's saturation, by up to 0.9."""
     return ImageEnhance.Color(image).enhance(_enhancement(stroke))
 
 
 def contrast(image: Image.Image, stroke: Stroke) -> Image.Image:
-    """Towards the mean grey level or away from it, by up to 0.9."""
+    """Towards the mean gray level or away from it, by up to 0.9."""
     return ImageEnhance.Contrast(image).enhance(_enhancement(stroke))
 
 

@@ -1,4 +1,4 @@
-"""One random view of a training image: crop, flip, RandAugment, colour jitter, in the published order."""
+"""One random view of a training image: crop, flip, RandAugment, color jitter, in the published order."""
 
 import math
 
@@ -54,7 +54,7 @@ def draw_crop(
 ) -> CropBox:
     """A crop (left, top, right, bottom) of uniform area, log-uniform aspect (Szegedy et al., CVPR 2015).
 
-    Draws that do not fit are repeated; after ten, the largest centred crop of an allowed ratio is taken.
+    Draws that do not fit are repeated; after ten, the largest centered crop of an allowed ratio is taken.
     """
     for _ in range(_CROP_ATTEMPTS):
         area = width * height * rng.uniform(*scale)

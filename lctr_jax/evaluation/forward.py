@@ -1,7 +1,7 @@
 """The network's forward pass for evaluation, compiled once for a mesh.
 
 Every device runs one and the same program on a batch of one and the same size, whatever the number of devices
-and hosts. Rounding depends on the shapes that a kernel sees, and at a grey level's edge the last bit of a map
+and hosts. Rounding depends on the shapes that a kernel sees, and at a gray level's edge the last bit of a map
 can move a box: equal shapes make the maps, and so every result, equal to the bit.
 """
 

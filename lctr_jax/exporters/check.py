@@ -14,7 +14,7 @@ from lctr_jax.models.parameters import Parameters, bind
 from lctr_jax.models.sizes import ModelSpec
 
 TOLERANCE = 1e-4
-"""Largest error that passes. Boxes are cut from 256 grey levels, 4e-3 apart."""
+"""Largest error that passes. Boxes are cut from 256 gray levels, 4e-3 apart."""
 
 BATCHES = (1, 3)
 

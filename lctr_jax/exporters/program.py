@@ -28,7 +28,7 @@ LARGEST_FILE = 2**31 - 2**20  # both formats' containers count bytes in 31 bits;
 def make_program(spec: ModelSpec, parameters: Parameters) -> Run:
     """Images [batch, side, side, 3] to outputs by name.
 
-    Images are RGB, uint8 in 0..255 or floats normalised by `MEAN` and `STD`. `logits` [batch, classes];
+    Images are RGB, uint8 in 0..255 or floats normalized by `MEAN` and `STD`. `logits` [batch, classes];
     `localization_map` [batch, grid_h, grid_w], relation map times class map of the predicted class;
     `score_map` [batch, side, side], the same enlarged bilinearly and stretched to [0, 1], which is what
     thresholds cut. A map that is flat or not finite gives zeros.

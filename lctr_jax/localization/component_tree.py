@@ -1,6 +1,6 @@
-"""The connected components of every threshold set of a grey-level image, in one pass over its pixels.
+"""The connected components of every threshold set of a gray-level image, in one pass over its pixels.
 
-Pixels join from the highest level to the lowest, each the component of a neighbour that is there already, or
+Pixels join from the highest level to the lowest, each the component of a neighbor that is there already, or
 several, which it unites (union-find). Compiled by Numba; all compiled functions are in this file, because
 Numba's cache overlooks changes in another one.
 """
@@ -25,7 +25,7 @@ class Components(NamedTuple):
 
     Attributes:
         rectangles_xyxy: half-open bounding rectangles.
-        double_area: twice the area of the polygon through the outermost pixels' centres, less that of holes.
+        double_area: twice the area of the polygon through the outermost pixels' centers, less that of holes.
         first_pixel: a number that grows with the raster position of the component's first pixel.
         first_cut: lowest cut at which the component is there.
         last_cut: highest such cut, included.
@@ -42,8 +42,8 @@ def find_components(levels: UInt8[np.ndarray, "height width"], *, diagonal: bool
     """Returns the components of `levels > cut` at every cut from 0 to 254.
 
     Args:
-        levels: grey levels.
-        diagonal: whether pixels that touch at a corner are neighbours (`double_area` supposes so).
+        levels: gray levels.
+        diagonal: whether pixels that touch at a corner are neighbors (`double_area` supposes so).
     """
     height, width = levels.shape
     shift = (width + 1).bit_length()
@@ -120,7 +120,7 @@ def _join_pixels(levels, shift, num_contacts, contacts, area_gain, order, labels
 @njit(cache=True)
 @no_type_check
 def _find_steps(num_contacts, contacts, shift):
-    """Steps to one neighbour of each component that meets a pixel, by mask."""
+    """Steps to one neighbor of each component that meets a pixel, by mask."""
     steps = np.zeros(contacts.shape, np.uint64)
     for mask in range(len(contacts)):
         for contact in range(num_contacts[mask]):
@@ -155,7 +155,7 @@ def _sort_pixels(levels, masks, shift, order):
 @njit(cache=True)
 @no_type_check
 def _find_earlier_neighbors(levels, shift):
-    """Masks of the neighbours that join before a pixel: higher ones, and equal ones earlier in raster order.
+    """Masks of the neighbors that join before a pixel: higher ones, and equal ones earlier in raster order.
 
     Free of branches, so that the compiler takes many pixels at a time.
     """

@@ -17,7 +17,7 @@ PREDICTORS = ("full_image", "centered_box", "centered_gaussian")
 class ContentFree:
     """Three content-free predictors, added up over the images of a split.
 
-    The full image is one box. The centred square and the centred Gaussian's box come in all sizes, and the
+    The full image is one box. The centered square and the centered Gaussian's box come in all sizes, and the
     best size on the evaluated images is reported: an oracle, as `size_source` says.
     """
 
@@ -84,7 +84,7 @@ class ContentFree:
 
 
 def centered_squares(protocol: Protocol, *, image_size: int) -> Int[np.ndarray, "sizes 4"]:
-    """Returns centred squares of every even side from 2 to the frame's, as the protocol writes boxes."""
+    """Returns centered squares of every even side from 2 to the frame's, as the protocol writes boxes."""
     center = image_size // 2
     half = np.arange(1, center + 1)[:, None]
     squares = np.concatenate([center - half, center - half, center + half, center + half], axis=1)

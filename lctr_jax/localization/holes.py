@@ -1,4 +1,4 @@
-"""Hole filling for all thresholds of a grey-level image at once, compiled by Numba."""
+"""Hole filling for all thresholds of a gray-level image at once, compiled by Numba."""
 
 from typing import no_type_check
 

@@ -1,4 +1,4 @@
-"""Score maps enlarged to the frame and quantised to grey levels, where all 256 thresholds live."""
+"""Score maps enlarged to the frame and quantized to gray levels, where all 256 thresholds live."""
 
 import cv2
 import numpy as np
@@ -30,7 +30,7 @@ def resize_map(
 
 
 def quantize_map(frame: Float[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width"]:
-    """Turns a map in [0, 1] into grey levels 0..255, truncating as both protocols do."""
+    """Turns a map in [0, 1] into gray levels 0..255, truncating as both protocols do."""
     return (frame * 255).astype(np.uint8)
 
 
@@ -40,7 +40,7 @@ def tau_grid(step: float) -> Float[np.ndarray, " taus"]:
 
 
 def cut_of_tau(taus: Float[np.ndarray, " taus"]) -> Int[np.ndarray, " taus"]:
-    """Returns the grey levels above which a pixel is foreground: int(tau * max), with max = 255.
+    """Returns the gray levels above which a pixel is foreground: int(tau * max), with max = 255.
 
     A map that is not constant always reaches 255; a constant one has no foreground at any cut.
 

@@ -1,6 +1,6 @@
-"""What a pixel's eight neighbours mean for the components around it, tabulated for all 256 cases.
+"""What a pixel's eight neighbors mean for the components around it, tabulated for all 256 cases.
 
-Neighbours count clockwise from the north-west; bit k of a mask says whether neighbour k is in the set.
+Neighbors count clockwise from the north-west; bit k of a mask says whether neighbor k is in the set.
 """
 
 from itertools import combinations
@@ -10,14 +10,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 RING = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
-"""Row and column steps to the neighbours."""
+"""Row and column steps to the neighbors."""
 
 _CORNERS = ((7, 0, 1), (1, 2, 3), (3, 4, 5), (5, 6, 7))
-"""The three neighbours with which the pixel makes a square of 2 x 2."""
+"""The three neighbors with which the pixel makes a square of 2 x 2."""
 
 
 class Contacts(NamedTuple):
-    """One neighbour of each component that meets the pixel, as far as its surroundings show.
+    """One neighbor of each component that meets the pixel, as far as its surroundings show.
 
     Attributes:
         number: how many there are, by mask.
@@ -58,7 +58,7 @@ CONTACTS = {diagonal: _tabulate_contacts(diagonal=diagonal) for diagonal in (Fal
 AREA_GAIN = np.array(
     [sum(sum(mask >> k & 1 for k in corner) >= 2 for corner in _CORNERS) for mask in range(256)], np.uint8
 )
-"""Twice the area that the polygon through a set's outermost pixel centres gains when a pixel joins, by mask.
+"""Twice the area that the polygon through a set's outermost pixel centers gains when a pixel joins, by mask.
 
-The polygon covers half of a 2 x 2 square of centres when three are in the set, and all of it when four are.
+The polygon covers half of a 2 x 2 square of centers when three are in the set, and all of it when four are.
 """

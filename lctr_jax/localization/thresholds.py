@@ -31,7 +31,7 @@ class Threshold:
 
     @property
     def cut(self) -> int:
-        """The grey level above which a pixel is foreground."""
+        """The gray level above which a pixel is foreground."""
         return int(self.tau * 255)
 
     def describe(self) -> str:

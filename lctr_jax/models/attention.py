@@ -81,6 +81,6 @@ def plain_attention(
 def attention_weights(
     query: Float[Array, "batch heads tokens head_width"], key: Float[Array, "batch heads tokens head_width"]
 ) -> Float[Array, "batch heads tokens tokens"]:
-    """softmax(Q K^T / sqrt(head_width)), accumulated and normalised in float32."""
+    """softmax(Q K^T / sqrt(head_width)), accumulated and normalized in float32."""
     scores = jnp.einsum("bhqd,bhkd->bhqk", query, key, preferred_element_type=jnp.float32)
     return jax.nn.softmax(scores * query.shape[-1] ** -0.5, axis=-1)

@@ -26,7 +26,7 @@ class CAM(nnx.Module):
         *,
         drop_path_keys: Key[Array, " batch"] | None = None,
     ) -> Float32[Array, "batch classes"]:
-        """Logits of normalised images."""
+        """Logits of normalized images."""
         features = self.backbone(images, statistics="cls", drop_path_keys=drop_path_keys)
         return self.head(features.patch_tokens.astype(jnp.float32).mean((1, 2)))
 
@@ -35,7 +35,7 @@ class CAM(nnx.Module):
         images: Float[Array, "batch height width 3"],
         classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None = None,
     ) -> Output:
-        """Logits and maps of normalised images; `classes` as LCTR takes them."""
+        """Logits and maps of normalized images; `classes` as LCTR takes them."""
         features = self.backbone(images, statistics="cls")
         evidence = self.head(features.patch_tokens.astype(jnp.float32))
         logits = evidence.mean((1, 2))

@@ -22,7 +22,7 @@ TAPS = 3  # the side of every kernel here
 class CueDigging(nnx.Module):
     """Cue convolution, routing and the dynamic convolution's logits and class maps.
 
-    Initialised as torch initialises these layers: uniform within 1/sqrt(fan-in), the fan-in of the expert
+    Initialized as torch initializes these layers: uniform within 1/sqrt(fan-in), the fan-in of the expert
     kernels being 9 x width x classes (torch's rule on their 5-D tensor).
     """
 

@@ -27,7 +27,7 @@ class DeiT(nnx.Module):
         *,
         drop_path_keys: Key[Array, " batch"] | None = None,
     ) -> Float32[Array, "batch classes"]:
-        """Logits of normalised images."""
+        """Logits of normalized images."""
         features = self.backbone(images, statistics="cls", drop_path_keys=drop_path_keys)
         return self.head(features.cls_token.astype(jnp.float32))
 
@@ -36,7 +36,7 @@ class DeiT(nnx.Module):
         images: Float[Array, "batch height width 3"],
         classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None = None,
     ) -> Output:
-        """Logits and maps of normalised images, as LCTR returns them."""
+        """Logits and maps of normalized images, as LCTR returns them."""
         features = self.backbone(images, statistics="relation")
         logits = self.head(features.cls_token.astype(jnp.float32))
         asked = asked_classes(logits, classes)

@@ -1,4 +1,4 @@
-"""What the network takes: images normalised by ImageNet's statistics."""
+"""What the network takes: images normalized by ImageNet's statistics."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -23,14 +23,14 @@ class LayerNorm(nnx.Module):
         self.dtype = jnp.dtype(spec.dtype)
 
     def __call__(self, tokens: Float[Array, "batch tokens width"]) -> Float[Array, "batch tokens width"]:
-        """Normalise each token."""
+        """Normalize each token."""
         wide = tokens.astype(jnp.float32)
         mean = checkpoint_name(wide.mean(-1, keepdims=True), "mean")
-        centred = wide - mean
+        centered = wide - mean
         # Not E[x^2] - E[x]^2, which loses digits that the goldens have.
-        variance = jnp.square(centred).mean(-1, keepdims=True)
+        variance = jnp.square(centered).mean(-1, keepdims=True)
         inverse = checkpoint_name(jax.lax.rsqrt(variance + 1e-6), "inverse")
-        return (centred * inverse * self.scale[...] + self.bias[...]).astype(self.dtype)
+        return (centered * inverse * self.scale[...] + self.bias[...]).astype(self.dtype)
 
 
 class Mlp(nnx.Module):

@@ -27,7 +27,7 @@ class LCTR(nnx.Module):
         *,
         drop_path_keys: Key[Array, " batch"] | None = None,
     ) -> Float32[Array, "batch classes"]:
-        """What training needs: logits of normalised images, no maps."""
+        """What training needs: logits of normalized images, no maps."""
         features = self.backbone(images, statistics="cls", drop_path_keys=drop_path_keys)
         routing = self.cdm.route(features.patch_tokens, features.cls_attention)
         return self.cdm.logits(features.patch_tokens, routing)
@@ -37,7 +37,7 @@ class LCTR(nnx.Module):
         images: Float[Array, "batch height width 3"],
         classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None = None,
     ) -> Output:
-        """Logits and maps of normalised images.
+        """Logits and maps of normalized images.
 
         `classes` asks for class maps: [batch] for one an image, [batch, asked] for several; a negative number
         asks for the predicted class, as does leaving them out.

@@ -31,9 +31,9 @@ _NETWORKS: dict[str, type[Network]] = {
 }
 
 
-def initialise(spec: ModelSpec, key: Key[Array, ""]) -> Parameters:
+def initialize(spec: ModelSpec, key: Key[Array, ""]) -> Parameters:
     """Fresh parameters, as published (see the modules for each layer's distribution)."""
-    return _initialise(spec, key)
+    return _initialize(spec, key)
 
 
 def bind(spec: ModelSpec, parameters: Parameters) -> Network:
@@ -45,7 +45,7 @@ def bind(spec: ModelSpec, parameters: Parameters) -> Network:
 
 
 def parameter_shapes(spec: ModelSpec) -> Parameters:
-    """`initialise`'s tree with a `jax.ShapeDtypeStruct` for every array."""
+    """`initialize`'s tree with a `jax.ShapeDtypeStruct` for every array."""
     return nnx.to_pure_dict(_structure(spec)[1])
 
 
@@ -54,7 +54,7 @@ def _network(spec: ModelSpec, rngs: nnx.Rngs) -> Network:
 
 
 @functools.partial(jax.jit, static_argnums=0)  # one program instead of an operation at a time
-def _initialise(spec: ModelSpec, key: Array) -> Parameters:
+def _initialize(spec: ModelSpec, key: Array) -> Parameters:
     return nnx.to_pure_dict(nnx.state(_network(spec, nnx.Rngs(key)), nnx.Param))
 
 

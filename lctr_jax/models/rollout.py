@@ -17,7 +17,7 @@ class Rollout(DeiT):
         images: Float[Array, "batch height width 3"],
         classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None = None,
     ) -> Output:
-        """Logits and maps of normalised images; the class maps are ones, for as many `classes` as asked."""
+        """Logits and maps of normalized images; the class maps are ones, for as many `classes` as asked."""
         features = self.backbone(images, statistics="matrix")
         logits = self.head(features.cls_token.astype(jnp.float32))
         asked = asked_classes(logits, classes)

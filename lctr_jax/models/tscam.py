@@ -37,7 +37,7 @@ class TSCAM(nnx.Module):
         *,
         drop_path_keys: Key[Array, " batch"] | None = None,
     ) -> Float32[Array, "batch classes"]:
-        """Logits of normalised images."""
+        """Logits of normalized images."""
         features = self.backbone(images, statistics="cls", drop_path_keys=drop_path_keys)
         return self._evidence(features).mean((1, 2))
 
@@ -46,7 +46,7 @@ class TSCAM(nnx.Module):
         images: Float[Array, "batch height width 3"],
         classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None = None,
     ) -> Output:
-        """Logits and maps of normalised images; `classes` as LCTR takes them."""
+        """Logits and maps of normalized images; `classes` as LCTR takes them."""
         features = self.backbone(images, statistics="relation" if self.rpam else "cls")
         evidence = self._evidence(features)
         logits = evidence.mean((1, 2))

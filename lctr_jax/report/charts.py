@@ -1,4 +1,4 @@
-"""Charts as inline SVG in the page's own colours and fonts, so that they follow its light or dark theme."""
+"""Charts as inline SVG in the page's own colors and fonts, so that they follow its light or dark theme."""
 
 import io
 import re
@@ -10,7 +10,7 @@ from markupsafe import Markup
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Matplotlib wants colours of its own; in the finished SVG each becomes the page's variable of that name.
+# Matplotlib wants colors of its own; in the finished SVG each becomes the page's variable of that name.
 _PAPER, _INK, _MUTED, _RULE, _ACCENT, _CORRECT, _PART, _OTHER = (f"#0{i}0{i}0{i}" for i in range(1, 9))
 _VARIABLES = {
     _PAPER: "paper",
@@ -80,7 +80,7 @@ def threshold_chart(points: Sequence[Mapping[str, str]], metrics: Mapping[str, A
 
 
 def iou_chart(metrics: Mapping[str, Any]) -> Markup:
-    """How many images at each IoU, those that count as localized in the colour of success."""
+    """How many images at each IoU, those that count as localized in the color of success."""
     edges, counts = metrics["iou_histogram_edges"], metrics["iou_histogram"]
     half = len(counts) // 2
 
@@ -111,7 +111,7 @@ def _draw(name: str, draw: Callable[["Axes"], None]) -> Markup:
 
 
 def _inline(svg: str, name: str) -> Markup:
-    """The drawing without its file's prologue and fixed size, its ids its own, its colours the page's."""
+    """The drawing without its file's prologue and fixed size, its ids its own, its colors the page's."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)

@@ -8,8 +8,8 @@ Metrics = Mapping[str, Any]
 
 BASELINES = {
     "full_image": "Full-image box",
-    "centered_box": "Centred square",
-    "centered_gaussian": "Centred Gaussian",
+    "centered_box": "Centered square",
+    "centered_gaussian": "Centered Gaussian",
     "untrained": "Same network, untrained",
     "before_training": "Same network, before training",
 }

@@ -5,9 +5,9 @@ import numpy as np
 from jaxtyping import Float, Num, UInt8
 
 PREDICTED, TRUE = (255, 64, 208), (255, 255, 255)
-"""RGB: magenta and white, which the colour map of the heat lacks, told apart by every kind of eye."""
+"""RGB: magenta and white, which the color map of the heat lacks, told apart by every kind of eye."""
 
-_OPACITY = 0.6  # of the colours where they are not clear
+_OPACITY = 0.6  # of the colors where they are not clear
 _FADE = 0.5  # share of the map's range below which they let the image through
 _EDGE = (0, 0, 0)
 
@@ -15,7 +15,7 @@ _EDGE = (0, 0, 0)
 def color_map(
     score_map: Float[np.ndarray, "grid_h grid_w"], *, width: int, height: int
 ) -> UInt8[np.ndarray, "height width 4"]:
-    """The map in colours, RGBA: dark blue over green to dark red, and the clearer the lower it is.
+    """The map in colors, RGBA: dark blue over green to dark red, and the clearer the lower it is.
 
     It is enlarged bilinearly and stretched to its own range; one that is flat or not finite is all clear.
     """
@@ -30,7 +30,7 @@ def color_map(
 def draw_map(
     image: UInt8[np.ndarray, "height width 3"], score_map: Float[np.ndarray, "grid_h grid_w"]
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """The image under the map's colours."""
+    """The image under the map's colors."""
     height, width = image.shape[:2]
     colors = color_map(score_map, width=width, height=height)
     opacity = colors[..., 3:] / np.float32(255 / _OPACITY)

@@ -56,7 +56,7 @@ def encode_photo(image: UInt8[np.ndarray, "height width 3"], *, side: int = PHOT
 def encode_maps(
     relation_map: Float[np.ndarray, "grid_h grid_w"], class_map: Float[np.ndarray, "grid_h grid_w"]
 ) -> Maps:
-    """A relation map, a class map and their product in colours."""
+    """A relation map, a class map and their product in colors."""
     relation, of_class, fused = (
         encode_picture(Image.fromarray(color_map(score_map, width=_MAP_SIDE, height=_MAP_SIDE)))
         for score_map in (relation_map, class_map, relation_map * class_map)

@@ -34,7 +34,7 @@ class DeviceAugmentation:
         *,
         num_classes: int,
     ) -> tuple[Images, Float[Array, "batch classes"]]:
-        """Normalised, augmented images, and their targets as distributions over the classes."""
+        """Normalized, augmented images, and their targets as distributions over the classes."""
         erase_key, mix_key = jax.random.split(key)
         prepared = normalize(images)
         if self.erasing:
@@ -51,7 +51,7 @@ def random_erase(
     area: tuple[float, float] = (0.02, 1 / 3),
     aspect: tuple[float, float] = (0.3, 1 / 0.3),
 ) -> Images:
-    """Fill a rectangle of some normalised images with normal noise (Zhong et al., AAAI 2020).
+    """Fill a rectangle of some normalized images with normal noise (Zhong et al., AAAI 2020).
 
     The rectangle has an area uniform in `area` (as a share of the image) and a height / width log-uniform in
     `aspect`; it never spans a whole side. Ten draws that do not fit leave the image alone.
@@ -132,15 +132,15 @@ def _mix(key: Key[Array, ""], images: Images, *, alpha: float) -> tuple[Array, A
 
 
 def _cut(key: Key[Array, ""], images: Images, *, alpha: float) -> tuple[Array, Array]:
-    """Replace a rectangle whose sides are sqrt(1 - lambda) of the image's, centred anywhere, clipped."""
+    """Replace a rectangle whose sides are sqrt(1 - lambda) of the image's, centered anywhere, clipped."""
     _, height, width, _ = images.shape
-    share_key, centre_key = jax.random.split(key)
+    share_key, center_key = jax.random.split(key)
     sides = jnp.sqrt(1 - jax.random.beta(share_key, alpha, alpha)) * jnp.array([height, width])
-    centre = jnp.floor(jax.random.uniform(centre_key, (2,)) * jnp.array([height, width]))
+    center = jnp.floor(jax.random.uniform(center_key, (2,)) * jnp.array([height, width]))
     half = jnp.floor(sides) // 2
     limits = jnp.array([height, width])
     inside = _rectangle_mask(
-        jnp.clip(centre - half, 0, limits), jnp.clip(centre + half, 0, limits), height=height, width=width
+        jnp.clip(center - half, 0, limits), jnp.clip(center + half, 0, limits), height=height, width=width
     )
     mixed = jnp.where(inside[None, ..., None], images[::-1], images)
     return mixed, 1 - inside.mean()

@@ -42,7 +42,7 @@ def gradients(
     targets: Float[Array, "batch classes"],
     drop_path_keys: Key[Array, " batch"] | None = None,
 ) -> tuple[Float32[Array, ""], Float[Array, "batch classes"], Parameters]:
-    """The mean loss of normalised images, the logits, and the loss's gradient."""
+    """The mean loss of normalized images, the logits, and the loss's gradient."""
 
     def loss(parameters: Parameters):
         logits = bind(spec, parameters).logits(images, drop_path_keys=drop_path_keys)

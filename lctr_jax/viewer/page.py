@@ -13,7 +13,7 @@ from lctr_jax.viewer.reading import Reading
 BEST, TOP_FIVE = -1, -2  # what may be chosen beside a class
 
 _EMPTY = '<div class="lctr-empty">Drop in an image, or choose an example.</div>'
-_HIGHEST, _STEP = 0.995, 0.005  # grey levels are 0.004 apart
+_HIGHEST, _STEP = 0.995, 0.005  # gray levels are 0.004 apart
 _KEEP = (3600, 3600)  # seconds: how often dropped images are cleared away, and how old they must be
 
 

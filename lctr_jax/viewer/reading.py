@@ -52,7 +52,7 @@ class Reading:
         return self._to_original(np.array([0.0, 0.0, side, side]))
 
     def levels(self, label: int) -> UInt8[np.ndarray, "side side"]:
-        """The class's map in the frame, as the grey levels that are cut."""
+        """The class's map in the frame, as the gray levels that are cut."""
         return quantize_map(
             resize_map(self._score_map(label), protocol=LCTR, image_size=self.geometry.image_size)
         )

@@ -86,10 +86,10 @@ def read_plan(
 
 
 def read_mask(encoded: bytes) -> bytes:
-    """Turn a published segmentation, grey by the share of annotators, into 1 where half or more agree."""
-    grey = np.asarray(images.decode_rgb(encoded))[..., 0]
+    """Turn a published segmentation, gray by the share of annotators, into 1 where half or more agree."""
+    gray = np.asarray(images.decode_rgb(encoded))[..., 0]
     buffer = io.BytesIO()
-    Image.fromarray((grey >= 128).astype(np.uint8)).save(buffer, "PNG")
+    Image.fromarray((gray >= 128).astype(np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -1,6 +1,6 @@
 """Draw one `digits` picture: a handwritten digit on a textured ground, among scribbles that are no digits.
 
-Scribbles come in the digits' own sizes, angles, places, colours and brightness. They differ in how they are
+Scribbles come in the digits' own sizes, angles, places, colors and brightness. They differ in how they are
 drawn alone, so nothing but learning the digits tells which bright thing to box.
 """
 
@@ -23,18 +23,18 @@ class Scene:
     digit_height: tuple[float, float]  # of the digit's 8x8 raster, as a share of the image side
     max_angle: float  # degrees, either way
     num_scribbles: tuple[int, int]  # both ends included
-    centre_jitter: float  # 0: the digit sits in the middle; 1: anywhere inside the frame
+    center_jitter: float  # 0: the digit sits in the middle; 1: anywhere inside the frame
     ink: tuple[float, float] = (170.0, 255.0)  # brightness of digits and scribbles
     ground: tuple[float, float] = (10.0, 60.0)  # brightness of the background
-    tint: float = 20.0  # how far each colour channel may stray from the brightness
+    tint: float = 20.0  # how far each color channel may stray from the brightness
     texture: float = 12.0  # standard deviation of the background's smooth noise
     grain: float = 4.0  # standard deviation of the per-pixel noise
     jpeg_quality: int = 95
     num_examples: tuple[int, int, int] = (24_000, 500, 1_000)  # train, val, test
 
 
-CLEAN = Scene(digit_height=(0.42, 0.58), max_angle=12.0, num_scribbles=(0, 0), centre_jitter=1.0)
-SCENES = Scene(digit_height=(0.42, 0.58), max_angle=12.0, num_scribbles=(1, 2), centre_jitter=1.0)
+CLEAN = Scene(digit_height=(0.42, 0.58), max_angle=12.0, num_scribbles=(0, 0), center_jitter=1.0)
+SCENES = Scene(digit_height=(0.42, 0.58), max_angle=12.0, num_scribbles=(1, 2), center_jitter=1.0)
 STYLES = {"scenes": SCENES, "clean": CLEAN}
 
 
@@ -82,7 +82,7 @@ def tight_box(mask: UInt8[np.ndarray, "height width"]) -> Float[np.ndarray, " 4"
 
 @dataclasses.dataclass(frozen=True)
 class _Spot:
-    """Where a glyph goes: its centre as an offset from the image's, its raster's height, its angle."""
+    """Where a glyph goes: its center as an offset from the image's, its raster's height, its angle."""
 
     offset: Float[np.ndarray, " 2"]
     height: float
@@ -92,7 +92,7 @@ class _Spot:
     def draw(cls, scene: Scene, rng: np.random.Generator, *, others: list["_Spot"]) -> "_Spot":
         """Draw a spot inside the frame: of 24 the first that is clear of the others, else the clearest."""
         height = rng.uniform(*scene.digit_height) * scene.image_size
-        free = max(scene.image_size - height, 0.0) / 2 * scene.centre_jitter
+        free = max(scene.image_size - height, 0.0) / 2 * scene.center_jitter
         offsets = rng.uniform(-free, free, (24, 2))
         clear = np.full(24, np.inf)
         for other in others:
@@ -121,16 +121,16 @@ def _spline(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "m 2"]:
 
 
 def _ground(scene: Scene, rng: np.random.Generator) -> Float[np.ndarray, "size size 3"]:
-    """Smooth coloured noise of three scales."""
+    """Smooth colored noise of three scales."""
     texture = np.zeros((1, 1, 3), np.float32)
     for cells in (4, 9, 20):
         coarser = cv2.resize(texture, (cells, cells), interpolation=cv2.INTER_CUBIC)
         texture = coarser + rng.standard_normal((cells, cells, 3), np.float32)
     texture = cv2.resize(texture, (scene.image_size, scene.image_size), interpolation=cv2.INTER_CUBIC)
-    return _colour(scene.ground, scene, rng) + np.float32(scene.texture / 3**0.5) * texture
+    return _color(scene.ground, scene, rng) + np.float32(scene.texture / 3**0.5) * texture
 
 
-def _colour(
+def _color(
     brightness: tuple[float, float], scene: Scene, rng: np.random.Generator
 ) -> Float[np.ndarray, " 3"]:
     return (rng.uniform(*brightness) + rng.uniform(-scene.tint, scene.tint, 3)).astype(np.float32)
@@ -145,4 +145,4 @@ def _paint(
     """Blend a random ink into the image, in place, where `cover` (0..1) says."""
     x, y, width, height = cv2.boundingRect((cover > 0).astype(np.uint8))
     part = np.s_[y : y + height, x : x + width]
-    image[part] += cover[part][..., None] * (_colour(scene.ink, scene, rng) - image[part])
+    image[part] += cover[part][..., None] * (_color(scene.ink, scene, rng) - image[part])

@@ -29,14 +29,14 @@ class Report:
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
-        counts = f"{len(self.read)} arrays read, {len(self.fresh)} newly initialised"
-        return "; ".join((f"initialised from {self.source}: {counts}", *self.notes))
+        counts = f"{len(self.read)} arrays read, {len(self.fresh)} newly initialized"
+        return "; ".join((f"initialized from {self.source}: {counts}", *self.notes))
 
 
-def initialise_from(
+def initialize_from(
     path: str | os.PathLike[str], spec: ModelSpec, parameters: Parameters
 ) -> tuple[Parameters, Report]:
-    """`parameters`, freshly initialised for `spec`, with those of the checkpoint at `path` in their place.
+    """`parameters`, freshly initialized for `spec`, with those of the checkpoint at `path` in their place.
 
     The backbone always comes from the checkpoint, its position embedding resampled to `spec`'s grid. The head
     does where the checkpoint has the same method, experts and number of classes. Where CLS has a position on
@@ -56,9 +56,9 @@ def initialise_from(
             f"position embedding resampled from {_show(metadata.spec.grid)} to {_show(spec.grid)} patches"
         )
     if metadata.kind == "backbone":
-        notes.append("head newly initialised: the checkpoint has none")
+        notes.append("head newly initialized: the checkpoint has none")
     elif different := differing_fields(metadata.spec, spec, HEAD_FIELDS):
-        notes.append(f"head newly initialised: {'; '.join(different)}")
+        notes.append(f"head newly initialized: {'; '.join(different)}")
         taken = {"backbone": taken["backbone"]}
     started = {**parameters, **jax.tree.map(jnp.asarray, taken)}
     if wrong := misfits(started, parameters):
@@ -69,7 +69,7 @@ def initialise_from(
 
 
 def require_readable(path: str | os.PathLike[str]) -> None:
-    """Refuse what `initialise_from` cannot read, whatever network it is for.
+    """Refuse what `initialize_from` cannot read, whatever network it is for.
 
     Raises:
         FileNotFoundError: nothing is there.

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from test_checkpoint_store import METADATA, SPEC, assert_same, parameters_of
 
-from lctr_jax.checkpoints.initialisation import initialise_from
+from lctr_jax.checkpoints.initialization import initialize_from
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import save_weights
 from lctr_jax.checkpoints.trees import by_path
@@ -32,34 +32,34 @@ def backbone(tmp_path):
 
 
 def test_the_same_network_is_taken_whole(network):
-    started, report = initialise_from(network, SPEC, fresh(SPEC))
+    started, report = initialize_from(network, SPEC, fresh(SPEC))
     assert_same(started, parameters_of())
     assert report.fresh == ()
-    assert str(report) == f"initialised from {network}: 26 arrays read, 0 newly initialised"
+    assert str(report) == f"initialized from {network}: 26 arrays read, 0 newly initialized"
 
 
 def test_a_backbone_leaves_the_head_fresh(backbone):
     parameters = fresh(SPEC)
-    started, report = initialise_from(backbone, SPEC, parameters)
+    started, report = initialize_from(backbone, SPEC, parameters)
     assert_same(started["backbone"], parameters_of()["backbone"])
     assert_same(started["cdm"], parameters["cdm"])
     assert len(report.read) == 18
     assert set(report.fresh) == {path for path in by_path(parameters) if path.startswith("cdm.")}
-    assert "head newly initialised: the checkpoint has none" in str(report)
+    assert "head newly initialized: the checkpoint has none" in str(report)
 
 
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"num_classes": 5}, "head newly initialised: num_classes got 3, expected 5"),
-        ({"experts": 2}, "head newly initialised: experts got 4, expected 2"),
-        ({"method": "deit"}, "head newly initialised: method got lctr, expected deit"),
+        ({"num_classes": 5}, "head newly initialized: num_classes got 3, expected 5"),
+        ({"experts": 2}, "head newly initialized: experts got 4, expected 2"),
+        ({"method": "deit"}, "head newly initialized: method got lctr, expected deit"),
     ],
 )
 def test_another_head_stays_fresh_and_says_why(network, changed, said):
     spec = dataclasses.replace(SPEC, **changed)
     parameters = fresh(spec)
-    started, report = initialise_from(network, spec, parameters)
+    started, report = initialize_from(network, spec, parameters)
     assert_same(started["backbone"], parameters_of()["backbone"])
     assert_same({**started, "backbone": {}}, {**parameters, "backbone": {}})
     assert said in str(report)
@@ -67,7 +67,7 @@ def test_another_head_stays_fresh_and_says_why(network, changed, said):
 
 def test_positions_are_resampled_to_another_grid(network):
     spec = dataclasses.replace(SPEC, image_size=72)  # 4 x 4 patches in the file, 9 x 9 here
-    started, report = initialise_from(network, spec, fresh(spec))
+    started, report = initialize_from(network, spec, fresh(spec))
     got, stored = started["backbone"]["pos_embed"], parameters_of()["backbone"]["pos_embed"]
     assert got.shape == (1, 82, 64)
     np.testing.assert_array_equal(got[:, 0], stored[:, 0])
@@ -90,9 +90,9 @@ def test_positions_are_resampled_to_another_grid(network):
 def test_another_backbone_is_refused(backbone, changed, said):
     spec = dataclasses.replace(SPEC, **changed)
     with pytest.raises(ValueError, match=rf"{backbone}: backbone of another shape: .*{said}"):
-        initialise_from(backbone, spec, fresh(spec))
+        initialize_from(backbone, spec, fresh(spec))
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        initialise_from(tmp_path / "nowhere", SPEC, fresh(SPEC))
+        initialize_from(tmp_path / "nowhere", SPEC, fresh(SPEC))
