@@ -143,6 +143,7 @@ def _table(result: dict[str, Any]) -> Table:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lctr_jax.baselines", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("list", type=Path, metavar="LIST", help="box list, any format that the project reads")
     parser.add_argument(
         "--image-sizes",

@@ -44,7 +44,7 @@ class Command(NamedTuple):
 def main() -> None:
     """Train, or evaluate with --eval, as `sys.argv` says; a user's mistake exits 2 with one line."""
     if {"-h", "--help"} & set(sys.argv):
-        print(f"{__doc__}\n\nusage: {USAGE}")
+        print(_help())
         return
     command = _parse(sys.argv)
     config = parse_config(command.config)
@@ -62,14 +62,15 @@ def main() -> None:
             evaluate_checkpoint(experiment, command.checkpoint)
 
 
+def _help() -> str:
+    own = _define_flags()
+    lines = [f"  --{name:<17}{own[name].help}" for name in own]
+    where = "What --config.a.b may be, and means: lctr_jax/config.py and the dataclasses that it fills."
+    return "\n".join([f"{__doc__}\n\nusage: {USAGE}\n", *lines, f"\n{where}"])
+
+
 def _parse(argv: list[str]) -> Command:
-    values: Any = flags.FlagValues()
-    flags.DEFINE_string("workdir", None, "the run's folder; runs/NAME unless given", flag_values=values)
-    flags.DEFINE_bool("dry_run", False, "take a step, say what a run costs, keep nothing", flag_values=values)
-    flags.DEFINE_string("profile", None, "A-B: trace these steps into WORKDIR/profile", flag_values=values)
-    flags.DEFINE_bool("eval", False, "evaluate --checkpoint instead of training", flag_values=values)
-    flags.DEFINE_string("checkpoint", None, "what --eval evaluates", flag_values=values)
-    _define_processes(values)
+    values = _define_flags()
     file = parse_flags(values, argv, usage=USAGE)
     if values.eval != bool(values.checkpoint):
         raise ValueError("--eval and --checkpoint PATH go together; leave both out to train")
@@ -82,10 +83,18 @@ def _parse(argv: list[str]) -> Command:
     return Command(values.config, workdir, values.checkpoint, values.dry_run, processes)
 
 
-def _define_processes(values: flags.FlagValues) -> None:
+def _define_flags() -> Any:
+    """The command's own flags, absl's `FlagValues`."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", None, "the run's folder; runs/NAME unless given", flag_values=values)
+    flags.DEFINE_bool("dry_run", False, "take a step, say what a run costs, keep nothing", flag_values=values)
+    flags.DEFINE_string("profile", None, "A-B: trace these steps into WORKDIR/profile", flag_values=values)
+    flags.DEFINE_bool("eval", False, "evaluate --checkpoint instead of training", flag_values=values)
+    flags.DEFINE_string("checkpoint", None, "what --eval evaluates", flag_values=values)
     flags.DEFINE_string("coordinator", None, "HOST:PORT, where process 0 listens", flag_values=values)
     flags.DEFINE_integer("num_processes", None, "how many there are", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("process_id", None, "which of them this is, from 0", flag_values=values)
     flags.DEFINE_integer(
         "meeting_timeout", MEETING_TIMEOUT, "seconds to wait for others", lower_bound=1, flag_values=values
     )
+    return values

@@ -126,6 +126,7 @@ def _table(summary: dict[str, Any]) -> Table:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lctr_jax.summarize", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's --workdir")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
     return parser
