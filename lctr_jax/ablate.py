@@ -12,14 +12,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from absl import flags
 from jax.sharding import Mesh
 
 from lctr_jax.ablation_table import markdown_table
-from lctr_jax.command_flags import parse_flags
+from lctr_jax.command_flags import define_processes, parse_flags, read_processes
 from lctr_jax.config import RunConfig, parse_config
 from lctr_jax.errors import one_line_errors
 from lctr_jax.evaluation_job import evaluate_checkpoint
@@ -29,14 +29,25 @@ from lctr_jax.run_config import is_recorded, record_config
 from lctr_jax.summarize import read_metrics, summarize_runs
 from lctr_jax.training.interruption import Interruption, stop_status
 from lctr_jax.training.mesh import make_mesh
+from lctr_jax.training.processes import decide_together, join_processes
 from lctr_jax.training_job import train_and_evaluate
 
 DEFAULT_METHODS = ("lctr", "lctr_without_rpam", "lctr_without_cdm", "tscam", "rollout", "cam")
 
 USAGE = (
     "python -m lctr_jax.ablate [--config configs/NAME.py|NAME] [--workdir DIR] [--methods A,B,..] "
-    "[--seeds N] [--config.a.b=value ...]"
+    "[--seeds N] [--config.a.b=value ...] [--coordinator HOST:PORT --num_processes N --process_id I]"
 )
+
+
+class Command(NamedTuple):
+    """What is asked for; `processes`: the arguments of `join_processes`."""
+
+    workdir: Path
+    config: RunConfig
+    methods: tuple[str, ...]
+    seeds: int
+    processes: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +66,9 @@ def main() -> None:
     if {"-h", "--help"} & set(sys.argv):
         print(f"{__doc__}\nusage: {USAGE}")
         return
-    workdir, config, methods, seeds = _parse(sys.argv)
+    workdir, config, methods, seeds, processes = _parse(sys.argv)
     runs = plan_runs(workdir, config, methods=methods, seeds=seeds)
+    join_processes(**processes)
     mesh, started, done = make_mesh(fsdp=config.train.fsdp), time.monotonic(), 0
     interruption = Interruption()
     for number, run in enumerate(runs, 1):
@@ -99,7 +111,7 @@ def carry_out(run: Run, mesh: Mesh, interruption: Interruption) -> bool:
         FileNotFoundError: the data or the weights to start from are missing.
     """
     metrics = run.workdir / "eval" / "metrics.json"
-    if metrics.is_file() and is_recorded(run.workdir, run.config):
+    if decide_together(lambda: metrics.is_file() and is_recorded(run.workdir, run.config)):
         return False
     first = jax.process_index() == 0
     with open_experiment(run.config, run.workdir, mesh, interruption) as experiment:
@@ -132,15 +144,17 @@ def _say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def _parse(argv: list[str]) -> tuple[Path, RunConfig, tuple[str, ...], int]:
+def _parse(argv: list[str]) -> Command:
     values: Any = flags.FlagValues()
     flags.DEFINE_string("workdir", "runs/ablation", "the folder of all runs", flag_values=values)
     flags.DEFINE_list("methods", list(DEFAULT_METHODS), "what to compare, in order", flag_values=values)
     flags.DEFINE_integer("seeds", 3, "runs of each method, seeds 0, 1, ..", flag_values=values)
+    define_processes(values)
     if not any(argument.partition("=")[0] in ("--config", "-config") for argument in argv):
         argv = [argv[0], "--config=digits", *argv[1:]]
     parse_flags(values, argv, usage=USAGE)
-    return Path(values.workdir), parse_config(values.config), tuple(values.methods), values.seeds
+    config, processes = parse_config(values.config), read_processes(values)
+    return Command(Path(values.workdir), config, tuple(values.methods), values.seeds, processes)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from absl import flags
 from ml_collections import ConfigDict
 
-from lctr_jax.command_flags import parse_flags
+from lctr_jax.command_flags import define_processes, parse_flags, read_processes
 from lctr_jax.config import parse_config
 from lctr_jax.dry_run import dry_run
 from lctr_jax.errors import one_line_errors
@@ -15,7 +15,7 @@ from lctr_jax.evaluation_job import evaluate_checkpoint
 from lctr_jax.experiment import open_experiment
 from lctr_jax.training.interruption import Interruption, stop_status
 from lctr_jax.training.mesh import describe_devices, make_mesh
-from lctr_jax.training.processes import MEETING_TIMEOUT, join_processes
+from lctr_jax.training.processes import join_processes
 from lctr_jax.training_job import train_and_evaluate
 
 USAGE = (
@@ -23,7 +23,6 @@ USAGE = (
     "[--dry_run] [--profile A-B] [--eval --checkpoint PATH] "
     "[--coordinator HOST:PORT --num_processes N --process_id I]"
 )
-_PROCESSES = ("coordinator", "num_processes", "process_id", "meeting_timeout")
 
 
 class Command(NamedTuple):
@@ -79,8 +78,7 @@ def _parse(argv: list[str]) -> Command:
     if values.profile is not None:
         values.config.train.profile = values.profile
     workdir = Path(values.workdir or Path("runs") / file.stem)
-    processes = {name: values[name].value for name in _PROCESSES}
-    return Command(values.config, workdir, values.checkpoint, values.dry_run, processes)
+    return Command(values.config, workdir, values.checkpoint, values.dry_run, read_processes(values))
 
 
 def _define_flags() -> Any:
@@ -91,10 +89,5 @@ def _define_flags() -> Any:
     flags.DEFINE_string("profile", None, "A-B: trace these steps into WORKDIR/profile", flag_values=values)
     flags.DEFINE_bool("eval", False, "evaluate --checkpoint instead of training", flag_values=values)
     flags.DEFINE_string("checkpoint", None, "what --eval evaluates", flag_values=values)
-    flags.DEFINE_string("coordinator", None, "HOST:PORT, where process 0 listens", flag_values=values)
-    flags.DEFINE_integer("num_processes", None, "how many there are", lower_bound=1, flag_values=values)
-    flags.DEFINE_integer("process_id", None, "which of them this is, from 0", flag_values=values)
-    flags.DEFINE_integer(
-        "meeting_timeout", MEETING_TIMEOUT, "seconds to wait for others", lower_bound=1, flag_values=values
-    )
+    define_processes(values)
     return values

@@ -8,6 +8,9 @@ from absl import flags
 from ml_collections import config_flags
 
 from lctr_jax.config_files import find_config
+from lctr_jax.training.processes import MEETING_TIMEOUT
+
+_PROCESSES = ("coordinator", "num_processes", "process_id", "meeting_timeout")
 
 
 def parse_flags(values: Any, argv: list[str], *, usage: str) -> Path:
@@ -34,6 +37,21 @@ def parse_flags(values: Any, argv: list[str], *, usage: str) -> Path:
     if unread:
         raise ValueError(f"command line: got {' '.join(unread)!r}, which means nothing here; usage: {usage}")
     return file
+
+
+def define_processes(values: flags.FlagValues) -> None:
+    """Add the flags that tell a process its place among others."""
+    flags.DEFINE_string("coordinator", None, "HOST:PORT, where process 0 listens", flag_values=values)
+    flags.DEFINE_integer("num_processes", None, "how many there are", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("process_id", None, "which of them this is, from 0", flag_values=values)
+    flags.DEFINE_integer(
+        "meeting_timeout", MEETING_TIMEOUT, "seconds to wait for others", lower_bound=1, flag_values=values
+    )
+
+
+def read_processes(values: Any) -> dict[str, Any]:
+    """What those flags say, as `join_processes` takes it."""
+    return {name: values[name].value for name in _PROCESSES}
 
 
 def _resolve_config(argv: list[str], *, usage: str) -> tuple[list[str], Path]:

@@ -110,6 +110,7 @@ def make_plan(options: TrainingOptions, steps_per_epoch: int) -> Plan:
         log_every=options.log_every_steps,
         save_every=options.checkpoint_every_epochs * steps_per_epoch,
         evaluate_every=options.eval_every_epochs * steps_per_epoch,
+        evaluate_last=bool(options.keep_best),
         skip_nonfinite=options.skip_nonfinite,
     )
 

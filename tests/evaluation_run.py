@@ -86,8 +86,8 @@ def evaluate(folder: Path, mesh: Mesh, **options) -> dict:
     return evaluator.run(trained, folder, references={"untrained": untrained})
 
 
-def run_processes(program: list[str], arguments: list[str], *, devices_each: int = 2) -> None:
-    """Run `python PROGRAM ADDRESS PROCESS ARGUMENTS` twice at once, as two hosts would."""
+def run_processes(program: list[str], arguments: list[str], *, devices_each: int = 2) -> str:
+    """Run `python PROGRAM ADDRESS PROCESS ARGUMENTS` twice at once, as two hosts would; what both said."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
@@ -112,6 +112,7 @@ def run_processes(program: list[str], arguments: list[str], *, devices_each: int
         for process in processes:
             process.kill()
     assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+    return "\n".join(outputs)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,26 @@ import sys
 from pathlib import Path
 
 import pytest
+from evaluation_run import run_processes
+from jax.experimental import multihost_utils
 from small_run import ROOT, SMALL, draw_folder
 
 from lctr_jax import ablate
 from lctr_jax.ablation_table import markdown_table
 from lctr_jax.config import default_config, parse_config
 from lctr_jax.summarize import summarize_runs
+from lctr_jax.training.interruption import Interruption
+from lctr_jax.training.mesh import make_mesh
+
+IN_ONE_OF_TWO_PROCESSES = """
+import sys
+address, process = sys.argv[1:3]
+sys.argv[1:3] = [f"--coordinator={address}", "--num_processes=2", f"--process_id={process}"]
+from lctr_jax.ablate import main
+main()
+"""
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 METRICS = {"protocol": "lctr", "split": "test", "num_images": 10, "threshold_source": "held-out (val)"}
 
@@ -53,24 +67,24 @@ def test_each_head_is_trained_once_a_seed():
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path):
+def options(tmp_path):
     draw_folder(tmp_path / "pictures")
+    command = ["--config", str(ROOT / "configs/folder.py"), f"--workdir={tmp_path / 'out'}"]
+    data = [f"--config.data.root={tmp_path / 'pictures'}", f"--config.data.data_dir={tmp_path / 'data'}"]
+    return [*command, *data, *SMALL, "--config.train.epochs=1", "--config.eval.untrained_baseline=false"]
 
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, options):
     def run_command(*arguments):
-        data = [
-            f"--config.data.root={tmp_path / 'pictures'}",
-            f"--config.data.data_dir={tmp_path / 'data'}",
-        ]
-        command = ["ablate", "--config", str(ROOT / "configs/folder.py"), f"--workdir={tmp_path / 'out'}"]
-        fast = ["--config.train.epochs=1", "--config.eval.untrained_baseline=false"]
-        monkeypatch.setattr(sys, "argv", [*command, *data, *SMALL, *fast, *arguments])
+        monkeypatch.setattr(sys, "argv", ["ablate", *options, *arguments])
         ablate.main()
         return tmp_path / "out"
 
     return run_command
 
 
-def test_runs_writes_the_table_and_resumes(run, capsys):
+def test_runs_writes_the_table_and_resumes(run, options, capsys):
     asked = ["--methods=tscam,lctr_without_cdm", "--seeds=1"]
     out = run(*asked)
     assert "2 of 2 runs done now" in capsys.readouterr().err
@@ -93,9 +107,27 @@ def test_runs_writes_the_table_and_resumes(run, capsys):
     assert "| `tscam` |" in captured.out
     assert (out / "tscam/0/eval/metrics.json").read_bytes() == first
 
+    said = run_processes(["-c", IN_ONE_OF_TWO_PROCESSES], [*options, asked[0], "--seeds=2"], devices_each=1)
+    assert said.count("2 of 4 runs done now") == 1
+    assert said.count("| `tscam` |") == 1
+    written = json.loads((out / "ablation.json").read_text())["methods"]["tscam"]["metrics"]
+    metrics = json.loads((out / "tscam/1/eval/metrics.json").read_text())
+    assert written["top1_cls"]["values"] == [classes[0]["mean"], metrics["top1_cls"]]
+    assert (out / "tscam/0/eval/metrics.json").read_bytes() == first
+    assert (out / "tscam/1/checkpoints/3").is_dir()
+
     run(*asked, "--config.eval.protocol=wsoleval")  # another evaluation of the same training
     assert "2 of 2 runs done now" in capsys.readouterr().err
     assert json.loads((out / "tscam/0/eval/metrics.json").read_text())["protocol"] == "wsoleval"
+
+
+def test_what_counts_as_finished_is_process_0s_word(monkeypatch, tmp_path):
+    """As on process 1, to whose disk the finished run has not come yet."""
+    monkeypatch.setattr("jax.process_index", lambda: 1)
+    words = iter([False, True])  # no error, finished
+    monkeypatch.setattr(multihost_utils, "broadcast_one_to_all", lambda own: own or next(words))
+    run = ablate.Run(workdir=tmp_path, config=parse_config(default_config()), trained_in=None)
+    assert not ablate.carry_out(run, make_mesh(), Interruption())
 
 
 @pytest.mark.parametrize(
@@ -104,6 +136,7 @@ def test_runs_writes_the_table_and_resumes(run, capsys):
         ("--methods=lctr,lcrt", "--methods: got 'lcrt', expected some of lctr,"),
         ("--methods=cam,cam", "--methods: got cam,cam, expected each once"),
         ("--seeds=0", "--seeds: got 0"),
+        ("--num_processes=2", "got no --coordinator and --process_id"),
         ("--sedes=1", "sedes"),
     ],
 )

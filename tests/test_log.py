@@ -1,8 +1,10 @@
+import itertools
 import json
 
 import numpy as np
 import pytest
 import tensorboard_events as events
+from full_disk import full_disk
 
 from lctr_jax.training.log import RunLog
 from lctr_jax.training.options import LogOptions
@@ -71,6 +73,22 @@ def test_other_hosts_say_and_write_nothing(tmp_path, capsys):
         log.say("hello")
     assert not list(tmp_path.iterdir())
     assert capsys.readouterr().err == ""
+
+
+def write_without_end(workdir, values):
+    with full_disk(), RunLog(active=True) as log:
+        log.open(workdir, LogOptions(), {})
+        for step in itertools.count():
+            log.write(step, values)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file that cannot be closed
+@pytest.mark.parametrize(("first_full", "num_values"), [("metrics.jsonl", 1), ("tensorboard", 40)])
+def test_a_disk_that_fills_up_ends_the_run_in_one_line(tmp_path, first_full, num_values):
+    """Whoever writes: no thread that fails alone, and nothing that waits for one."""
+    message = f"^{tmp_path / first_full} could not be written: File too large; make room.*$"
+    with pytest.raises(OSError, match=message):
+        write_without_end(tmp_path, {f"train/{number}": 0.5 for number in range(num_values)})
 
 
 @pytest.mark.parametrize("package", ["wandb", "mlflow"])

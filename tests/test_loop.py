@@ -9,7 +9,7 @@ import pytest
 
 from lctr_jax.training.interruption import Interrupted, Interruption
 from lctr_jax.training.log import RunLog
-from lctr_jax.training.loop import Plan, train
+from lctr_jax.training.loop import Plan, Training
 from lctr_jax.training.meter import NonFiniteLossError
 from lctr_jax.training.options import LogOptions
 from lctr_jax.training.state import TrainState
@@ -53,7 +53,7 @@ def run(workdir, *, start=0, losses=(), norms=(), stop=0, looked=True, **options
     with RunLog(active=True) as log:
         log.open(workdir, LogOptions(), {})
         try:
-            state = train(
+            Training(
                 state,
                 step_fn,
                 (({}, [f"{step}a.png", f"{step}b.png"]) for step in range(start + 1, 99)),
@@ -64,7 +64,7 @@ def run(workdir, *, start=0, losses=(), norms=(), stop=0, looked=True, **options
                 evaluate=evaluate,
                 interruption=interruption,
                 looked=looked,
-            )
+            ).run()
         except Interrupted:
             happened.append("interrupted")
     return happened
@@ -79,6 +79,12 @@ def test_evaluates_before_it_saves(tmp_path):
     assert saves(happened) == [(step, step, True) for step in (3, 6, 9, 12)]
     assert happened.index(("evaluated", 6)) < happened.index(("saved", 6, 6, True))
     assert ("begin", 12) not in happened  # the whole evaluation comes next
+
+
+def test_the_end_is_evaluated_where_that_is_asked_for(tmp_path):
+    happened = run(tmp_path, evaluate_last=True)
+    assert happened[-3:] == [("begin", 12), ("evaluated", 12), ("saved", 12, 12, True)]
+    assert happened[:-3] == run(tmp_path)[:-1]
 
 
 def test_a_stop_saves_the_step_it_is_at(tmp_path):
@@ -134,7 +140,7 @@ def test_many_ids_are_cut():
         RunLog(active=True) as log,
         pytest.raises(NonFiniteLossError, match=r"63\.png and 448 more$"),
     ):
-        train(
+        Training(
             state,
             lambda state, batch: (state, metrics),
             iter([({}, ids)]),
@@ -144,4 +150,4 @@ def test_many_ids_are_cut():
             save=lambda *arguments: None,
             evaluate=lambda *arguments: None,
             interruption=Stop(0),
-        )
+        ).run()

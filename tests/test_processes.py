@@ -19,6 +19,8 @@ from lctr_jax.command import main
 from lctr_jax.training.processes import join_processes
 from lctr_jax.workdir import claim
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 STEPS = 20
 # Everything random that there is: views, RandAugment, erasing, mixup, cutmix, drop path.
 OPTIONS = [

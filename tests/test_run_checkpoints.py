@@ -1,9 +1,7 @@
 """What a run keeps: whole or absent, found again on other devices, never a damaged one."""
 
 import logging
-import resource
 import shutil
-import signal
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +9,11 @@ import numpy as np
 import optax
 import pytest
 from flax.traverse_util import flatten_dict
+from full_disk import full_disk
 from jax.sharding import AxisType, Mesh
 
 import lctr_jax
+from lctr_jax import seal
 from lctr_jax.checkpoints.integrity import CHECKSUMS
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import load_weights
@@ -145,11 +145,38 @@ def test_where_none_is_sound_nothing_is_deleted(run):
     before = sorted(run.rglob("*"))
     for attempt in (lambda: RunCheckpoints(run, METADATA, keep=9), lambda: lctr_jax.load(run)):
         with pytest.raises(
-            ValueError, match=r"damaged checkpoint: .*/6: .*; .*/3: .*nothing was deleted"
+            ValueError, match=r"no sound checkpoint: .*/6: .*; .*/3: .*nothing was deleted$"
         ) as error:
             attempt()
         assert "\n" not in str(error.value)
     assert sorted(run.rglob("*")) == before
+
+
+def test_checkpoints_of_a_version_without_checksums_are_taken_when_the_user_says_so(run, capsys):
+    for step in (3, 6):
+        (run / f"checkpoints/{step}" / CHECKSUMS).unlink()
+    command = f"python -m lctr_jax.seal {run / 'checkpoints/6'}"
+    with pytest.raises(ValueError, match=rf"6: checksums\.json is missing: .* of a version .*: {command}$"):
+        RunCheckpoints(run, METADATA, keep=9)
+    seal.main([str(run / "checkpoints/6")])
+    checkpoints = RunCheckpoints(run, METADATA, keep=9)
+    assert_same(checkpoints.restore(state_at(0)), state_at(6))
+    checkpoints.close()
+    flip_a_byte(run / "checkpoints/6")
+    with pytest.raises(ValueError, match=r"6: .*params/.* is not as it was written"):
+        load_weights(run / "checkpoints/6")
+
+
+def test_only_a_readable_checkpoint_without_checksums_is_sealed(run):
+    with pytest.raises(ValueError, match="has checksums"):
+        seal.seal(run / "checkpoints/6")
+    with pytest.raises(ValueError, match="expected RUN/checkpoints/STEP"):
+        seal.seal(run)
+    (run / "checkpoints/6" / CHECKSUMS).unlink()
+    largest(run / "checkpoints/6/params").unlink()
+    with pytest.raises(ValueError, match="damaged checkpoint"):
+        seal.seal(run / "checkpoints/6")
+    assert not (run / "checkpoints/6" / CHECKSUMS).exists()
 
 
 def test_a_step_asked_for_by_name_is_not_replaced_by_another(run):
@@ -164,6 +191,7 @@ def test_the_best_weights_are_found_by_name(tmp_path):
     scores = [50.0, 70.0, 60.0, 70.0, np.nan]
     kept = [best.offer(state_at(step), step, {"eval/top1_cls": score}) for step, score in enumerate(scores)]
     assert kept == [True, True, False, False, False]
+    best.close()
     best = BestCheckpoint(tmp_path, METADATA, metric="eval/top1_cls")  # as a resumed run has it
     assert not best.offer(state_at(9), 9, {"eval/top1_cls": 69.0})
     assert_same(load_weights(tmp_path / "checkpoints/best")[1], state_at(1).parameters)
@@ -172,24 +200,18 @@ def test_the_best_weights_are_found_by_name(tmp_path):
     assert checkpoints.latest_step == 1
     checkpoints.save(state_at(2), 2, progress_at(2))
     checkpoints.close()
+    best.close()
     assert_same(load_weights(tmp_path)[1], state_at(2).parameters)
     assert [path.name for path in (tmp_path / "checkpoints/best").iterdir()] == ["1"]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # TensorStore's loose ends
 def test_a_write_that_fails_is_told_and_harms_nothing(run):
-    """As on a full disk: no file may grow beyond a page."""
     checkpoints = RunCheckpoints(run, METADATA, keep=9)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    try:
+    with full_disk():
         checkpoints.save(state_at(9), 9, progress_at(9))
         with pytest.raises(OSError, match="checkpoint of step 9") as error:
             checkpoints.wait()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, handler)
     assert "\n" not in str(error.value)
     assert_same(load_weights(run)[1], state_at(6).parameters)
     again = RunCheckpoints(run, METADATA, keep=9)

@@ -22,7 +22,7 @@ def find_damage(folder: Path) -> str | None:
     try:
         recorded = json.loads((folder / CHECKSUMS).read_text())
     except FileNotFoundError:
-        return f"{CHECKSUMS} is missing"
+        return f"{CHECKSUMS} is missing: lost, or of a version that wrote none; nothing can be verified"
     except (OSError, ValueError) as error:
         return f"{CHECKSUMS} cannot be read: {error}"
     if not isinstance(recorded, dict) or not recorded:

@@ -53,6 +53,17 @@ class SealedCheckpoints:
                 "make room, and give the same command again"
             ) from error
 
+    def close(self) -> None:
+        """Wait until everything is on disk, and stop writing.
+
+        Raises:
+            OSError: a checkpoint could not be written.
+        """
+        try:
+            self.wait()
+        finally:
+            self.manager.close()
+
     def _seal(self) -> None:
         if jax.process_index() == 0:
             (unfinished,) = self._folder.glob(f"{self._writing}.orbax-checkpoint-tmp*")

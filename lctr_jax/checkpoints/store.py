@@ -181,9 +181,9 @@ def newest_sound(steps: list[Path]) -> Path:
                 _log.warning("damaged checkpoint: %s; taking the one before, %s", "; ".join(damages), step)
             return step
         damages.append(f"{step}: {damage}")
-    raise ValueError(
-        f"damaged checkpoint: {'; '.join(damages)}; none before is sound, and nothing was deleted"
-    )
+    unverified = [step for step in steps if _holds_weights(step) and not (step / CHECKSUMS).exists()]
+    mend = f"; to take one as it is: python -m lctr_jax.seal {unverified[0]}" if unverified else ""
+    raise ValueError(f"no sound checkpoint: {'; '.join(damages)}; nothing was deleted{mend}")
 
 
 def _require_sound(folder: epath.Path) -> None:
@@ -192,7 +192,7 @@ def _require_sound(folder: epath.Path) -> None:
         raise ValueError(f"{folder}: damaged checkpoint: {damage}")
 
 
-def _holds_weights(folder: epath.Path) -> bool:
+def _holds_weights(folder: Path | epath.Path) -> bool:
     return (folder / PARAMETERS).is_dir() and (folder / METADATA).is_dir()
 
 

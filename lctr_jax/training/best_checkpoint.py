@@ -1,4 +1,4 @@
-"""The checkpoint that did best so far at the looks that a run takes at its evaluation split."""
+"""The checkpoint that did best so far at the looks that a run takes at its evaluation split, and at its end."""
 
 import math
 from collections.abc import Mapping
@@ -36,3 +36,7 @@ class BestCheckpoint:
         self._checkpoints.save(step, items, metrics={self._metric: score})
         self._checkpoints.wait()
         return True
+
+    def close(self) -> None:
+        """Stop writing."""
+        self._checkpoints.close()

@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,8 @@ class RunLog:
 
     def __exit__(self, error: type[BaseException] | None, *details: object) -> None:
         for writer in self._writers:
-            writer.close(failed=error is not None)
+            with suppress(OSError) if error else nullcontext():  # a full disk is full for every file
+                writer.close(failed=error is not None)
 
 
 def progress_line(step: int, *, total_steps: int, scalars: Mapping[str, float], seconds_left: float) -> str:

@@ -42,7 +42,7 @@ class TrainingOptions:
         checkpoint_every_epochs: 0: only at the end.
         keep_checkpoints: the newest ones.
         keep_best: also keep, in checkpoints/best, the weights with the highest value of this metric of the
-            looks that eval_every_epochs asks for, such as "eval/top1_cls"; empty: do not.
+            looks that eval_every_epochs asks for and one at the end, such as "eval/top1_cls"; empty: do not.
         eval_every_epochs: a look at the evaluation split during training; 0: never.
         profile: "A-B", steps to trace into WORKDIR/profile; empty: none.
         skip_nonfinite: leave out the update of a step whose loss or gradient is not finite, and count it,

@@ -5,7 +5,7 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -65,6 +65,22 @@ def raise_together(error: Exception | None) -> None:
     """Raise process 0's error on every process, so that none waits for one that has gone; called by all."""
     if bool(multihost_utils.broadcast_one_to_all(error is not None)):
         raise error or ValueError("process 0 cannot go on and says why")
+
+
+def decide_together(decide: Callable[[], bool]) -> bool:
+    """What process 0 decides, on every process: another one's disk may be behind; called by all.
+
+    Raises:
+        ValueError: as `decide` raises it, or OSError, on process 0; on every process.
+    """
+    decision, error = False, None
+    if jax.process_index() == 0:
+        try:
+            decision = decide()
+        except (ValueError, OSError) as found:
+            error = found
+    raise_together(error)
+    return bool(multihost_utils.broadcast_one_to_all(decision))
 
 
 def _check(coordinator: str | None, num_processes: int | None, process_id: int | None) -> Place:

@@ -105,9 +105,12 @@ class RunCheckpoints:
         self._checkpoints.wait()
 
     def close(self) -> None:
-        """Wait until everything is on disk, and stop writing."""
-        self.wait()
-        self._manager.close()
+        """Wait until everything is on disk, and stop writing.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        self._checkpoints.close()
 
 
 def _rest(state: TrainState) -> dict[str, Any]:
