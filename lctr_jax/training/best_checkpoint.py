@@ -1,4 +1,4 @@
-"""The checkpoint that did best so far at the looks that a run takes at its evaluation split, and at its end."""
+"""The checkpoint that did best at the looks that a run takes at its evaluation split, and at its end."""
 
 import math
 from collections.abc import Mapping
