@@ -7,6 +7,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Float32, Key
 
 from lctr_jax.models.attention import Attention, AttentionStatistics, Statistics
+from lctr_jax.models.dense import Dense
 from lctr_jax.models.initialization import kernel_initializer
 from lctr_jax.models.sizes import ModelSpec
 
@@ -38,8 +39,8 @@ class Mlp(nnx.Module):
 
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
         hidden, init = spec.width * spec.mlp_ratio, kernel_initializer(spec)
-        self.fc1 = nnx.Linear(spec.width, hidden, dtype=spec.dtype, kernel_init=init, rngs=rngs)
-        self.fc2 = nnx.Linear(hidden, spec.width, dtype=spec.dtype, kernel_init=init, rngs=rngs)
+        self.fc1 = Dense(spec.width, hidden, dtype=spec.dtype, kernel_init=init, rngs=rngs)
+        self.fc2 = Dense(hidden, spec.width, dtype=spec.dtype, kernel_init=init, rngs=rngs)
 
     def __call__(self, tokens: Float[Array, "batch tokens width"]) -> Float[Array, "batch tokens width"]:
         """Apply to each token alone."""

@@ -22,7 +22,7 @@ _CHOICES = {
     "method": tuple(METHODS),
     "dtype": ("float32", "bfloat16"),
     "initialization": ("deit", "fan_in"),
-    "attention": ("auto", "plain", "tpu", "cudnn", "xla"),
+    "attention": ("auto", "plain", "tpu", "cpu", "cudnn", "xla"),
     "rematerialize": ("elementwise", "nothing", "blocks"),
 }
 
@@ -41,9 +41,9 @@ class ModelSpec:
     networks need to start learning at once.
 
     Two fields say how, not what, to compute in training. `attention`: "plain"; fused as "tpu", "cudnn" or
-    "xla"; or "auto", which is fused where the device has a kernel for it. `rematerialize`: what the backward
-    pass makes again instead of keeping it: "elementwise", all that is cheap; "nothing"; or "blocks", all but
-    each block's input, for a third more arithmetic and the least memory.
+    "xla"; "cpu", the plain form on parts of the batch; or "auto", what suits the device. `rematerialize`:
+    what the backward pass makes again instead of keeping it: "elementwise", all that is cheap; "nothing"; or
+    "blocks", all but each block's input, for a third more arithmetic and the least memory.
     """
 
     num_classes: int

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from lctr_jax.models.attention import plain_attention
 from lctr_jax.models.attention_kernel import MAX_TOKENS, attention_kernel
-from lctr_jax.models.fused_attention import fused_attention, fused_implementation
+from lctr_jax.models.plain_attention import plain_attention
+from lctr_jax.models.training_attention import choose_implementation, training_attention
 
 HEADS, TOKENS, WIDTH = 3, 37, 48
 
@@ -30,7 +30,7 @@ def kernel(qkv):
 
 
 def as_cudnn(qkv):
-    return fused_attention(qkv, heads=HEADS, implementation="xla")
+    return training_attention(qkv, heads=HEADS, implementation="xla")
 
 
 def by_numpy(qkv):
@@ -47,13 +47,17 @@ def by_numpy(qkv):
     return attended, cls
 
 
-@pytest.mark.parametrize("attention", [plain, kernel, as_cudnn])
+def by_parts(qkv):
+    return training_attention(qkv, heads=HEADS, implementation="cpu")
+
+
+@pytest.mark.parametrize("attention", [plain, kernel, as_cudnn, by_parts])
 def test_every_form_computes_softmax_attention(attention):
     for got, expected in zip(attention(QKV), by_numpy(QKV), strict=True):
         np.testing.assert_allclose(got, expected, rtol=2e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("attention", [kernel, as_cudnn])
+@pytest.mark.parametrize("attention", [kernel, as_cudnn, by_parts])
 def test_gradients_through_values_and_through_cls_equal_the_plain_forms(attention):
     weights = draw(2, TOKENS, WIDTH, seed=1), 10 * draw(2, TOKENS, seed=2)
 
@@ -65,14 +69,14 @@ def test_gradients_through_values_and_through_cls_equal_the_plain_forms(attentio
 
 
 def test_each_device_attends_to_its_own_rows(monkeypatch):
-    monkeypatch.setattr("lctr_jax.models.fused_attention.attention_kernel", lambda qkv, heads: kernel(qkv))
+    monkeypatch.setattr("lctr_jax.models.training_attention.attention_kernel", lambda qkv, heads: kernel(qkv))
     mesh = Mesh(np.array(jax.devices()[:2]).reshape(2, 1), ("data", "fsdp"))
     rows = jax.NamedSharding(mesh, jax.P(("data", "fsdp")))
 
     @jax.jit
     def attend(qkv):
         with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
-            return fused_attention(qkv, heads=HEADS, implementation="tpu")
+            return training_attention(qkv, heads=HEADS, implementation="tpu")
 
     attended, cls = attend(jax.device_put(QKV, rows))
     assert attended.sharding.is_equivalent_to(rows, attended.ndim)
@@ -89,7 +93,7 @@ def pretend(monkeypatch, platform, capability="9.0"):
 @pytest.mark.parametrize(
     ("asked", "platform", "dtype", "tokens", "expected"),
     [
-        ("auto", "cpu", jnp.bfloat16, 197, None),
+        ("auto", "cpu", jnp.bfloat16, 197, "cpu"),
         ("auto", "tpu", jnp.float32, 197, "tpu"),
         ("auto", "tpu", jnp.float32, MAX_TOKENS + 1, None),
         ("auto", "gpu", jnp.bfloat16, 197, "cudnn"),
@@ -101,7 +105,7 @@ def pretend(monkeypatch, platform, capability="9.0"):
 )
 def test_auto_means_the_devices_own_kernel(monkeypatch, asked, platform, dtype, tokens, expected):
     pretend(monkeypatch, platform)
-    implementation = fused_implementation(asked, tokens=tokens, head_width=64, dtype=jnp.dtype(dtype))
+    implementation = choose_implementation(asked, tokens=tokens, head_width=64, dtype=jnp.dtype(dtype))
     assert implementation == expected
 
 
@@ -119,4 +123,4 @@ def test_auto_means_the_devices_own_kernel(monkeypatch, asked, platform, dtype, 
 def test_auto_is_plain_where_cudnn_has_no_attention(monkeypatch, capability, head_width, expected):
     pretend(monkeypatch, "gpu", capability)
     dtype = jnp.dtype(jnp.bfloat16)
-    assert fused_implementation("auto", tokens=197, head_width=head_width, dtype=dtype) == expected
+    assert choose_implementation("auto", tokens=197, head_width=head_width, dtype=dtype) == expected

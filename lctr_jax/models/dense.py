@@ -1,0 +1,53 @@
+"""The dense layer of the transformer's blocks, with a backward pass for CPUs beside the common one."""
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float
+
+Gradients = tuple[Array, Array, Array]
+"""With respect to tokens, kernel and bias."""
+
+
+class Dense(nnx.Linear):
+    """Flax's `Linear` with a bias, for tokens; its gradients are `_project`'s."""
+
+    def __call__(
+        self, inputs: Float[Array, "batch tokens width"], out_sharding: None = None
+    ) -> Float[Array, "batch tokens features"]:
+        """Project each token."""
+        assert self.bias is not None
+        return _project(*self.promote_dtype((inputs, self.kernel[...], self.bias[...]), dtype=self.dtype))
+
+
+@jax.custom_vjp
+def _project(tokens: Array, kernel: Array, bias: Array) -> Array:
+    return tokens @ kernel + bias
+
+
+def _forward(tokens: Array, kernel: Array, bias: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+    return _project(tokens, kernel, bias), (tokens, kernel, bias)
+
+
+def _backward(kept: tuple[Array, Array, Array], slope: Array) -> Gradients:
+    return jax.lax.platform_dependent(*kept, slope, cpu=_cpu_gradients, default=_gradients)
+
+
+_project.defvjp(_forward, _backward)
+
+
+def _gradients(tokens: Array, kernel: Array, bias: Array, slope: Array) -> Gradients:
+    """What JAX derives by itself."""
+    return jax.vjp(lambda tokens, kernel, bias: tokens @ kernel + bias, tokens, kernel, bias)[1](slope)
+
+
+def _cpu_gradients(tokens: Array, kernel: Array, bias: Array, slope: Array) -> Gradients:
+    """The same in the form that XLA's fast product on CPUs takes: one axis, last in the left matrix.
+
+    By itself XLA contracts over batch and tokens in a slower product, and writes the slope once for every
+    reader; the barriers keep it from going back to that. The narrower matrix is the one to be transposed.
+    """
+    hold = jax.lax.optimization_barrier
+    rows, slopes = hold((tokens.reshape(-1, tokens.shape[-1]), slope.reshape(-1, slope.shape[-1])))
+    narrow_rows = rows.shape[1] <= slopes.shape[1]
+    to_kernel = hold(rows.T) @ slopes if narrow_rows else hold(hold(slopes.T) @ rows).T
+    return (slopes @ kernel.T).reshape(tokens.shape), to_kernel, slopes.sum(0)
