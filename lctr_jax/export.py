@@ -65,7 +65,8 @@ def export(checkpoint: str, *, file_format: str, input_type: InputType = "uint8"
         require_onnx()
     metadata, parameters = load_weights(checkpoint)
     require_whole(metadata, path=checkpoint)
-    spec = dataclasses.replace(metadata.spec, dtype="float32")
+    # Not this machine's attention: the file is for any.
+    spec = dataclasses.replace(metadata.spec, dtype="float32", attention="plain")
     program = make_program(spec, parameters)
     facts = describe(metadata, input_type=input_type) | {"exported_with": _versions(to_onnx)}
     shape = {"side": spec.image_size, "input_type": input_type}
