@@ -21,7 +21,7 @@ from benchmarks.goals import goal_lines
 
 FOLDER = Path(__file__).parent
 QUICK = {
-    "step": ["--malloc", "huge"],
+    "step": [],
     "roofline": [],
     "pipeline": ["--workers", "2", "--rounds", "3"],
     "evaluation": ["--rounds", "3"],

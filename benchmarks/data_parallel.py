@@ -32,8 +32,8 @@ class Case(NamedTuple):
 
 CASES = {
     "cub": Case("deit_small", 200, 128),
-    "imagenet": Case("deit_small", 1000, 128),
-    "deit_base": Case("deit_base", 1000, 64),
+    "imagenet": Case("deit_small", 1000, 256),
+    "deit_base": Case("deit_base", 1000, 128),
 }
 """ImageNet's published 1024 images on 8 devices; DeiT-B's half of that, to fit the smallest chip."""
 

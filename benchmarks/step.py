@@ -1,7 +1,7 @@
 """A training and an evaluation step, ours beside a PyTorch LCTR of the published cost structure.
 
 python -m benchmarks.step [--sizes deit_small] [--classes 200 1000] [--dtypes float32] [--batch 16]
-    [--rounds 3] [--malloc huge default] [--json FILE]
+    [--rounds 3] [--malloc default huge] [--json FILE]
 
 Every case runs in a process of its own. There both sides take turns on as many threads as the process may
 use, after one step each that only warms up; the table gives medians and quartiles, and the median of each
@@ -9,7 +9,7 @@ pair's ratio. Training: ours as `train.py` runs it, PyTorch a plain AdamW step, 
 Evaluation: ours with logits, top five, relation map and the maps of two classes, PyTorch with logits and one
 map. bfloat16: ours as configured, PyTorch by autocast.
 
-Malloc "huge": both sides with GLIBC_TUNABLES=glibc.malloc.hugetlb=1, the setting that README recommends.
+Malloc "huge": both sides with GLIBC_TUNABLES=glibc.malloc.hugetlb=1, which README says to try.
 Memory: what two training steps add to the peak of a process that has imported everything; compiling counts.
 """
 
@@ -156,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dtypes", nargs="+", default=["float32"], choices=["float32", "bfloat16"])
     parser.add_argument("--batch", type=int, default=16, help="images a step")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--malloc", nargs="+", default=["huge", "default"], choices=[*MALLOC])
+    parser.add_argument("--malloc", nargs="+", default=["default", "huge"], choices=[*MALLOC])
     parser.add_argument("--depths", nargs="+", type=int, default=[12, 24], help="to compile")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
     return parser
