@@ -35,7 +35,7 @@ CASES = {
     "imagenet": Case("deit_small", 1000, 256),
     "deit_base": Case("deit_base", 1000, 128),
 }
-"""ImageNet's published 1024 images on 8 devices; DeiT-B's half of that, to fit the smallest chip."""
+"""CUB's and ImageNet's published images a device; DeiT-B on the published 1024 over 8."""
 
 
 class Row(NamedTuple):
