@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from types import FrameType
 
 _HELD = (signal.SIGINT, signal.SIGTERM)
@@ -19,6 +20,7 @@ def hold_signals() -> Iterator[None]:
     A new process would otherwise die of a signal that comes before it has set its handlers. This thread gets
     its own signals when the block ends.
     """
+    resource_tracker.ensure_running()  # Python starts it with the first process, and would lift the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
     try:
         yield
