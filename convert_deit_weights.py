@@ -4,7 +4,7 @@ python convert_deit_weights.py SOURCE DEST [--num_classes K]    .pth, .pt or .sa
 python convert_deit_weights.py --to-torch CHECKPOINT DEST       a checkpoint to .pth or .safetensors
 """
 
-from lctr_jax.checkpoints.converter import main
+from lctr_jax.convert import main
 
 if __name__ == "__main__":
     main()

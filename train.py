@@ -4,7 +4,7 @@ python train.py --config configs/NAME.py [--workdir DIR] [--config.a.b=value ...
 python train.py --config configs/NAME.py --eval --checkpoint PATH --workdir DIR
 """
 
-from lctr_jax.command import main
+from lctr_jax.train import main
 
 if __name__ == "__main__":
     main()

@@ -12,7 +12,7 @@ out. With n tokens, p patches, width d, l layers, MLP ratio r, patch side s, e e
 Training needs three times that: each product's gradient is two products of the same size.
 """
 
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 
 
 def forward_flops(spec: ModelSpec) -> float:

@@ -8,7 +8,7 @@ import jax
 from benchmarks.compiled import Costs
 from benchmarks.programs import published_spec
 from lctr_jax.models.parameters import parameter_shapes
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 
 GIB = 2**30
 CHIP_BYTES = {"v5e": 16 * GIB, "v6e": 32 * GIB}

@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.measurement import describe_machine, show, summarize, summarize_ratio, write_report
 from benchmarks.naive_sweep import IMAGE_SIZE, naive_multi, naive_single
+from lctr_jax.distributed.mesh import make_mesh
 from lctr_jax.evaluation.forward import compile_forward
 from lctr_jax.localization.boxes import best_iou
 from lctr_jax.localization.maps import quantize_map, resize_map
@@ -27,8 +28,7 @@ from lctr_jax.localization.protocols import LCTR, WSOLEVAL
 from lctr_jax.localization.settings import Settings
 from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.models.parameters import initialize
-from lctr_jax.models.sizes import model_spec
-from lctr_jax.training.mesh import make_mesh
+from lctr_jax.models.spec import model_spec
 
 NAIVE_IMAGES = 2
 """Images a round for the naive sweeps, which take long."""

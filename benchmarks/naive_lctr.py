@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Float32, Int32, Key, UInt8
 
-from lctr_jax.models.images import normalize
 from lctr_jax.models.layers import branch_scales
+from lctr_jax.models.normalization import normalize
 from lctr_jax.models.parameters import Parameters
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 from lctr_jax.training.state import TrainState
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")

@@ -24,10 +24,10 @@ from PIL import Image
 from benchmarks.measurement import describe_machine, show, summarize, summarize_ratio, write_report
 from benchmarks.photographs import photograph_records
 from lctr_jax.data.augmentation import Augmentation
-from lctr_jax.data.images import decode_rgb
+from lctr_jax.data.image_decoding import decode_rgb
 from lctr_jax.data.pipeline import train_batches
 from lctr_jax.data.randaugment import draw_operations
-from lctr_jax.data.views import draw_crop, resize_crop
+from lctr_jax.data.train_transforms import draw_crop, resize_crop
 
 IMAGE_SIZE = 224
 TORCH_PACKAGES = ("torch", "torchvision", "timm")

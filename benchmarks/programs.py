@@ -9,10 +9,10 @@ from jax.sharding import Mesh
 from jax.stages import Lowered
 
 from benchmarks.naive_lctr import naive_train_step
+from lctr_jax.distributed.mesh import batch_sharding, replicated
 from lctr_jax.models.parameters import initialize
-from lctr_jax.models.sizes import ModelSpec, model_spec
+from lctr_jax.models.spec import ModelSpec, model_spec
 from lctr_jax.training.device_augmentation import DeviceAugmentation
-from lctr_jax.training.mesh import batch_sharding, replicated
 from lctr_jax.training.optimizer import adamw
 from lctr_jax.training.state import TrainState, new_state
 from lctr_jax.training.steps import compile_step

@@ -3,7 +3,7 @@
 python -m benchmarks.roofline [--cases cub imagenet base] [--topologies v5e:2x4 v5e:16x16] [--naive]
     [--images 128] [--json FILE]
 
-With libtpu (pip install -r requirements-tpu.txt) the step is compiled ahead of time, in bfloat16, for TPUs
+With libtpu (pip install -e '.[tpu-compiler]') the step is compiled ahead of time, in bfloat16, for TPUs
 that nobody needs to have; without it for this CPU, where the FLOPs alone mean something. --naive sets a
 line-by-line port beside ours (benchmarks/naive_lctr.py; minutes to compile). Beside the FLOPs stands the
 analytic minimum of benchmarks/analytic.py. Memory traffic is XLA's "bytes accessed". XLA counts a loop's body
@@ -26,8 +26,8 @@ from benchmarks.compiled import analyze
 from benchmarks.hlo import Collective
 from benchmarks.measurement import describe_machine, show, write_report
 from benchmarks.programs import lower_naive, lower_ours, published_spec
+from lctr_jax.distributed.mesh import make_mesh
 from lctr_jax.errors import one_line_errors
-from lctr_jax.training.mesh import make_mesh
 
 CASES = {  # size and classes; the first two as lctr_jax's configs of these names train them
     "cub": ("deit_small", 200),

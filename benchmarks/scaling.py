@@ -26,7 +26,7 @@ from benchmarks.data_parallel import CASES, GIB, Row, fewest_devices, find_fault
 from benchmarks.prediction import MACHINES, predict
 from benchmarks.programs import lower_ours
 from benchmarks.tpu_topology import MISSING, has_tpu_compiler, tpu_mesh
-from lctr_jax.training.mesh import BATCH_AXES
+from lctr_jax.distributed.mesh import BATCH_AXES
 
 MIB = 2**20
 TABLE_WIDTH = 118

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 
 from benchmarks.programs import fresh_state, our_step, published_spec
+from lctr_jax.distributed.mesh import batch_sharding, make_mesh, put_batch, replicated
 from lctr_jax.evaluation.forward import compile_forward
 from lctr_jax.models.parameters import initialize
 from lctr_jax.training.device_augmentation import DeviceAugmentation
-from lctr_jax.training.mesh import batch_sharding, make_mesh, put_batch, replicated
 
 Side = tuple[Callable[[], Any], Callable[[], Any]]
 """Train, evaluate."""

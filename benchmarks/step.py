@@ -28,7 +28,7 @@ from benchmarks.measurement import describe_machine, show, write_report
 from benchmarks.sides import project_sides
 from benchmarks.step_case import Case
 from lctr_jax.errors import one_line_errors
-from lctr_jax.models.sizes import SIZES
+from lctr_jax.models.spec import SIZES
 
 __all__ = ["main", "project_sides"]
 

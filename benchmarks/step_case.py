@@ -18,7 +18,7 @@ from benchmarks.matmul_peak import matmul_tasks, peak_flops
 from benchmarks.measurement import Task, summarize, summarize_ratio, time_interleaved
 from benchmarks.programs import lower_ours, published_spec
 from benchmarks.sides import our_training, project_sides, torch_sides, torch_training
-from lctr_jax.training.mesh import make_mesh
+from lctr_jax.distributed.mesh import make_mesh
 
 
 class Case(NamedTuple):

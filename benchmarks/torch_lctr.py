@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 
 
 class Attention(nn.Module):

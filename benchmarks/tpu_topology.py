@@ -6,9 +6,9 @@ import os
 from jax.experimental import topologies
 from jax.sharding import Mesh
 
-from lctr_jax.training.mesh import BATCH_AXES
+from lctr_jax.distributed.mesh import BATCH_AXES
 
-MISSING = "libtpu is not installed: pip install -r requirements-tpu.txt"
+MISSING = "libtpu is not installed: pip install -e '.[tpu-compiler]'"
 
 
 def has_tpu_compiler() -> bool:

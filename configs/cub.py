@@ -9,7 +9,7 @@ The paper says batch 256 and weight decay 5e-4; the published command, followed 
 
 from ml_collections import ConfigDict
 
-from lctr_jax.config import default_config
+from lctr_jax.run.config import default_config
 
 
 def get_config() -> ConfigDict:

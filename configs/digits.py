@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from lctr_jax.config import default_config
+from lctr_jax.run.config import default_config
 
 
 def get_config() -> ConfigDict:

@@ -8,7 +8,7 @@ Its weights are shipped as configs/digits_deit.safetensors; these two commands m
 
 from ml_collections import ConfigDict
 
-from lctr_jax.config import default_config
+from lctr_jax.run.config import default_config
 
 
 def get_config() -> ConfigDict:

@@ -8,7 +8,7 @@ served by DeiT's weights and CUB's recipe, whose learning rate spares them: READ
 
 from ml_collections import ConfigDict
 
-from lctr_jax.config import default_config
+from lctr_jax.run.config import default_config
 
 
 def get_config() -> ConfigDict:

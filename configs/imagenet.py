@@ -9,7 +9,7 @@ The published loader compares with the first box of an image alone: --config.eva
 
 from ml_collections import ConfigDict
 
-from lctr_jax.config import default_config
+from lctr_jax.run.config import default_config
 
 
 def get_config() -> ConfigDict:

@@ -5,7 +5,7 @@ python -m lctr_jax.demo --checkpoint PATH [--examples IMAGE_OR_FOLDER...] [--dat
 Drop in an image, choose a class or the five most likely, move the threshold: map, boxes and what is above the
 threshold follow at once, for the network is run once an image. Without --examples the page offers pictures of
 the data set that the checkpoint was trained on, where that is prepared (digits are made on the spot). Needs
-Gradio, and no network: pip install -r requirements-demo.txt.
+Gradio, and no network: pip install -e '.[demo]'.
 """
 
 import argparse
@@ -21,14 +21,15 @@ import numpy as np
 from PIL import Image
 
 from lctr_jax.checkpoints.store import find_checkpoint
+from lctr_jax.data.data_config import DataOptions
 from lctr_jax.data.datasets import open_split
 from lctr_jax.data.geometry import Geometry, Protocol
-from lctr_jax.data.images import decode_rgb
-from lctr_jax.data.options import DataOptions
+from lctr_jax.data.image_decoding import decode_rgb
 from lctr_jax.errors import one_line, one_line_errors
-from lctr_jax.loading import LoadedModel, load
-from lctr_jax.models.images import normalize
-from lctr_jax.predict import choose_threshold, find_images
+from lctr_jax.inference.images import find_images
+from lctr_jax.inference.loading import LoadedModel, load
+from lctr_jax.inference.threshold import choose_threshold
+from lctr_jax.models.normalization import normalize
 from lctr_jax.viewer.page import build_page, import_gradio, serve_page
 from lctr_jax.viewer.reading import Reading
 

@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from lctr_jax.checkpoints.integrity import CHECKSUMS, write_checksums
+from lctr_jax.checkpoints.checksums import CHECKSUMS, write_checksums
 from lctr_jax.checkpoints.store import find_checkpoint, load_weights
 from lctr_jax.errors import one_line_errors
 

@@ -16,11 +16,11 @@ from jax.sharding import AxisType, Mesh
 from PIL import Image
 
 from lctr_jax.data.datasets import Split
+from lctr_jax.distributed.mesh import BATCH_AXES, replicated
+from lctr_jax.evaluation.evaluation_config import EvaluationOptions
 from lctr_jax.evaluation.evaluator import Evaluator
-from lctr_jax.evaluation.options import EvaluationOptions
 from lctr_jax.models.parameters import initialize
-from lctr_jax.models.sizes import ModelSpec
-from lctr_jax.training.mesh import BATCH_AXES, replicated
+from lctr_jax.models.spec import ModelSpec
 
 SIZE = 32
 SPEC = ModelSpec(

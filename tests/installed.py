@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 def build_wheel(folder: Path) -> Path:
     """Build by way of the source archive, from a copy: building leaves traces, and finds those of before."""
-    names = ("lctr_jax", "pyproject.toml", "README.md", "LICENSE", *(f.name for f in ROOT.glob("*.txt")))
+    names = ("lctr_jax", "configs", "pyproject.toml", "README.md", "LICENSE", "requirements.txt")
     (folder / "source").mkdir()
     for name in names:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy

@@ -10,7 +10,7 @@ from goldens import seeded
 
 from lctr_jax.checkpoints import torch_names
 from lctr_jax.models.parameters import Parameters
-from lctr_jax.models.sizes import ModelSpec, model_spec
+from lctr_jax.models.spec import ModelSpec, model_spec
 
 GOLDENS = Path(__file__).parent / "goldens"
 TINY = ModelSpec(num_classes=7, width=48, depth=3, heads=3)

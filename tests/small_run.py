@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lctr_jax.command import main
+from lctr_jax.train import main
 
 ROOT = Path(__file__).parents[1]
 SIDE = 40

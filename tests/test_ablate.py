@@ -10,11 +10,11 @@ from jax.experimental import multihost_utils
 from small_run import ROOT, SMALL, draw_folder
 
 from lctr_jax import ablate
-from lctr_jax.ablation_table import markdown_table
-from lctr_jax.config import default_config, parse_config
-from lctr_jax.summarize import summarize_runs
-from lctr_jax.training.interruption import Interruption
-from lctr_jax.training.mesh import make_mesh
+from lctr_jax.distributed.mesh import make_mesh
+from lctr_jax.distributed.preemption import Interruption
+from lctr_jax.run.ablation_table import markdown_table
+from lctr_jax.run.config import default_config, parse_config
+from lctr_jax.run.summary import summarize_runs
 
 IN_ONE_OF_TWO_PROCESSES = """
 import sys

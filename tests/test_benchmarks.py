@@ -16,7 +16,7 @@ from benchmarks.hlo import Collective
 from benchmarks.matmul_peak import FLOPS, matmul_tasks, peak_flops
 from benchmarks.measurement import show, summarize, summarize_ratio, time_interleaved
 from benchmarks.roofline import describe_collectives
-from lctr_jax.models.sizes import ModelSpec, model_spec
+from lctr_jax.models.spec import ModelSpec, model_spec
 
 ROOT = Path(__file__).parents[1]
 MINI = ModelSpec(num_classes=5, width=24, depth=2, heads=2, image_size=64)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from test_rooms import ROOT
+from test_imports import ROOT
 
 from lctr_jax.localization.boxes import best_iou, best_iou_per_image, box_iou, protocol_boxes
 from lctr_jax.localization.protocols import LCTR, WSOLEVAL

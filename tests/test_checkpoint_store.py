@@ -7,12 +7,12 @@ import pytest
 from goldens import seeded
 
 from lctr_jax.checkpoints import store
+from lctr_jax.checkpoints.checksummed import SealedCheckpoints
 from lctr_jax.checkpoints.conversion import convert
 from lctr_jax.checkpoints.metadata import Metadata
-from lctr_jax.checkpoints.sealed import SealedCheckpoints
+from lctr_jax.checkpoints.parameter_paths import by_path, misfits
 from lctr_jax.checkpoints.torch_files import TensorFile
-from lctr_jax.checkpoints.trees import by_path, misfits
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 
 SPEC = ModelSpec(num_classes=3, width=64, depth=2, heads=1, image_size=32, patch_size=8)
 METADATA = Metadata(kind="network", spec=SPEC, class_names=("ant", "bee", "cat"), source="a test")

@@ -1,6 +1,6 @@
 import pytest
 
-from lctr_jax.config_files import FOLDER, find_config
+from lctr_jax.run.config_files import FOLDER, find_config
 
 
 def test_the_packages_own_are_found_by_name():

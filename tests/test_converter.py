@@ -8,9 +8,9 @@ from goldens import seeded
 from safetensors.numpy import save_file
 from test_checkpoint_store import assert_same, parameters_of
 
-from lctr_jax.checkpoints.converter import main
 from lctr_jax.checkpoints.store import load_weights
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.convert import main
+from lctr_jax.models.spec import ModelSpec
 
 SHAPES = seeded.lctr_shapes(3, dim=64, depth=2, patch=8, size=32)
 SPEC = ModelSpec(num_classes=3, width=64, depth=2, heads=1, image_size=32, patch_size=8)

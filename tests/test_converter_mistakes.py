@@ -10,8 +10,8 @@ from safetensors.numpy import save_file
 from test_checkpoint_store import METADATA, parameters_of
 from test_converter import lctr
 
-from lctr_jax.checkpoints.converter import main
 from lctr_jax.checkpoints.store import load_weights, save_weights
+from lctr_jax.convert import main
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_without_torch_a_pth_says_what_to_install(tmp_path, refusal, monkeypatch
     monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
     (tmp_path / "deit.pth").write_bytes(b"")
     message = refusal(tmp_path / "deit.pth", tmp_path / "weights")
-    assert "pip install -r requirements-torch.txt" in message
+    assert "pip install -e '.[torch]'" in message
 
 
 def test_wrong_paths_are_told(tmp_path, refusal):

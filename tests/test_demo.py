@@ -13,15 +13,15 @@ from PIL import Image
 
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import save_weights
-from lctr_jax.config import default_config
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.demo import main, read_image, write_examples
-from lctr_jax.loading import load
+from lctr_jax.inference.images import read_upright
+from lctr_jax.inference.loading import load
+from lctr_jax.inference.localizer import Localizer
 from lctr_jax.localization.thresholds import Threshold
-from lctr_jax.localizer import Localizer
 from lctr_jax.models.parameters import initialize
-from lctr_jax.models.sizes import ModelSpec
-from lctr_jax.predict import read_upright
+from lctr_jax.models.spec import ModelSpec
+from lctr_jax.run.config import default_config
 from lctr_jax.viewer.drawing import draw_panels, draw_table
 from lctr_jax.viewer.page import BEST, TOP_FIVE, chosen_labels
 from lctr_jax.viewer.reading import Reading
@@ -135,7 +135,7 @@ def test_without_gradio_it_says_how_to_get_it(checkpoint, monkeypatch, capsys):
         main(["--checkpoint", str(checkpoint)])
     assert exit_.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == "error: the page needs gradio: pip install -r requirements-demo.txt"
+    assert line == "error: the page needs gradio: pip install -e '.[demo]'"
 
 
 # The command line itself in a process of its own, which tells what the network was asked.

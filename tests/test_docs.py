@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from test_rooms import ROOT
+from test_imports import ROOT
 
 
 def test_the_pages_build_without_a_warning_and_ask_for_no_network(tmp_path):

@@ -4,7 +4,7 @@ import doctest
 import importlib
 
 import pytest
-from test_rooms import ROOT
+from test_imports import ROOT
 
 WITH_EXAMPLES = [
     path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")

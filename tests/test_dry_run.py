@@ -8,8 +8,8 @@ from rich.console import Console
 from small_run import draw_folder, train
 
 from lctr_jax.models.parameters import bind, parameter_shapes
-from lctr_jax.models.sizes import model_spec
-from lctr_jax.training.arithmetic import product_flops
+from lctr_jax.models.spec import model_spec
+from lctr_jax.training.flops import product_flops
 from lctr_jax.training.parameter_table import count_parameters, parameter_table
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lctr_jax.localization.errors import classify_error
+from lctr_jax.localization.error_taxonomy import classify_error
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from evaluation_run import evaluate, make_mesh, run_processes
 from small_run import ROOT, SMALL, draw_folder
 
-from lctr_jax.command import main
+from lctr_jax.train import main
 
 IN_ONE_OF_TWO_PROCESSES = """
 import sys
@@ -17,7 +17,7 @@ import jax
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
 jax.distributed.initialize(sys.argv[1], num_processes=2, process_id=int(sys.argv[2]))
 del sys.argv[1:3]
-from lctr_jax.command import main
+from lctr_jax.train import main
 main()
 jax.distributed.shutdown()
 """

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from evaluation_run import FILES, SIZE, SPEC, evaluate, make_mesh, run_processes
 
+from lctr_jax.distributed.mesh import replicated
 from lctr_jax.evaluation.forward import Maps, compile_forward, fetch
 from lctr_jax.models.parameters import initialize
-from lctr_jax.training.mesh import replicated
 
 TESTS = Path(__file__).parent
 

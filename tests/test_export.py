@@ -19,14 +19,14 @@ from lctr_jax.data.geometry import Geometry
 from lctr_jax.export import main
 from lctr_jax.exporters.check import require_agreement
 from lctr_jax.exporters.program import make_program
-from lctr_jax.loading import load
+from lctr_jax.inference.loading import load
+from lctr_jax.inference.localizer import Localizer
 from lctr_jax.localization.maps import resize_map
 from lctr_jax.localization.protocols import LCTR
 from lctr_jax.localization.thresholds import Threshold
-from lctr_jax.localizer import Localizer
-from lctr_jax.models.images import normalize
+from lctr_jax.models.normalization import normalize
 from lctr_jax.models.parameters import initialize
-from lctr_jax.models.sizes import METHODS, ModelSpec
+from lctr_jax.models.spec import METHODS, ModelSpec
 
 NAMES = ("cat", "dog", "naïve", "wren", "fox", "owl")
 DOC = Path(__file__).parents[1] / "docs" / "export.md"

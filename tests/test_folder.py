@@ -10,7 +10,7 @@ from animals import by_id, draw_animals, open_split, save
 from PIL import Image
 
 from lctr_jax import prepare
-from lctr_jax.data import images
+from lctr_jax.data import image_decoding
 from lctr_jax.data.folder import tree
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data" / "tiny_imagenet_animals"
@@ -124,7 +124,7 @@ def exif(orientation):
 )
 def test_images_come_out_as_pils_rgb_and_exif_does_not_turn_them(root, name, options):
     path = save(root / "val" / "cat" / name, size=(40, 30), **options)
-    pixels = images.decode_rgb(by_id(open_split(root, "val"))[f"cat/{name}"]["image"])
+    pixels = image_decoding.decode_rgb(by_id(open_split(root, "val"))[f"cat/{name}"]["image"])
     assert pixels.size == (40, 30)  # though EXIF would turn one of them to 30x40
     np.testing.assert_array_equal(np.asarray(pixels), np.asarray(Image.open(path).convert("RGB")))
 

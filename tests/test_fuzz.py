@@ -15,10 +15,10 @@ from PIL import Image
 
 from lctr_jax.baselines import read_image_sizes
 from lctr_jax.checkpoints import torch_files
+from lctr_jax.checkpoints.checksums import find_damage
 from lctr_jax.checkpoints.conversion import convert
-from lctr_jax.checkpoints.integrity import find_damage
 from lctr_jax.checkpoints.metadata import Metadata
-from lctr_jax.data import box_lists, images
+from lctr_jax.data import box_lists, image_decoding
 from lctr_jax.data.geometry import Geometry
 
 EXAMPLES = 150
@@ -70,7 +70,7 @@ def test_images(kind):
     @bounded
     @given(damaged(encoded(kind)))
     def check(content):
-        image = tried(images.decode_rgb, content)
+        image = tried(image_decoding.decode_rgb, content)
         if image is not None:
             assert image.mode == "RGB"
             tried(Geometry(image_size=32).transform_image, image)

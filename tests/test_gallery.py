@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from fake_results import make_results, make_settings
 
-from lctr_jax.localization.errors import ERROR_TYPES
+from lctr_jax.localization.error_taxonomy import ERROR_TYPES
 from lctr_jax.report.gallery import GROUPS, PER_ERROR, Gallery
 
 SETTINGS = make_settings()

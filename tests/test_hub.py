@@ -7,8 +7,8 @@ import pytest
 from safetensors.numpy import save_file
 from test_vit_families import published, refusal
 
-from lctr_jax.checkpoints.converter import main
 from lctr_jax.checkpoints.store import load_metadata
+from lctr_jax.convert import main
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from PIL import Image
 
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.geometry import Geometry
-from lctr_jax.data.images import CorruptImageError, decode_rgb, open_image
-from lctr_jax.data.views import draw_view
+from lctr_jax.data.image_decoding import CorruptImageError, decode_rgb, open_image
+from lctr_jax.data.train_transforms import draw_view
 
 
 def encode(image: Image.Image, kind: str, **options) -> bytes:

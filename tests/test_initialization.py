@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 from test_checkpoint_store import METADATA, SPEC, assert_same, parameters_of
 
-from lctr_jax.checkpoints.initialization import initialize_from
 from lctr_jax.checkpoints.metadata import Metadata
+from lctr_jax.checkpoints.parameter_paths import by_path
 from lctr_jax.checkpoints.store import save_weights
-from lctr_jax.checkpoints.trees import by_path
+from lctr_jax.checkpoints.transfer import initialize_from
 from lctr_jax.models.parameters import parameter_shapes
 
 

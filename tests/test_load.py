@@ -9,10 +9,10 @@ from goldens import seeded
 from safetensors.numpy import save_file
 
 import lctr_jax
-from lctr_jax.checkpoints import converter
+from lctr_jax import convert
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import save_weights
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 
 GOLDENS = Path(__file__).parent / "goldens"
 
@@ -34,7 +34,7 @@ def tiny(tmp_path_factory):
     """The golden tiny LCTR, converted from a .safetensors file."""
     folder = tmp_path_factory.mktemp("tiny")
     save_file(seeded.state_dict(seeded.lctr_shapes(7, 48, 3), 0), folder / "lctr.safetensors")
-    converter.main([str(folder / "lctr.safetensors"), str(folder / "weights"), "--heads", "3"])
+    convert.main([str(folder / "lctr.safetensors"), str(folder / "weights"), "--heads", "3"])
     return folder / "weights"
 
 
@@ -47,13 +47,13 @@ def test_a_converted_reference_pth_gives_the_golden_outputs(tmp_path):
     tensors = seeded.state_dict(seeded.lctr_shapes(7, 48, 3), 0)
     model = {name: torch.from_numpy(array) for name, array in tensors.items()}
     torch.save({"model": model}, tmp_path / "lctr.pth")
-    converter.main([str(tmp_path / "lctr.pth"), str(tmp_path / "weights"), "--heads", "3"])
+    convert.main([str(tmp_path / "lctr.pth"), str(tmp_path / "weights"), "--heads", "3"])
     assert_golden(tmp_path / "weights", "tiny_lctr.npz")
 
 
 def test_the_full_size_needs_no_hint_and_gives_the_golden_outputs(tmp_path):
     save_file(seeded.state_dict(seeded.lctr_shapes(200), 0), tmp_path / "lctr.safetensors")
-    converter.main([str(tmp_path / "lctr.safetensors"), str(tmp_path / "weights")])
+    convert.main([str(tmp_path / "lctr.safetensors"), str(tmp_path / "weights")])
     assert_golden(tmp_path / "weights", "deit_small_lctr_200.npz")
 
 

@@ -6,12 +6,12 @@ from PIL import Image
 
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.data.geometry import Geometry
-from lctr_jax.loading import LoadedModel
+from lctr_jax.inference.loading import LoadedModel
+from lctr_jax.inference.localizer import Localizer
 from lctr_jax.localization.thresholds import Threshold
-from lctr_jax.localizer import Localizer
 from lctr_jax.models.output import Output
-from lctr_jax.models.sizes import ModelSpec
-from lctr_jax.report.predictions import draw_prediction, prediction_card, prediction_line
+from lctr_jax.models.spec import ModelSpec
+from lctr_jax.report.prediction_folder import draw_prediction, prediction_card, prediction_line
 
 SPEC = ModelSpec(num_classes=6, width=8, depth=1, heads=2, image_size=32, patch_size=8)
 NAMES = ("cat", "dog", "<b>owl</b>", "naïve", "5", "fox")

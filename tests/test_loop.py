@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lctr_jax.training.interruption import Interrupted, Interruption
+from lctr_jax.distributed.preemption import Interrupted, Interruption
 from lctr_jax.training.log import RunLog
 from lctr_jax.training.loop import Plan, Training
 from lctr_jax.training.meter import NonFiniteLossError
-from lctr_jax.training.options import LogOptions
 from lctr_jax.training.state import TrainState
 from lctr_jax.training.steps import StepMetrics
+from lctr_jax.training.training_config import LogOptions
 
 
 class Stop(Interruption):

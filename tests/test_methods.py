@@ -11,12 +11,12 @@ import reference
 from flax.traverse_util import flatten_dict
 from safetensors.numpy import load_file, save_file
 
-from lctr_jax.checkpoints.converter import main
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import load_weights, require_spec, save_weights
+from lctr_jax.convert import main
 from lctr_jax.models.parameters import bind, parameter_shapes
 from lctr_jax.models.rollout import attention_rollout
-from lctr_jax.models.sizes import METHODS, ModelSpec
+from lctr_jax.models.spec import METHODS, ModelSpec
 from lctr_jax.training.steps import gradients
 
 SPEC = ModelSpec(

@@ -10,7 +10,7 @@ from lctr_jax.models import cdm, rpam
 from lctr_jax.models.layers import branch_scales
 from lctr_jax.models.parameters import bind, initialize, parameter_shapes
 from lctr_jax.models.positions import resample_positions
-from lctr_jax.models.sizes import SIZES, ModelSpec, model_spec
+from lctr_jax.models.spec import SIZES, ModelSpec, model_spec
 from lctr_jax.training.steps import gradients
 
 GOLDEN_CASES = [(reference.TINY, "tiny_lctr"), (reference.SMALL, "deit_small_lctr_200")]

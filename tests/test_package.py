@@ -67,6 +67,6 @@ def test_all_of_it_is_importable_without_torch_and_tensorflow(environment, tmp_p
 
 
 def test_a_config_of_the_package_is_found_by_name(environment, tmp_path):
-    code = "from lctr_jax.config_files import find_config; print(find_config('digits'))"
+    code = "from lctr_jax.run.config_files import find_config; print(find_config('digits'))"
     found = environment.run("python", "-c", code, cwd=tmp_path).strip()
     assert found == str((environment.packages / "lctr_jax/configs/digits.py").resolve())

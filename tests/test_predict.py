@@ -9,13 +9,15 @@ import pytest
 from PIL import Image
 from test_localizer import NAMES, SPEC
 
-from lctr_jax.checkpoints.integrity import write_checksums
+from lctr_jax.checkpoints.checksums import write_checksums
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import save_weights
+from lctr_jax.inference.images import find_images, read_upright
+from lctr_jax.inference.threshold import choose_threshold
 from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.models.parameters import initialize
-from lctr_jax.predict import choose_threshold, find_images, main, read_upright
-from lctr_jax.report.predictions import MAX_CARDS
+from lctr_jax.predict import main
+from lctr_jax.report.prediction_folder import MAX_CARDS
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from flax.traverse_util import flatten_dict
 from small_run import ROOT, SMALL, draw_folder
 
 from lctr_jax.checkpoints.store import load_weights
-from lctr_jax.command import main
-from lctr_jax.training.processes import join_processes
-from lctr_jax.workdir import claim
+from lctr_jax.distributed.processes import join_processes
+from lctr_jax.run.workdir import claim
+from lctr_jax.train import main
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -8,8 +8,8 @@ import published
 import pytest
 from test_datasets import Imagenet2012
 
-from lctr_jax import prepare, recipe
-from lctr_jax.command import main
+from lctr_jax import prepare
+from lctr_jax.train import main
 
 ROOT = Path(__file__).parents[1]
 SMALL = [

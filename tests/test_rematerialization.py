@@ -5,7 +5,7 @@ import pytest
 
 from lctr_jax.models.layers import gelu
 from lctr_jax.models.parameters import initialize
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 from lctr_jax.training.steps import gradients
 
 SIZE = {"num_classes": 5, "width": 64, "depth": 6, "heads": 2, "image_size": 64, "patch_size": 8}

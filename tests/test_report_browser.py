@@ -9,8 +9,9 @@ from browser import needs_browser, open_browser
 from fake_results import HOSTILE, make_results, make_settings, summarize_results
 
 from lctr_jax.evaluation.tables import write_tables
+from lctr_jax.inference.result import BoxedClass, Prediction, RankedClass
 from lctr_jax.report.gallery import GROUPS, Gallery
-from lctr_jax.report.predictions import BoxedClass, Prediction, PredictionFolder, RankedClass
+from lctr_jax.report.prediction_folder import PredictionFolder
 from lctr_jax.report.report import write_report
 
 pytestmark = needs_browser

@@ -14,13 +14,13 @@ from jax.sharding import AxisType, Mesh
 
 import lctr_jax
 from lctr_jax import seal
-from lctr_jax.checkpoints.integrity import CHECKSUMS
+from lctr_jax.checkpoints.checksums import CHECKSUMS
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import load_weights
+from lctr_jax.distributed.mesh import BATCH_AXES, state_shardings
 from lctr_jax.models.parameters import initialize
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 from lctr_jax.training.best_checkpoint import BestCheckpoint
-from lctr_jax.training.mesh import BATCH_AXES, state_shardings
 from lctr_jax.training.run_checkpoints import Progress, RunCheckpoints
 from lctr_jax.training.state import new_state
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from lctr_jax import summarize
+from lctr_jax.run.summary import read_metrics, summarize_runs
 
 
 def write_run(folder, **metrics):
@@ -31,8 +32,8 @@ def test_mean_and_sample_deviation(tmp_path, capsys):
 
 
 def test_one_run_has_no_deviation(tmp_path):
-    metrics = summarize.read_metrics(tmp_path / write_run(tmp_path / "a", top1_cls=90.0))
-    assert summarize.summarize_runs({"a": metrics})["metrics"]["top1_cls"]["std"] is None
+    metrics = read_metrics(tmp_path / write_run(tmp_path / "a", top1_cls=90.0))
+    assert summarize_runs({"a": metrics})["metrics"]["top1_cls"]["std"] is None
 
 
 def test_a_metric_that_not_all_runs_have_is_left_out(tmp_path):
@@ -40,7 +41,7 @@ def test_a_metric_that_not_all_runs_have_is_left_out(tmp_path):
         "a": {"protocol": "lctr", "pxap": 50.0, "top1_cls": 1.0},
         "b": {"protocol": "lctr", "top1_cls": 2.0},
     }
-    assert set(summarize.summarize_runs(runs)["metrics"]) == {"top1_cls"}
+    assert set(summarize_runs(runs)["metrics"]) == {"top1_cls"}
 
 
 def test_runs_of_different_protocols_are_not_averaged(tmp_path, capsys):

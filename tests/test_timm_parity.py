@@ -7,11 +7,11 @@ from safetensors.numpy import save_file
 from test_vit_families import features, flat, relative_error
 
 import lctr_jax
-from lctr_jax.checkpoints.converter import main
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import load_metadata, save_weights
+from lctr_jax.convert import main
 from lctr_jax.models.parameters import parameter_shapes
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 
 NAMES = [
     "deit_tiny_patch16_224",

@@ -6,10 +6,10 @@ from safetensors.numpy import load_file, save_file
 from test_checkpoint_store import METADATA, assert_same, parameters_of
 from test_converter import SHAPES, lctr
 
-from lctr_jax.checkpoints.converter import main
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import load_weights, save_weights
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.convert import main
+from lctr_jax.models.spec import ModelSpec
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])

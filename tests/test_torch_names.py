@@ -4,9 +4,9 @@ from goldens import seeded
 
 from lctr_jax.checkpoints import torch_names
 from lctr_jax.checkpoints.metadata import Metadata
+from lctr_jax.checkpoints.parameter_paths import by_path
 from lctr_jax.checkpoints.store import expected_shapes
-from lctr_jax.checkpoints.trees import by_path
-from lctr_jax.models.sizes import METHODS, ModelSpec, model_spec
+from lctr_jax.models.spec import METHODS, ModelSpec, model_spec
 
 SPEC = ModelSpec(num_classes=5, width=64, depth=3, heads=1, image_size=32, patch_size=8)
 SHAPES = seeded.lctr_shapes(5, dim=64, depth=3, patch=8, size=32)

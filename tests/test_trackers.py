@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from lctr_jax.training.log import RunLog
-from lctr_jax.training.options import LogOptions
+from lctr_jax.training.training_config import LogOptions
 
 tracker, workdir, last = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 with RunLog(active=True) as log:

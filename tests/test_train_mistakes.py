@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from small_run import draw_folder, train
 
-from lctr_jax.workdir import claim
+from lctr_jax.run.workdir import claim
 
 
 @pytest.fixture(scope="module")

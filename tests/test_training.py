@@ -12,10 +12,10 @@ from flax.traverse_util import flatten_dict
 from jax.sharding import AxisType, Mesh
 
 from lctr_jax.checkpoints import torch_names
+from lctr_jax.distributed.mesh import BATCH_AXES, batch_sharding, check_batch, put_batch, state_shardings
 from lctr_jax.models.parameters import initialize
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 from lctr_jax.training.device_augmentation import DeviceAugmentation
-from lctr_jax.training.mesh import BATCH_AXES, batch_sharding, check_batch, put_batch, state_shardings
 from lctr_jax.training.optimizer import adamw, decayed, learning_rate
 from lctr_jax.training.state import new_state
 from lctr_jax.training.steps import compile_step, gradients

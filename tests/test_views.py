@@ -9,8 +9,8 @@ import sklearn.datasets
 from PIL import Image, ImageEnhance
 
 from lctr_jax.data.augmentation import Augmentation
-from lctr_jax.data.images import CorruptImageError, open_image
-from lctr_jax.data.views import draw_crop, draw_view, jitter_color, resize_crop
+from lctr_jax.data.image_decoding import CorruptImageError, open_image
+from lctr_jax.data.train_transforms import draw_crop, draw_view, jitter_color, resize_crop
 
 BICUBIC = Image.Resampling.BICUBIC
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8))

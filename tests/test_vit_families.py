@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from lctr_jax.checkpoints.converter import main
-from lctr_jax.checkpoints.initialization import initialize_from
 from lctr_jax.checkpoints.recognition import config_options
 from lctr_jax.checkpoints.store import load_metadata, load_weights
-from lctr_jax.models.images import MEAN, STD
+from lctr_jax.checkpoints.transfer import initialize_from
+from lctr_jax.convert import main
+from lctr_jax.models.normalization import MEAN, STD
 from lctr_jax.models.parameters import bind, parameter_shapes
-from lctr_jax.models.sizes import SIZES, ModelSpec, model_spec
+from lctr_jax.models.spec import SIZES, ModelSpec, model_spec
 
 # What tells each family's tensors apart: how the file differs from a DeiT's, and what recognition must find.
 FAMILIES = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lctr_jax.workdir import claim
+from lctr_jax.run.workdir import claim
 
 HOLD = """
 import importlib.util, sys, pathlib, time
@@ -20,7 +20,7 @@ with workdir.claim(pathlib.Path(sys.argv[2]), active=True):
 
 
 def test_a_second_run_is_told_who_holds_the_folder_until_that_process_is_gone(tmp_path):
-    module = Path(__file__).parents[1] / "lctr_jax/workdir.py"
+    module = Path(__file__).parents[1] / "lctr_jax/run/workdir.py"
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(module), str(tmp_path)], stdout=subprocess.PIPE, text=True
     ) as holder:

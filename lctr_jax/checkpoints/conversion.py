@@ -8,13 +8,13 @@ import jax
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from lctr_jax.checkpoints import dialects, torch_names
+from lctr_jax.checkpoints import torch_names, torch_variants
+from lctr_jax.checkpoints.input_normalization import fold_half_normalization
 from lctr_jax.checkpoints.metadata import Metadata
-from lctr_jax.checkpoints.normalization import fold_half_normalization
+from lctr_jax.checkpoints.parameter_paths import by_path, misfits
 from lctr_jax.checkpoints.recognition import recognize
 from lctr_jax.checkpoints.store import expected_shapes
 from lctr_jax.checkpoints.torch_files import TensorFile
-from lctr_jax.checkpoints.trees import by_path, misfits
 from lctr_jax.models.parameters import Parameters, initialize
 
 
@@ -47,11 +47,11 @@ def convert(
     Raises:
         ValueError: a tensor is missing, unexpected or misshapen, or `num_classes` is not the LCTR's.
     """
-    tensors = dialects.rename(file.tensors)
+    tensors = torch_variants.rename(file.tensors)
     metadata = _metadata(tensors, file.metadata, source=source, heads=heads)
     layouts = torch_names.layouts(metadata)
     wanted = torch_names.torch_names(layouts, metadata.spec.depth)
-    tensors, dropped = dialects.drop(tensors, wanted=wanted)
+    tensors, dropped = torch_variants.drop(tensors, wanted=wanted)
     expected = torch_names.torch_shapes(by_path(expected_shapes(metadata)), layouts)
     if wrong := misfits(tensors, expected):
         raise ValueError(f"tensors do not fit {describe(metadata)}: {'; '.join(wrong)}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from lctr_jax.checkpoints.metadata import BACKBONE_FIELDS, Kind
-from lctr_jax.models.sizes import SIZES, ModelSpec, model_spec
+from lctr_jax.models.spec import SIZES, ModelSpec, model_spec
 
 HEAD_WIDTH = 64  # of one attention head, in every published size that `SIZES` does not tell otherwise
 

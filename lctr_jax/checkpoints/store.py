@@ -15,11 +15,11 @@ import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
-from lctr_jax.checkpoints.integrity import CHECKSUMS, find_damage
+from lctr_jax.checkpoints.checksums import CHECKSUMS, find_damage
 from lctr_jax.checkpoints.metadata import SHAPING_FIELDS, Metadata, differing_fields
-from lctr_jax.checkpoints.trees import misfits
+from lctr_jax.checkpoints.parameter_paths import misfits
 from lctr_jax.models.parameters import Parameters, parameter_shapes
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 
 PARAMETERS, METADATA = "params", "metadata"
 TRAINING = "training"

@@ -126,7 +126,7 @@ def _import_torch(path: Path):
         import torch
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{path}: {path.suffix} files need torch: pip install -r requirements-torch.txt "
+            f"{path}: {path.suffix} files need torch: pip install -e '.[torch]' "
             f"(or use {SAFETENSORS_SUFFIX}, which does not)"
         ) from error
     return torch

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import UnidentifiedImageError
 
-from lctr_jax.data import images, records
+from lctr_jax.data import image_decoding, records
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Checks:
         """Say in a line what is wrong with an item, if anything is."""
         try:
             size = _size(image, decode=self.decode)
-        except images.CorruptImageError as error:
+        except image_decoding.CorruptImageError as error:
             return f"{item.id}: {_reason(error)}"
         for box in item.boxes_xyxy.tolist():
             if not self._box_fits(box, size):
@@ -36,7 +36,7 @@ class Checks:
     def _mask_problem(self, item: records.Item, mask: bytes, size: tuple[int, int]) -> str | None:
         try:
             mask_size = _size(mask, decode=self.decode)
-        except images.CorruptImageError as error:
+        except image_decoding.CorruptImageError as error:
             return f"{item.id}: mask: {_reason(error)}"
         if mask_size != size:
             (width, height), (mask_width, mask_height) = size, mask_size
@@ -64,17 +64,17 @@ class BadRecordsError(ValueError):
 
 def _size(encoded: bytes, *, decode: bool) -> tuple[int, int]:
     """Return width and height, having decoded every pixel if asked to."""
-    image = images.open_image(encoded)
-    return images.load_rgb(image).size if decode else image.size
+    image = image_decoding.open_image(encoded)
+    return image_decoding.load_rgb(image).size if decode else image.size
 
 
 def _marks_no_object(mask: bytes) -> bool:
     """Tell a mask that took 255 for the object: by the field's convention that means `ignore`."""
-    values = set(np.unique(np.asarray(images.decode_rgb(mask))).tolist())
+    values = set(np.unique(np.asarray(image_decoding.decode_rgb(mask))).tolist())
     return 255 in values and values <= {0, 255}
 
 
-def _reason(error: images.CorruptImageError) -> str:
+def _reason(error: image_decoding.CorruptImageError) -> str:
     """PIL names the buffer that it could not identify; a user has no use for its address."""
     unknown = isinstance(error.__cause__, UnidentifiedImageError)
     return "not an image of a format that PIL knows" if unknown else str(error)

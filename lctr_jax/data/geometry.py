@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from lctr_jax.data.images import check_pixels
+from lctr_jax.data.image_decoding import check_pixels
 
 Protocol = Literal["lctr", "wsoleval"]
 

@@ -20,7 +20,7 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from rich.console import Console
 from rich.progress import Progress
 
-from lctr_jax.data import images, records
+from lctr_jax.data import image_decoding, records
 from lctr_jax.data.checks import BadRecordsError, Checks
 
 _SHARD_BYTES = 128 << 20
@@ -91,7 +91,7 @@ class Writer:
             try:
                 mask = self.read_mask(item.mask.read()) if item.mask else b""
                 problem = self.checks.problem(item, image, mask)
-            except images.CorruptImageError as error:
+            except image_decoding.CorruptImageError as error:
                 problem = f"{item.id}: mask: {error}"
             if problem:
                 problems.append(problem)

@@ -10,9 +10,9 @@ from jax.sharding import Mesh
 
 from lctr_jax.data.datasets import Split
 from lctr_jax.data.geometry import Geometry
+from lctr_jax.evaluation.evaluation_config import EvaluationOptions
 from lctr_jax.evaluation.forward import compile_forward
-from lctr_jax.evaluation.options import EvaluationOptions
-from lctr_jax.evaluation.predictions import PredictionFile
+from lctr_jax.evaluation.prediction_lines import PredictionFile
 from lctr_jax.evaluation.stream import Result, Totals, evaluate_split
 from lctr_jax.evaluation.tables import write_tables
 from lctr_jax.localization.protocols import MapClass, get_protocol
@@ -20,7 +20,7 @@ from lctr_jax.localization.settings import Settings
 from lctr_jax.localization.summary import curves, max_box_thresholds, summarize, transfer_thresholds
 from lctr_jax.localization.thresholds import Threshold, choose_threshold
 from lctr_jax.models.parameters import Parameters
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 
 BOOTSTRAP_RESAMPLES = 1000
 _LOOK = {

@@ -14,10 +14,10 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int, UInt8
 
-from lctr_jax.models.images import normalize
+from lctr_jax.distributed.mesh import BATCH_AXES, batch_sharding, put_batch
+from lctr_jax.models.normalization import normalize
 from lctr_jax.models.parameters import Parameters, bind
-from lctr_jax.models.sizes import ModelSpec
-from lctr_jax.training.mesh import BATCH_AXES, batch_sharding, put_batch
+from lctr_jax.models.spec import ModelSpec
 
 AnyArray = Array | np.ndarray
 

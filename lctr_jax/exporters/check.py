@@ -9,9 +9,9 @@ from jaxtyping import UInt8
 from lctr_jax.exporters.program import LOGITS, MAP, SCORE_MAP, InputType, Outputs, Run
 from lctr_jax.localization.maps import resize_map
 from lctr_jax.localization.protocols import LCTR
-from lctr_jax.models.images import normalize
+from lctr_jax.models.normalization import normalize
 from lctr_jax.models.parameters import Parameters, bind
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 
 TOLERANCE = 1e-4
 """Largest error that passes. Boxes are cut from 256 gray levels, 4e-3 apart."""

@@ -14,7 +14,7 @@ from lctr_jax.exporters.program import INPUT, OUTPUT_NAMES, InputType, Run
 
 OPSET = 20  # the oldest with GELU; runtimes since early 2024 have it
 INSTALL = (
-    "pip install -r requirements-export.txt && pip install --no-deps 'jax2onnx>=0.17.1,<0.18' "
+    "pip install -e '.[export]' && pip install --no-deps 'jax2onnx>=0.17.1,<0.18' "
     "(docs/export.md says why apart)"
 )
 

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 
 from lctr_jax.checkpoints.metadata import Metadata
-from lctr_jax.models.images import MEAN, STD, normalize
+from lctr_jax.models.normalization import MEAN, STD, normalize
 from lctr_jax.models.parameters import Parameters, bind
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 
 InputType = Literal["uint8", "float32"]
 Outputs = dict[str, Any]  # arrays by the names below

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lctr_jax.localization.bootstrap import replicate_counts, resample_weights
-from lctr_jax.localization.errors import ERROR_TYPES
+from lctr_jax.localization.error_taxonomy import ERROR_TYPES
 from lctr_jax.localization.maps import NUM_CUTS, tau_grid
 from lctr_jax.localization.measurement import Measurement
 from lctr_jax.localization.settings import IOU_LEVELS, Settings

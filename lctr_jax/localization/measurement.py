@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from lctr_jax.localization.boxes import best_iou, protocol_boxes
-from lctr_jax.localization.errors import ErrorType, classify_error
+from lctr_jax.localization.error_taxonomy import ErrorType, classify_error
 from lctr_jax.localization.maps import quantize_map, resize_map
 from lctr_jax.localization.pixels import score_histograms
 from lctr_jax.localization.protocols import WSOLEVAL, Protocol

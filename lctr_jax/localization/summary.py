@@ -12,7 +12,7 @@ from lctr_jax.localization.accumulator import (
     Sums,
 )
 from lctr_jax.localization.bootstrap import percentile_interval
-from lctr_jax.localization.errors import ERROR_TYPES
+from lctr_jax.localization.error_taxonomy import ERROR_TYPES
 from lctr_jax.localization.maps import cut_of_tau, tau_grid
 from lctr_jax.localization.pixels import average_precision
 from lctr_jax.localization.settings import IOU_LEVELS, Settings

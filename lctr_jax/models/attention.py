@@ -7,10 +7,10 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from lctr_jax.models.dense import Dense
-from lctr_jax.models.initialization import kernel_initializer
+from lctr_jax.models.initializers import kernel_initializer
 from lctr_jax.models.plain_attention import plain_attention
 from lctr_jax.models.rpam import patch_relation
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 from lctr_jax.models.training_attention import choose_implementation, training_attention
 
 Statistics = Literal["cls", "relation", "matrix"]

@@ -13,8 +13,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Int
 
-from lctr_jax.models.initialization import uniform_initializer
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.initializers import uniform_initializer
+from lctr_jax.models.spec import ModelSpec
 
 TAPS = 3  # the side of every kernel here
 

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Int, Key
 
-from lctr_jax.models.initialization import kernel_initializer
+from lctr_jax.models.initializers import kernel_initializer
 from lctr_jax.models.output import Output, asked_classes, choose_maps
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 from lctr_jax.models.vit import VisionTransformer
 
 

@@ -8,8 +8,8 @@ from jaxtyping import Array, Float, Float32, Key
 
 from lctr_jax.models.attention import Attention, AttentionStatistics, Statistics
 from lctr_jax.models.dense import Dense
-from lctr_jax.models.initialization import kernel_initializer
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.initializers import kernel_initializer
+from lctr_jax.models.spec import ModelSpec
 
 
 class LayerNorm(nnx.Module):

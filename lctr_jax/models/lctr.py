@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, Float32, Int, Key
 
 from lctr_jax.models.cdm import CueDigging
 from lctr_jax.models.output import Output, asked_classes
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 from lctr_jax.models.vit import VisionTransformer
 
 

@@ -14,7 +14,7 @@ from lctr_jax.models.cam import CAM
 from lctr_jax.models.deit import DeiT
 from lctr_jax.models.lctr import LCTR
 from lctr_jax.models.rollout import Rollout
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 from lctr_jax.models.tscam import TSCAM
 
 Network = LCTR | TSCAM | CAM | DeiT

@@ -11,10 +11,10 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from lctr_jax.models.attention import Statistics
-from lctr_jax.models.initialization import initialize_embedding, kernel_initializer
+from lctr_jax.models.initializers import initialize_embedding, kernel_initializer
 from lctr_jax.models.layers import KEPT, Block, LayerNorm, branch_scales
 from lctr_jax.models.positions import resample_positions
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 
 
 class BackboneOutput(NamedTuple):

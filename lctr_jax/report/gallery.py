@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lctr_jax.evaluation.stream import Result
-from lctr_jax.localization.errors import ERROR_TYPES
-from lctr_jax.report.kept import Kept, keep
+from lctr_jax.localization.error_taxonomy import ERROR_TYPES
+from lctr_jax.report.gallery_results import Kept, keep
 
 GROUPS = {"random": 24, "best": 18, "worst": 18}
 """How many images each group keeps."""

@@ -8,10 +8,10 @@ from typing import Any
 
 from lctr_jax.evaluation.tables import CURVES, PER_CLASS
 from lctr_jax.localization.protocols import get_protocol
-from lctr_jax.report.cards import evaluation_card
 from lctr_jax.report.charts import iou_chart, threshold_chart
 from lctr_jax.report.gallery import GROUPS, Gallery
-from lctr_jax.report.numbers import OUTCOMES, comparison, numbers, verdict
+from lctr_jax.report.gallery_items import evaluation_card
+from lctr_jax.report.metric_tables import OUTCOMES, comparison, numbers, verdict
 from lctr_jax.report.page import render_page
 
 

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lctr_jax.evaluation.stream import Result
 from lctr_jax.localization.settings import Settings
-from lctr_jax.report.cards import class_name
-from lctr_jax.report.kept import Kept, keep, rebox
+from lctr_jax.report.gallery_items import class_name
+from lctr_jax.report.gallery_results import Kept, keep, rebox
 from lctr_jax.report.overlay import PREDICTED, TRUE, draw_boxes, draw_map
 
 _CELL = 160  # side of one picture, pixels

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from lctr_jax.checkpoints.checksummed import SealedCheckpoints
 from lctr_jax.checkpoints.metadata import Metadata
-from lctr_jax.checkpoints.sealed import SealedCheckpoints
 from lctr_jax.checkpoints.store import CHECKPOINTS, weights_items
 from lctr_jax.training.state import TrainState
 

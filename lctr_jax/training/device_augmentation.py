@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-from lctr_jax.models.images import normalize
+from lctr_jax.models.normalization import normalize
 
 _ERASE_ATTEMPTS = 10  # a rectangle that does not fit is drawn again, as published
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from lctr_jax.training.options import LogOptions
 from lctr_jax.training.trackers import MLflow, WeightsAndBiases
+from lctr_jax.training.training_config import LogOptions
 from lctr_jax.training.writers import JsonLines, Options, TensorBoard, Writer
 
 

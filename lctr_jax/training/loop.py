@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import optax
 
-from lctr_jax.training.interruption import Interrupted, Interruption
+from lctr_jax.distributed.preemption import Interrupted, Interruption
 from lctr_jax.training.log import RunLog
 from lctr_jax.training.meter import Meter
 from lctr_jax.training.state import TrainState

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import jax
 import orbax.checkpoint as ocp
 
+from lctr_jax.checkpoints.checksummed import SealedCheckpoints
 from lctr_jax.checkpoints.metadata import Metadata
-from lctr_jax.checkpoints.sealed import SealedCheckpoints
 from lctr_jax.checkpoints.store import (
     CHECKPOINTS,
     PARAMETERS,
@@ -19,7 +19,7 @@ from lctr_jax.checkpoints.store import (
     newest_sound,
     weights_items,
 )
-from lctr_jax.training.processes import raise_together
+from lctr_jax.distributed.processes import raise_together
 from lctr_jax.training.state import TrainState
 
 _RUN = "run"

@@ -10,10 +10,10 @@ from jax.sharding import Mesh
 from jax.stages import Wrapped
 from jaxtyping import Array, Float, Float32, Int32, Key
 
+from lctr_jax.distributed.mesh import batch_sharding, replicated, state_shardings
 from lctr_jax.models.parameters import Parameters, bind
-from lctr_jax.models.sizes import ModelSpec
+from lctr_jax.models.spec import ModelSpec
 from lctr_jax.training.device_augmentation import DeviceAugmentation
-from lctr_jax.training.mesh import batch_sharding, replicated, state_shardings
 from lctr_jax.training.state import TrainState
 
 Batch = dict[str, Array]

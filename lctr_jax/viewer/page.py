@@ -115,5 +115,5 @@ def import_gradio():
     try:
         import gradio
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("the page needs gradio: pip install -r requirements-demo.txt") from error
+        raise ModuleNotFoundError("the page needs gradio: pip install -e '.[demo]'") from error
     return gradio

@@ -10,7 +10,7 @@ from PIL import Image
 from tensorflow_datasets.core.download.checksums import UrlInfo
 from tensorflow_datasets.core.units import Size
 
-from lctr_jax.data import box_lists, images, records
+from lctr_jax.data import box_lists, image_decoding, records
 
 HOW_TO_GET = (
     "download CUB_200_2011.tgz (1.1 GB) and, for masks, segmentations.tgz from "
@@ -87,7 +87,7 @@ def read_plan(
 
 def read_mask(encoded: bytes) -> bytes:
     """Turn a published segmentation, gray by the share of annotators, into 1 where half or more agree."""
-    gray = np.asarray(images.decode_rgb(encoded))[..., 0]
+    gray = np.asarray(image_decoding.decode_rgb(encoded))[..., 0]
     buffer = io.BytesIO()
     Image.fromarray((gray >= 128).astype(np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()

@@ -53,7 +53,8 @@ class Digits(tfds.core.ShardBasedBuilder):
 
 
 def _examples(split: str, scene: drawing.Scene) -> Iterator[tuple[str, dict[str, Any]]]:
-    rasters, labels = load_digits(return_X_y=True)
+    loaded = load_digits(return_X_y=True)
+    rasters, labels = (np.asarray(column) for column in loaded)
     pool = source_digits(labels)[split]
     glyphs = {int(index): drawing.enlarge(rasters[index].reshape(8, 8) / 16.0) for index in pool}
     for number in range(scene.num_examples[_SPLITS.index(split)]):

@@ -1,0 +1,75 @@
+"""Orbax's CheckpointManager, with checksums inside every checkpoint before it gets its name."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from lctr_jax.checkpoints.checksums import write_checksums
+
+
+class SealedCheckpoints:
+    """Checkpoints FOLDER/STEP, written in the background, each whole and with its checksums, or absent."""
+
+    def __init__(self, folder: Path, **options: Any):
+        """`options`: further ones of `ocp.CheckpointManagerOptions`."""
+        self._folder = folder
+        self._writing = 0
+        self.manager = ocp.CheckpointManager(
+            folder,
+            options=ocp.CheckpointManagerOptions(
+                cleanup_tmp_directories=True,
+                async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
+                **options,
+            ),
+        )
+
+    def save(
+        self, step: int, items: Mapping[str, Any], *, metrics: Mapping[str, float] | None = None
+    ) -> None:
+        """Start writing, once the checkpoint before is on disk.
+
+        Raises:
+            OSError: the one before could not be written.
+        """
+        self.wait()
+        self._writing = step
+        # Forced: otherwise orbax leaves a step out while an earlier one is still being written.
+        self.manager.save(step, args=ocp.args.Composite(**items), metrics=metrics, force=True)
+
+    def wait(self) -> None:
+        """Wait until everything is on disk.
+
+        Raises:
+            OSError: a checkpoint could not be written; the next run clears away what was begun.
+        """
+        try:
+            self.manager.wait_until_finished()
+        except Exception as error:  # TensorStore raises ValueError for a full disk, orbax others
+            raise OSError(
+                f"checkpoint of step {self._writing} could not be written: {_shortened(error)}; "
+                "make room, and give the same command again"
+            ) from error
+
+    def close(self) -> None:
+        """Wait until everything is on disk, and stop writing.
+
+        Raises:
+            OSError: a checkpoint could not be written.
+        """
+        try:
+            self.wait()
+        finally:
+            self.manager.close()
+
+    def _seal(self) -> None:
+        if jax.process_index() == 0:
+            (unfinished,) = self._folder.glob(f"{self._writing}.orbax-checkpoint-tmp*")
+            write_checksums(unfinished)
+
+
+def _shortened(error: Exception) -> str:
+    """The first line: TensorStore adds pages about the array."""
+    return str(error).partition("\n")[0][:300]

@@ -1,0 +1,100 @@
+"""Starting a network from another's weights (`--config.init_from`)."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from lctr_jax.checkpoints.conversion import convert
+from lctr_jax.checkpoints.metadata import BACKBONE_FIELDS, HEAD_FIELDS, Metadata, differing_fields
+from lctr_jax.checkpoints.parameter_paths import by_path, misfits
+from lctr_jax.checkpoints.store import load_weights
+from lctr_jax.checkpoints.torch_files import SAFETENSORS_SUFFIX, TORCH_SUFFIXES, read_tensors
+from lctr_jax.models.parameters import Parameters
+from lctr_jax.models.positions import resample_positions
+from lctr_jax.models.spec import ModelSpec
+
+_ADAPTED = ("image_size", "cls_position")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a start took from a checkpoint: dotted names `read` and `fresh`, and why, in words."""
+
+    source: str
+    read: tuple[str, ...]
+    fresh: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        counts = f"{len(self.read)} arrays read, {len(self.fresh)} newly initialized"
+        return "; ".join((f"initialized from {self.source}: {counts}", *self.notes))
+
+
+def initialize_from(
+    path: str | os.PathLike[str], spec: ModelSpec, parameters: Parameters
+) -> tuple[Parameters, Report]:
+    """`parameters`, freshly initialized for `spec`, with those of the checkpoint at `path` in their place.
+
+    The backbone always comes from the checkpoint, its position embedding resampled to `spec`'s grid. The head
+    does where the checkpoint has the same method, experts and number of classes. Where CLS has a position on
+    one side alone, it is added to the CLS token, or is zero: the same function.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: there is no readable checkpoint, or its backbone is of another shape.
+    """
+    metadata, stored = _load(path)
+    fixed = [name for name in BACKBONE_FIELDS if name not in _ADAPTED]
+    if different := differing_fields(metadata.spec, spec, fixed):
+        raise ValueError(f"{path}: backbone of another shape: {'; '.join(different)}")
+    taken, notes = {**stored, "backbone": _adapt(stored["backbone"], metadata.spec, spec)}, []
+    if metadata.spec.grid != spec.grid:
+        notes.append(
+            f"position embedding resampled from {_show(metadata.spec.grid)} to {_show(spec.grid)} patches"
+        )
+    if metadata.kind == "backbone":
+        notes.append("head newly initialized: the checkpoint has none")
+    elif different := differing_fields(metadata.spec, spec, HEAD_FIELDS):
+        notes.append(f"head newly initialized: {'; '.join(different)}")
+        taken = {"backbone": taken["backbone"]}
+    started = {**parameters, **jax.tree.map(jnp.asarray, taken)}
+    if wrong := misfits(started, parameters):
+        raise ValueError(f"{path}: parameters do not fit: {'; '.join(wrong)}")
+    read = tuple(by_path(taken))
+    fresh = tuple(name for name in by_path(parameters) if name not in read)
+    return started, Report(source=str(path), read=read, fresh=fresh, notes=tuple(notes))
+
+
+def require_readable(path: str | os.PathLike[str]) -> None:
+    """Refuse what `initialize_from` cannot read, whatever network it is for.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: there is no readable checkpoint.
+    """
+    _load(path)
+
+
+def _load(path: str | os.PathLike[str]) -> tuple[Metadata, Parameters]:
+    """A checkpoint of ours or, converted on the way, a file of PyTorch's."""
+    if Path(path).suffix not in (*TORCH_SUFFIXES, SAFETENSORS_SUFFIX):
+        return load_weights(path)
+    converted = convert(read_tensors(path), source=str(path))
+    return converted.metadata, converted.parameters
+
+
+def _adapt(backbone: Parameters, got: ModelSpec, expected: ModelSpec) -> Parameters:
+    cls, positions = jnp.asarray(backbone["cls_token"]), jnp.asarray(backbone["pos_embed"])
+    positions = resample_positions(positions, grid=got.grid, to_grid=expected.grid)
+    if got.cls_position and not expected.cls_position:
+        cls, positions = cls + positions[:, :1], positions[:, 1:]
+    elif expected.cls_position and not got.cls_position:
+        positions = jnp.pad(positions, ((0, 0), (1, 0), (0, 0)))
+    return {**backbone, "cls_token": cls, "pos_embed": positions}
+
+
+def _show(grid: tuple[int, int]) -> str:
+    return f"{grid[0]} x {grid[1]}"

@@ -1,0 +1,134 @@
+"""The command line behind convert_deit_weights.py."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lctr_jax.checkpoints import torch_files
+from lctr_jax.checkpoints.conversion import Conversion, convert, describe, export
+from lctr_jax.checkpoints.hub import fetch
+from lctr_jax.checkpoints.parameter_paths import by_path
+from lctr_jax.checkpoints.recognition import config_options
+from lctr_jax.checkpoints.store import load_weights, save_weights
+from lctr_jax.checkpoints.torch_names import layouts
+from lctr_jax.errors import one_line_errors
+
+
+@one_line_errors()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Convert what the command line says; a user's mistake exits 2 with one line."""
+    options = _parser().parse_args(arguments)
+    if options.to_torch:
+        _to_torch(options.source, options.dest, half=options.half, overwrite=options.overwrite)
+    else:
+        _from_torch(
+            options.source,
+            options.dest,
+            heads=options.heads,
+            num_classes=options.num_classes,
+            half_normalized=options.half_normalized,
+            overwrite=options.overwrite,
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="convert_deit_weights.py",
+        description="Convert an LCTR's or plain ViT's weights from PyTorch to a checkpoint, or back.",
+    )
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help=".pth, .pt, .safetensors, hf://OWNER/REPOSITORY or timm/NAME; with --to-torch a checkpoint",
+    )
+    parser.add_argument(
+        "dest", metavar="DEST", type=Path, help="a checkpoint; with --to-torch .pth or .safetensors"
+    )
+    parser.add_argument(
+        "--to-torch", action="store_true", help="convert a checkpoint to a PyTorch file instead"
+    )
+    parser.add_argument(
+        "--num_classes", type=int, metavar="K", help="give a ViT a new LCTR head of K classes"
+    )
+    parser.add_argument(
+        "--heads", type=int, metavar="N", help="attention heads, where the shapes do not tell"
+    )
+    parser.add_argument(
+        "--half-normalized",
+        action="store_true",
+        help="SOURCE takes images normalized by mean and standard deviation 0.5, as AugReg's ViTs do",
+    )
+    parser.add_argument(
+        "--half", action="store_true", help="with --to-torch: write float16, half the size, rounded"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace DEST")
+    return parser
+
+
+def _from_torch(
+    source: str,
+    dest: Path,
+    *,
+    heads: int | None,
+    num_classes: int | None,
+    half_normalized: bool,
+    overwrite: bool,
+) -> None:
+    file = torch_files.read_tensors(fetch(source))
+    try:
+        conversion = convert(
+            file, source=source, heads=heads, num_classes=num_classes, half_normalized=half_normalized
+        )
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+    save_weights(dest, conversion.metadata, conversion.parameters, overwrite=overwrite)
+    console = Console()
+    console.print(_table(conversion))
+    if file.ignored:
+        console.print(f"{source} holds more, which was left alone: {', '.join(file.ignored)}", soft_wrap=True)
+    counts = (
+        f"{len(file.tensors) - len(conversion.dropped)} tensors read, {len(conversion.dropped)} dropped, "
+        f"{len(conversion.fresh)} parameters newly initialized"
+    )
+    console.print(f"{dest}: {describe(conversion.metadata)}; {counts}", soft_wrap=True)
+    if conversion.metadata.kind == "backbone":
+        options = config_options(conversion.metadata.spec)
+        console.print(f"train from it: --config.init_from={dest} {options}", soft_wrap=True)
+
+
+def _table(conversion: Conversion) -> Table:
+    table = Table("ours", "shape", "PyTorch's", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    names = layouts(conversion.metadata)
+    for path, array in by_path(conversion.parameters).items():
+        origin = "newly initialized" if path in conversion.fresh else names[path].name.replace("{}", "*")
+        table.add_row(path, _show(array), origin)
+    if conversion.metadata.kind == "backbone":
+        table.add_row("cdm.*", "", "newly initialized by the training that starts from this")
+    for name, reason in conversion.dropped.items():
+        table.add_row("dropped", "", escape(f"{name}: {reason}"))
+    return table
+
+
+def _show(array: Any) -> str:
+    return "x".join(map(str, array.shape))
+
+
+def _to_torch(source: str, dest: Path, *, half: bool, overwrite: bool) -> None:
+    if dest.exists() and not overwrite:
+        raise FileExistsError(f"{dest}: exists already; choose another place or add --overwrite")
+    metadata, parameters = load_weights(source)
+    tensors = export(metadata, parameters)
+    if half:
+        tensors = {name: array.astype(np.float16) for name, array in tensors.items()}
+    torch_files.write_tensors(dest, tensors, metadata.to_json())
+    size = sum(array.size for array in tensors.values())
+    Console().print(
+        f"{dest}: {describe(metadata)}; {len(tensors)} tensors, {size:,} parameters", soft_wrap=True
+    )

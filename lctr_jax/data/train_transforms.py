@@ -1,0 +1,100 @@
+"""One random view of a training image: crop, flip, RandAugment, color jitter, in the published order."""
+
+import math
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageEnhance
+
+from lctr_jax.data.augmentation import RESAMPLING, Augmentation
+from lctr_jax.data.image_decoding import load_rgb
+from lctr_jax.data.randaugment import draw_operations
+
+_CROP_ATTEMPTS = 10  # as in the common implementations of random-resized-crop
+
+_FAST_DECODE_MARGIN = 2  # as PIL's own thumbnails: half as much would show
+
+CropBox = tuple[int, int, int, int]
+
+
+def draw_view(
+    image: Image.Image, augmentation: Augmentation, rng: np.random.Generator, *, image_size: int
+) -> UInt8[np.ndarray, "size size 3"]:
+    """A view of an opened image, a pure function of its bytes and of the state of `rng`.
+
+    Raises:
+      CorruptImageError: when the pixels cannot be decoded.
+    """
+    crop = draw_crop(
+        image.width, image.height, scale=augmentation.crop_scale, ratio=augmentation.crop_ratio, rng=rng
+    )
+    resample = RESAMPLING[augmentation.interpolation]
+    view = resize_crop(image, crop, image_size, resample=resample, fast_decode=augmentation.fast_decode)
+    if rng.random() < augmentation.horizontal_flip:
+        view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    operations = draw_operations(
+        rng,
+        layers=augmentation.randaugment_layers,
+        magnitude=augmentation.randaugment_magnitude,
+        magnitude_std=augmentation.randaugment_magnitude_std,
+        resample=resample,
+    )
+    for operation, stroke in operations:
+        view = operation(view, stroke)
+    return np.asarray(jitter_color(view, augmentation.color_jitter, rng))
+
+
+def draw_crop(
+    width: int,
+    height: int,
+    *,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    rng: np.random.Generator,
+) -> CropBox:
+    """A crop (left, top, right, bottom) of uniform area, log-uniform aspect (Szegedy et al., CVPR 2015).
+
+    Draws that do not fit are repeated; after ten, the largest centered crop of an allowed ratio is taken.
+    """
+    for _ in range(_CROP_ATTEMPTS):
+        area = width * height * rng.uniform(*scale)
+        aspect = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))
+        crop_width, crop_height = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < crop_width <= width and 0 < crop_height <= height:
+            left = int(rng.integers(width - crop_width, endpoint=True))
+            top = int(rng.integers(height - crop_height, endpoint=True))
+            return left, top, left + crop_width, top + crop_height
+    crop_width = max(1, min(width, round(height * ratio[1])))
+    crop_height = max(1, min(height, round(width / ratio[0])))
+    left, top = (width - crop_width) // 2, (height - crop_height) // 2
+    return left, top, left + crop_width, top + crop_height
+
+
+def resize_crop(
+    image: Image.Image, crop: CropBox, image_size: int, *, resample: Image.Resampling, fast_decode: bool
+) -> Image.Image:
+    """The crop of an opened image as an RGB square of side `image_size`."""
+    left, top, right, bottom = crop
+    square, full_width, drafted = (image_size, image_size), image.width, None
+    if fast_decode:
+        # Ask the decoder for the smallest whole image in which the crop still covers the square twice over.
+        shrink = min(right - left, bottom - top) / (_FAST_DECODE_MARGIN * image_size)
+        drafted = image.draft("RGB", (math.ceil(image.width / shrink), math.ceil(image.height / shrink)))
+    rgb = load_rgb(image)
+    reduction = full_width / drafted[1][2] if drafted else 1
+    if reduction == 1:
+        # Crop first: `resize(box=...)` would let pixels from outside the crop bleed into its border.
+        return rgb.crop(crop).resize(square, resample)
+    return rgb.resize(
+        square, resample, box=(left / reduction, top / reduction, right / reduction, bottom / reduction)
+    )
+
+
+def jitter_color(image: Image.Image, amount: float, rng: np.random.Generator) -> Image.Image:
+    """Scale brightness, contrast and saturation, in random order, by factors uniform in 1 +- `amount`."""
+    if amount == 0:
+        return image
+    enhancers = [ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color]
+    for index in rng.permutation(len(enhancers)):
+        image = enhancers[index](image).enhance(rng.uniform(1 - amount, 1 + amount))
+    return image

@@ -1,0 +1,1 @@
+"""Devices and processes: the mesh, how processes meet, preemption."""

@@ -1,0 +1,1 @@
+"""A checkpoint in use: loading, localization in images."""

@@ -1,0 +1,84 @@
+"""A checkpoint opened for use: images in, logits and maps out."""
+
+import os
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from lctr_jax.checkpoints.metadata import Metadata
+from lctr_jax.checkpoints.store import load_weights, require_whole
+from lctr_jax.models.output import Output
+from lctr_jax.models.parameters import Parameters, bind
+from lctr_jax.models.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A trained network and what its checkpoint says of it; call it on images."""
+
+    parameters: Parameters
+    metadata: Metadata
+
+    def __call__(self, images: Array | np.ndarray, classes: Array | np.ndarray | None = None) -> Output:
+        """Logits and maps, compiled once for each shape of the images.
+
+        `images` [batch, height, width, 3]: float, normalized by ImageNet's mean and standard deviation.
+        `classes` [batch] or [batch, asked]: whose class maps to give; the predicted class's when left out.
+
+        Raises:
+            ValueError: the images or the classes are not of that form.
+        """
+        if images.ndim != 4 or images.shape[-1] != 3 or not jnp.issubdtype(images.dtype, jnp.floating):
+            raise ValueError(
+                f"images: got {images.dtype} {list(images.shape)}, expected normalized float32 "
+                "[batch, height, width, 3]"
+            )
+        if classes is not None:
+            self._check_classes(np.asarray(classes), len(images))
+        return _forward(self.spec, self.parameters, jnp.asarray(images, jnp.float32), classes)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The network's hyperparameters."""
+        return self.metadata.spec
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """One name a class, or None where the checkpoint holds none."""
+        return self.metadata.class_names
+
+    def _check_classes(self, classes: np.ndarray, batch: int) -> None:
+        if (
+            classes.ndim not in (1, 2)
+            or len(classes) != batch
+            or not np.issubdtype(classes.dtype, np.integer)
+        ):
+            raise ValueError(
+                f"classes: got {classes.dtype} {list(classes.shape)}, "
+                f"expected integers [{batch}] or [{batch}, asked]"
+            )
+        if classes.size and not 0 <= classes.min() <= classes.max() < self.spec.num_classes:
+            raise ValueError(
+                f"classes: got {classes.min()} to {classes.max()}, expected 0 to {self.spec.num_classes - 1}"
+            )
+
+
+def load(path: str | os.PathLike[str]) -> LoadedModel:
+    """Open a checkpoint: the converter's, or a training run's newest.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: there is no checkpoint, it is damaged, or it holds a backbone without a head.
+    """
+    metadata, parameters = load_weights(path)
+    require_whole(metadata, path=path)
+    return LoadedModel(jax.device_put(parameters), metadata)
+
+
+@partial(jax.jit, static_argnums=0)
+def _forward(spec: ModelSpec, parameters: Parameters, images: Array, classes: Array | None) -> Output:
+    return bind(spec, parameters)(images, classes)

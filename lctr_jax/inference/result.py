@@ -1,0 +1,58 @@
+"""What localization in one image gives: ranked classes, boxes and maps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+
+class RankedClass(NamedTuple):
+    """A class and how likely it is."""
+
+    label: int
+    name: str
+    probability: float
+
+
+class BoxedClass(NamedTuple):
+    """A class and its box in the image's pixels.
+
+    `found` is False where its map is flat: there is no evidence, and the box is all that the network saw.
+    """
+
+    ranked: RankedClass
+    box_xyxy: np.ndarray
+    found: bool
+
+    @property
+    def name(self) -> str:
+        """The class's name."""
+        return self.ranked.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What the network says of an image.
+
+    `top`: the best classes, best first. `region_xyxy`: the part of the image that the network saw and the
+    maps cover, in its pixels. `class_map`: of the first boxed class.
+    """
+
+    image: UInt8[np.ndarray, "height width 3"]
+    top: Sequence[RankedClass]
+    boxed: Sequence[BoxedClass]
+    region_xyxy: Float[np.ndarray, "4"]
+    relation_map: Float[np.ndarray, "grid_h grid_w"]
+    class_map: Float[np.ndarray, "grid_h grid_w"]
+
+    @property
+    def found(self) -> list[BoxedClass]:
+        """What there is to draw."""
+        return [boxed for boxed in self.boxed if boxed.found]
+
+    @property
+    def found_xyxy(self) -> Float[np.ndarray, "boxes 4"]:
+        """The boxes of what was found."""
+        return np.array([boxed.box_xyxy for boxed in self.found]).reshape(-1, 4)

@@ -1,0 +1,82 @@
+"""An image on a page: its picture, and what there is to say about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lctr_jax.localization.protocols import MapClass
+from lctr_jax.report.gallery_results import Kept
+from lctr_jax.report.metric_tables import OUTCOMES
+from lctr_jax.report.pictures import Picture, as_boxes, encode_maps, encode_photo
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a page shows of an image.
+
+    `boxed_classes`: whose maps were boxed, one a predicted box; the maps shown are the first one's.
+    `missed_classes`: whose maps were flat, so that there was nothing to box. `top`: classes with their
+    probabilities, best first. `true_class`, `iou` and `error` are None where the
+    truth is not known. `groups`: the parts of the gallery that hold it.
+    """
+
+    name: str
+    picture: Picture
+    boxed_classes: Sequence[str]
+    missed_classes: Sequence[str] = ()
+    top: Sequence[tuple[str, float]]
+    true_class: str | None = None
+    iou: float | None = None
+    error: str | None = None
+    groups: Sequence[str] = ()
+
+    @property
+    def correct(self) -> bool:
+        """Whether the best class is the true one."""
+        return self.top[0][0] == self.true_class
+
+    @property
+    def filter_class(self) -> str:
+        """The class that the gallery's filter goes by: the true one or, where that is unknown, the best."""
+        return self.top[0][0] if self.true_class is None else self.true_class
+
+    @property
+    def description(self) -> str:
+        """The picture in words."""
+        words = [f"{self.name}: predicted {self.top[0][0]} with {100 * self.top[0][1]:.0f}%"]
+        if self.true_class is not None:
+            words.append("which is right" if self.correct else f"is {self.true_class}")
+        if self.iou is not None and self.error is not None:
+            words.append(f"IoU {self.iou:.2f}, {OUTCOMES[self.error][0].lower()}")
+        return ", ".join(words)
+
+
+def class_name(class_names: Sequence[str], label: int) -> str:
+    """The class's name, or its number where there is no name."""
+    return class_names[label] if label < len(class_names) else str(label)
+
+
+def evaluation_card(
+    kept: Kept, *, groups: Sequence[str], class_names: Sequence[str], map_class: MapClass
+) -> Card:
+    """The card of an evaluated image; `map_class` says whose map is boxed."""
+    size = kept.image.shape[0]
+    names = [class_name(class_names, label) for label in kept.top5]
+    true_class = class_name(class_names, kept.label)
+    return Card(
+        name=kept.id,
+        picture=Picture(
+            photo=encode_photo(kept.image),
+            width=size,
+            height=size,
+            region_xyxy=(0.0, 0.0, float(size), float(size)),
+            maps=encode_maps(kept.relation_map, kept.class_map),
+            predicted_xyxy=as_boxes(kept.box_xyxy[None]),
+            true_xyxy=as_boxes(kept.true_xyxy),
+        ),
+        boxed_classes=[names[0] if map_class == "predicted" else true_class],
+        top=list(zip(names, kept.probability, strict=True)),
+        true_class=true_class,
+        iou=kept.iou,
+        error=kept.error,
+        groups=groups,
+    )

@@ -1,0 +1,148 @@
+"""Predictions on one's own images on disk: a line and an overlay picture each, and a page of them all."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from lctr_jax.inference.result import Prediction
+from lctr_jax.report.gallery_items import Card
+from lctr_jax.report.overlay import PREDICTED, draw_boxes, draw_map
+from lctr_jax.report.page import render_page
+from lctr_jax.report.pictures import Picture, as_boxes, encode_maps, encode_photo
+
+OVERLAY_SIDE = 1024
+"""Longest side of an overlay picture, pixels."""
+
+MAX_CARDS = 300
+"""Most images of a page: with more, it shows as many, spread evenly."""
+
+_CAPTION = 28  # height of the line of text under an overlay
+_INK, _PAPER = (32, 32, 32), (250, 250, 250)
+
+
+class PredictionFolder:
+    """Writes predictions as they arrive; memory grows only with the page, which is bounded.
+
+    `total` images are expected at most. No picture overwrites a file of `keep`. `facts` go into every line.
+    """
+
+    def __init__(self, folder: Path, *, total: int, keep: Sequence[Path], facts: Mapping[str, Any]):
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._facts = folder, facts
+        self._lines = (folder / "predictions.jsonl").open("w", encoding="utf-8")
+        self._taken = {path.name.casefold() for path in keep if path.parent.resolve() == folder.resolve()}
+        on_page = np.linspace(0, total - 1, min(total, MAX_CARDS)).round()
+        self._on_page = frozenset(on_page.astype(int).tolist())
+        self._count = 0
+        self._cards: list[Card] = []
+
+    def add(self, path: Path, prediction: Prediction) -> None:
+        """Write an image's line and picture, and perhaps put it on the page."""
+        overlay = self._free_name(path.stem)
+        draw_prediction(prediction).save(self._folder / overlay, quality=90)
+        line = {"id": str(path), **prediction_line(prediction), **self._facts, "overlay": overlay}
+        self._lines.write(json.dumps(line) + "\n")
+        if self._count in self._on_page:
+            self._cards.append(prediction_card(str(path), prediction))
+        self._count += 1
+
+    def write_page(self, *, unreadable: Mapping[str, str], facts: Mapping[str, Any]) -> None:
+        """Write the page of what was added; `unreadable` says why, by file."""
+        page = render_page(
+            "predictions.html.j2",
+            title="Predictions",
+            cards=self._cards,
+            num_images=self._count,
+            unreadable=unreadable,
+            facts=facts,
+        )
+        (self._folder / "index.html").write_text(page, encoding="utf-8", errors="replace")
+
+    def __enter__(self) -> "PredictionFolder":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._lines.close()
+
+    def _free_name(self, stem: str) -> str:
+        """`STEM_boxes.jpg`, numbered where another image of that name came before, in whatever case."""
+        number, name = 1, f"{stem}_boxes.jpg"
+        while name.casefold() in self._taken:
+            number += 1
+            name = f"{stem}_boxes_{number}.jpg"
+        self._taken.add(name.casefold())
+        return name
+
+
+def prediction_line(prediction: Prediction) -> dict[str, Any]:
+    """What a line says of the image itself; `box` is the first of `boxes`."""
+    height, width = prediction.image.shape[:2]
+    boxes = [
+        {
+            "label": boxed.ranked.label,
+            "name": boxed.name,
+            "probability": round(boxed.ranked.probability, 6),
+            "box": np.round(boxed.box_xyxy, 2).tolist(),
+            "found": boxed.found,
+        }
+        for boxed in prediction.boxed
+    ]
+    return {
+        "width": width,
+        "height": height,
+        "top5": [ranked.label for ranked in prediction.top],
+        "names": [ranked.name for ranked in prediction.top],
+        "probability": [round(ranked.probability, 6) for ranked in prediction.top],
+        "box": boxes[0]["box"],
+        "boxes": boxes,
+    }
+
+
+def draw_prediction(prediction: Prediction) -> Image.Image:
+    """The image under its map, with its boxes, the best class in a line below; `OVERLAY_SIDE` at most.
+
+    Boxes of other classes than the best bear their names.
+    """
+    photo = Image.fromarray(prediction.image)
+    photo.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
+    scale = np.array(photo.size * 2) / np.array(prediction.image.shape[1::-1] * 2)
+    x0, y0, x1, y1 = np.round(prediction.region_xyxy * scale).astype(int).tolist()
+    drawn = np.array(photo)
+    drawn[y0:y1, x0:x1] = draw_map(drawn[y0:y1, x0:x1], prediction.relation_map * prediction.class_map)
+    thickness = max(2, max(photo.size) // 250)
+    drawn = draw_boxes(drawn, prediction.found_xyxy * scale, PREDICTED, thickness=thickness)
+    framed = cv2.copyMakeBorder(drawn, 0, _CAPTION, 0, 0, cv2.BORDER_CONSTANT, value=_PAPER)
+    picture = Image.fromarray(framed)
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(16)
+    best = prediction.top[0]
+    pen.text((6, photo.height + 5), f"{best.name} {100 * best.probability:.0f}%", fill=_INK, font=font)
+    if [boxed.ranked for boxed in prediction.boxed] != [best]:
+        for boxed in prediction.found:
+            x0, y0 = (boxed.box_xyxy * scale)[:2]
+            corner = (x0 + thickness + 2, y0 + thickness)
+            pen.text(corner, boxed.name, fill=PREDICTED, font=font, stroke_width=2, stroke_fill=_INK)
+    return picture
+
+
+def prediction_card(name: str, prediction: Prediction) -> Card:
+    """The card of an image whose truth is not known."""
+    height, width = prediction.image.shape[:2]
+    return Card(
+        name=name,
+        picture=Picture(
+            photo=encode_photo(prediction.image),
+            width=width,
+            height=height,
+            region_xyxy=as_boxes(prediction.region_xyxy[None])[0],
+            maps=encode_maps(prediction.relation_map, prediction.class_map),
+            predicted_xyxy=as_boxes(prediction.found_xyxy),
+        ),
+        boxed_classes=[boxed.name for boxed in prediction.found],
+        missed_classes=[boxed.name for boxed in prediction.boxed if not boxed.found],
+        top=[(ranked.name, ranked.probability) for ranked in prediction.top],
+    )

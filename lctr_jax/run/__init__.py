@@ -1,0 +1,1 @@
+"""One run from its config: options, folder, training, evaluation."""

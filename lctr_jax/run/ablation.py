@@ -1,0 +1,90 @@
+"""Every method by one config over several seeds: the runs of an ablation, and their table."""
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import jax
+from jax.sharding import Mesh
+
+from lctr_jax.distributed.preemption import Interruption
+from lctr_jax.distributed.processes import decide_together
+from lctr_jax.models.spec import METHODS
+from lctr_jax.run.ablation_table import markdown_table
+from lctr_jax.run.config import RunConfig
+from lctr_jax.run.evaluate import evaluate_checkpoint
+from lctr_jax.run.experiment import open_experiment
+from lctr_jax.run.saved_config import is_recorded, record_config
+from lctr_jax.run.summary import read_metrics, summarize_runs
+from lctr_jax.run.train import train_and_evaluate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One method and seed: its folder, its config, and the run that trains its head, if another does."""
+
+    workdir: Path
+    config: RunConfig
+    trained_in: Path | None
+
+
+def plan_runs(workdir: Path, config: RunConfig, *, methods: Sequence[str], seeds: int) -> list[Run]:
+    """The runs in order, seed after seed, so that a table of fewer seeds is whole before the next begins.
+
+    Raises:
+        ValueError: a method is unknown or given twice, or there are no seeds.
+    """
+    if unknown := [method for method in methods if method not in METHODS]:
+        raise ValueError(f"--methods: got {unknown[0]!r}, expected some of {','.join(METHODS)}")
+    if len(set(methods)) < len(methods):
+        raise ValueError(f"--methods: got {','.join(methods)}, expected each once")
+    if seeds < 1:
+        raise ValueError(f"--seeds: got {seeds}, expected 1 or more")
+    runs = []
+    for seed in range(seeds):
+        trained: dict[str, Path] = {}
+        for method in methods:
+            folder, head = workdir / method / str(seed), METHODS[method]
+            own = replace(config, seed=seed, model={**config.model, "method": method})
+            runs.append(Run(workdir=folder, config=own, trained_in=trained.get(head)))
+            trained.setdefault(head, folder)
+    return runs
+
+
+def carry_out(run: Run, mesh: Mesh, interruption: Interruption) -> bool:
+    """Train and evaluate, or evaluate alone; false where the folder holds the finished run already.
+
+    Raises:
+        ValueError: the folder holds a run of another config, or as training and evaluation raise it.
+        FileNotFoundError: the data or the weights to start from are missing.
+    """
+    metrics = run.workdir / "eval" / "metrics.json"
+    if decide_together(lambda: metrics.is_file() and is_recorded(run.workdir, run.config)):
+        return False
+    first = jax.process_index() == 0
+    with open_experiment(run.config, run.workdir, mesh, interruption) as experiment:
+        if first:
+            metrics.unlink(missing_ok=True)  # of another evaluation: what is there counts as finished
+        if run.trained_in is None:
+            train_and_evaluate(experiment)
+            return True
+        if first:
+            record_config(run.workdir, run.config)
+        evaluate_checkpoint(experiment, str(run.trained_in))
+    return True
+
+
+def write_table(workdir: Path, *, methods: Sequence[str], seeds: int, minutes: float) -> None:
+    """Print the table and write it as `ablation.md` and, with every run's values, `ablation.json`."""
+    summaries = {}
+    for method in methods:
+        folders = [workdir / method / str(seed) for seed in range(seeds)]
+        summaries[method] = summarize_runs({str(folder): read_metrics(folder) for folder in folders})
+    table, command = markdown_table(summaries), shlex.join(["python", "-m", "lctr_jax.ablate", *sys.argv[1:]])
+    print(table)
+    (workdir / "ablation.md").write_text(f"{table}\n\n`{command}`\n")
+    facts = {"command": command, "minutes": round(minutes, 2), "methods": summaries}
+    (workdir / "ablation.json").write_text(json.dumps(facts, indent=2) + "\n")

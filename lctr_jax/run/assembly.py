@@ -1,0 +1,142 @@
+"""From a config's options to the parts of training."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import grain
+import jax
+import optax
+from jax.sharding import Mesh
+from jax.stages import Wrapped
+
+from lctr_jax.checkpoints.transfer import initialize_from, require_readable
+from lctr_jax.data.datasets import Split
+from lctr_jax.data.device_feed import device_prefetch
+from lctr_jax.data.pipeline import TrainIterator, train_batches
+from lctr_jax.data.samples import CorruptPolicy
+from lctr_jax.distributed.mesh import batch_sharding, check_batch, put_batch, state_shardings
+from lctr_jax.evaluation.evaluator import Evaluator
+from lctr_jax.models.spec import ModelSpec
+from lctr_jax.run.config import RunConfig
+from lctr_jax.run.experiment import Experiment
+from lctr_jax.training.device_augmentation import DeviceAugmentation
+from lctr_jax.training.loop import Plan
+from lctr_jax.training.optimizer import learning_rate
+from lctr_jax.training.parameter_table import count_parameters
+from lctr_jax.training.state import TrainState, new_state
+from lctr_jax.training.steps import Batch, compile_step
+from lctr_jax.training.training_config import TrainingOptions
+
+
+def open_training(experiment: Experiment) -> tuple[Split, ModelSpec, Evaluator]:
+    """What to train on, the network, and what evaluates it: all that can be wrong is told here, at once.
+
+    Raises:
+        ValueError: an option is impossible, or the data or the checkpoint to start from does not fit.
+        FileNotFoundError: the data or the checkpoint is missing.
+    """
+    config, options = experiment.config, experiment.config.train
+    check_batch("train.batch_size", options.batch_size, experiment.mesh, parts=options.micro_batches)
+    if config.init_from:
+        require_readable(config.init_from)  # before the data, which may take hours to prepare
+    split = experiment.open(config.data.train_split)
+    spec = config.spec(num_classes=len(split.class_names))
+    evaluator = experiment.evaluator(spec)
+    evaluator.open_splits()
+    if options.keep_best and options.keep_best not in (known := evaluator.accuracies()):
+        raise ValueError(f"train.keep_best: got {options.keep_best!r}, expected {' or '.join(known)}")
+    return split, spec, evaluator
+
+
+def open_batches(config: RunConfig, split: Split, spec: ModelSpec) -> TrainIterator:
+    """This process's part of the training batches."""
+    return train_batches(
+        split,
+        batch_size=config.train.batch_size,
+        image_size=spec.image_size,
+        seed=config.seed,
+        augmentation=config.augmentation,
+        num_workers=config.data.num_workers,
+        shard=(jax.process_index(), jax.process_count()),
+        on_corrupt=cast(CorruptPolicy, config.data.on_corrupt),
+    )
+
+
+def feed_devices(
+    experiment: Experiment, batches: TrainIterator
+) -> grain.DatasetIterator[tuple[Batch, Sequence[str]]]:
+    """Each batch on the devices, and its images' ids, which stay on the host."""
+    sharding = batch_sharding(experiment.mesh)
+    wanted = ("image", "label", "replaced")
+    return device_prefetch(
+        batches, lambda batch: (put_batch({k: batch[k] for k in wanted}, sharding), batch["id"].tolist())
+    )
+
+
+def initialize_state(
+    experiment: Experiment, spec: ModelSpec, optimizer: optax.GradientTransformation, *, init_from: str
+) -> TrainState:
+    """The state before the first step, from those weights or, without, at random; on the devices."""
+    config, log = experiment.config, experiment.log
+    parameters = experiment.initial(spec)
+    log.say(f"{config.model['name']}: {count_parameters(parameters)}")
+    if init_from:
+        parameters, report = initialize_from(init_from, spec, parameters)
+        log.say(str(report))
+    state = new_state(parameters, optimizer, averaging=config.train.ema_decay > 0)
+    return jax.device_put(state, state_shardings(experiment.mesh, state))
+
+
+def make_schedule(options: TrainingOptions, steps_per_epoch: int) -> optax.Schedule:
+    """The learning rate by step."""
+    return learning_rate(
+        lr=options.lr,
+        batch_size=options.batch_size,
+        epochs=options.epochs,
+        steps_per_epoch=steps_per_epoch,
+        warmup_lr=options.warmup_lr,
+        min_lr=options.min_lr,
+        warmup_epochs=options.warmup_epochs,
+        per_epoch=options.schedule == "per_epoch",
+    )
+
+
+def make_plan(options: TrainingOptions, steps_per_epoch: int) -> Plan:
+    """How long, and how often what: from epochs to steps."""
+    return Plan(
+        total_steps=options.epochs * steps_per_epoch,
+        steps_per_epoch=steps_per_epoch,
+        batch_size=options.batch_size,
+        log_every=options.log_every_steps,
+        save_every=options.checkpoint_every_epochs * steps_per_epoch,
+        evaluate_every=options.eval_every_epochs * steps_per_epoch,
+        evaluate_last=bool(options.keep_best),
+        skip_nonfinite=options.skip_nonfinite,
+    )
+
+
+def compile_training(
+    config: RunConfig,
+    mesh: Mesh,
+    state: TrainState,
+    spec: ModelSpec,
+    optimizer: optax.GradientTransformation,
+) -> Wrapped:
+    """The step for such states."""
+    options = config.train
+    return compile_step(
+        mesh,
+        state,
+        spec=spec,
+        optimizer=optimizer,
+        seed=config.seed,
+        augmentation=DeviceAugmentation(
+            erasing=options.erasing,
+            mixup=options.mixup,
+            cutmix=options.cutmix,
+            label_smoothing=options.label_smoothing,
+        ),
+        micro_batches=options.micro_batches,
+        ema_decay=options.ema_decay,
+        skip_nonfinite=options.skip_nonfinite,
+    )

@@ -1,0 +1,88 @@
+"""Every option of a run, grouped by the room that reads it; defaults are LCTR's published recipe for CUB.
+
+A file in `configs/` starts from `default_config()` and says what differs; the command line overrides both.
+The options and their meaning stand in the dataclasses that `parse_config` fills.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+from lctr_jax.data.augmentation import Augmentation
+from lctr_jax.data.data_config import DataOptions
+from lctr_jax.evaluation.evaluation_config import EvaluationOptions
+from lctr_jax.models.spec import ModelSpec, model_spec
+from lctr_jax.training.training_config import LogOptions, TrainingOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A run's options, checked and typed.
+
+    `model`: a size's `name` in `lctr_jax.models.spec.SIZES` and the fields that replace the size's own.
+    `init_from`: weights to start from, a checkpoint of the converter or of a run; empty for random ones.
+    """
+
+    seed: int
+    init_from: str
+    model: dict[str, Any]
+    data: DataOptions
+    augmentation: Augmentation
+    train: TrainingOptions
+    eval: EvaluationOptions
+    log: LogOptions
+
+    def spec(self, *, num_classes: int) -> ModelSpec:
+        """The network for a data set of that many classes.
+
+        Raises:
+            ValueError: an unknown size, an impossible value, or fewer classes than the data set has.
+        """
+        fields = {name: value for name, value in self.model.items() if value is not None}
+        if fields.setdefault("num_classes", num_classes) < num_classes:
+            raise ValueError(
+                f"model.num_classes: got {fields['num_classes']}, expected at least {num_classes}, "
+                "the data set's classes"
+            )
+        return model_spec(fields.pop("name"), **fields)
+
+
+def default_config() -> ConfigDict:
+    """The published recipe, to be changed in place."""
+    model = {"name": "deit_small", "drop_path": 0.1, "dtype": "bfloat16", "method": "lctr"}
+    model |= {"attention": "auto", "rematerialize": "elementwise"}
+    own = ("num_classes", "image_size", "patch_size", "width", "depth", "heads")
+    return ConfigDict(
+        {
+            "seed": 0,
+            "init_from": "",
+            "model": {**model, **{name: placeholder(int) for name in own}},
+            "data": dataclasses.asdict(DataOptions()),
+            "augmentation": dataclasses.asdict(Augmentation.published()),
+            "train": dataclasses.asdict(TrainingOptions()),
+            "eval": dataclasses.asdict(EvaluationOptions()),
+            "log": dataclasses.asdict(LogOptions()),
+        }
+    )
+
+
+def parse_config(config: ConfigDict) -> RunConfig:
+    """The config, each group through its own checks.
+
+    Raises:
+        ValueError: an option is impossible.
+    """
+    values = config.to_dict()
+    return RunConfig(
+        seed=values["seed"],
+        init_from=values["init_from"],
+        model=values["model"],
+        data=DataOptions(**values["data"]),
+        augmentation=Augmentation(**values["augmentation"]),
+        train=TrainingOptions(**values["train"]),
+        eval=EvaluationOptions(**values["eval"]),
+        log=LogOptions(**values["log"]),
+    )

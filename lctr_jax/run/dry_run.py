@@ -1,0 +1,102 @@
+"""`--dry_run`: what a training would be and cost, from one step of it. Nothing of it is kept."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from typing import Any
+
+import jax
+from jax.stages import Compiled, Wrapped
+from rich.console import Console
+
+from lctr_jax.models.parameters import Parameters, bind
+from lctr_jax.models.spec import ModelSpec
+from lctr_jax.run import assembly
+from lctr_jax.run.experiment import Experiment
+from lctr_jax.training.flops import product_flops
+from lctr_jax.training.loop import Plan
+from lctr_jax.training.optimizer import adamw
+from lctr_jax.training.parameter_table import parameter_table
+from lctr_jax.training.state import TrainState
+from lctr_jax.training.steps import Batch
+
+
+def dry_run(experiment: Experiment) -> None:
+    """Build all of a training, take a step on its first batch, and print shapes, memory and time.
+
+    The step is taken twice and the second one timed: in the first, devices allocate and tune as well. The
+    run's folder is neither read nor written.
+
+    Raises:
+        ValueError: an option is impossible, or the data does not fit.
+        FileNotFoundError: the data or the checkpoint to start from is missing.
+    """
+    config = experiment.config
+    split, spec, _ = assembly.open_training(experiment)
+    batches = assembly.open_batches(config, split, spec)
+    plan = assembly.make_plan(config.train, batches.steps_per_epoch)
+    schedule = assembly.make_schedule(config.train, batches.steps_per_epoch)
+    optimizer = adamw(schedule, weight_decay=config.train.weight_decay)
+    state = assembly.initialize_state(experiment, spec, optimizer, init_from=config.init_from)
+    console = Console(quiet=jax.process_index() != 0, highlight=False)
+    console.print(parameter_table(state.parameters))
+    with closing(assembly.feed_devices(experiment, batches)) as feed:
+        (batch, _), seconds_reading = _timed(lambda: next(feed))
+    _print_shapes(console, spec, state.parameters, batch)
+
+    # Counted with plain attention: what a fused kernel multiplies does not show in a trace.
+    plain = dataclasses.replace(spec, attention="plain")
+    flops = product_flops(
+        assembly.compile_training(config, experiment.mesh, state, plain, optimizer), state, batch
+    )
+    step_fn = assembly.compile_training(config, experiment.mesh, state, spec, optimizer)
+    costs = {"first batch": f"{seconds_reading:.1f} s", **_costs(step_fn, state, batch, plan, flops=flops)}
+    for name, text in costs.items():
+        console.print(f"{name:<13}{text}")
+
+
+def _costs(step_fn: Wrapped, state: TrainState, batch: Batch, plan: Plan, *, flops: int) -> dict[str, str]:
+    compiled, seconds_compiling = _timed(lambda: step_fn.lower(state, batch).compile())
+    (state, metrics), seconds_first = _timed(lambda: compiled(state, batch))
+    _, seconds = _timed(lambda: compiled(state, batch))
+    training = timedelta(seconds=round(plan.total_steps * seconds))
+    return {
+        "loss": f"{metrics.loss:.4f}",
+        "memory": _memory(compiled),
+        "arithmetic": f"{flops / 1e9:,.1f} GFLOP a step in products and convolutions, on all devices; "
+        f"{flops / seconds / 1e12:.3f} TFLOP/s",
+        "compilation": f"{seconds_compiling:.1f} s; the first step took {seconds_first:.2f} s",
+        "step": f"{seconds:.3f} s, {plan.batch_size / seconds:,.1f} images/s",
+        "training": f"{plan.total_steps:,} steps, {training} if the data keeps up; evaluation comes on top",
+    }
+
+
+def _print_shapes(console: Console, spec: ModelSpec, parameters: Parameters, batch: Batch) -> None:
+    images = jax.ShapeDtypeStruct(batch["image"].shape, "float32")
+    outputs = jax.eval_shape(lambda parameters, images: bind(spec, parameters)(images), parameters, images)
+    for name, arrays in {"input": batch, "output": outputs._asdict()}.items():
+        shapes = [
+            f"{key} {array.dtype}{list(array.shape)}" for key, array in arrays.items() if array is not None
+        ]
+        console.print(f"{name:<13}{', '.join(shapes)}", markup=False)
+
+
+def _memory(compiled: Compiled) -> str:
+    """What has to fit into each device's memory, as the compiler has planned it."""
+    planned = compiled.memory_analysis()
+    assert planned is not None  # known to the compilers for CPU, GPU and TPU
+    peak = planned.temp_size_in_bytes + planned.argument_size_in_bytes
+    peak += planned.output_size_in_bytes - planned.alias_size_in_bytes
+    return (
+        f"{peak / 2**20:,.0f} MiB a device: {planned.argument_size_in_bytes / 2**20:,.0f} state and batch, "
+        f"{planned.temp_size_in_bytes / 2**20:,.0f} for the step itself"
+    )
+
+
+def _timed(function: Callable[[], Any]) -> tuple[Any, float]:
+    """What the function returns, once the devices have it, and the seconds that it took."""
+    began = time.perf_counter()
+    result = jax.block_until_ready(function())
+    return result, time.perf_counter() - began

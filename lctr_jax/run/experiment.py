@@ -1,0 +1,92 @@
+"""What a run is made of: config, folder, devices, log, and the parts that both of its jobs need."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import jax
+from flax.traverse_util import flatten_dict
+from jax.sharding import Mesh
+
+from lctr_jax.data.datasets import Split, open_split
+from lctr_jax.distributed.preemption import Interruption
+from lctr_jax.distributed.processes import raise_together
+from lctr_jax.evaluation.evaluator import Evaluator
+from lctr_jax.models.parameters import Parameters, initialize
+from lctr_jax.models.spec import ModelSpec
+from lctr_jax.run.config import RunConfig
+from lctr_jax.run.workdir import claim
+from lctr_jax.training.log import RunLog
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A run's options, folder, devices, log and stopping; `training_job` and `evaluation_job` work on it."""
+
+    config: RunConfig
+    workdir: Path
+    mesh: Mesh
+    log: RunLog
+    interruption: Interruption
+
+    def open(self, name: str) -> Split:
+        """A split of the config's data set, prepared if it is not yet.
+
+        Raises:
+            ValueError: the data set or the split is unknown, or its files are not as they should be.
+            FileNotFoundError: the data is missing.
+        """
+        data = self.config.data
+        boxes = {split: path for split, path in data.boxes.items() if path}
+        return open_split(data.name, name, data_dir=data.data_dir, root=data.root or None, boxes=boxes)
+
+    def open_log(self) -> None:
+        """Report to the run's folder from now on, and to the trackers that the config names.
+
+        Raises:
+            ValueError: a tracker does not answer.
+        """
+        options = {
+            name: value if isinstance(value, bool | int | float | str) else str(value)
+            for name, value in flatten_dict(asdict(self.config), sep=".").items()
+        }
+        self.log.open(self.workdir, self.config.log, options)
+
+    def initial(self, spec: ModelSpec) -> Parameters:
+        """The random parameters that the config's seed gives."""
+        return initialize(spec, jax.random.key(self.config.seed))
+
+    def evaluator(self, spec: ModelSpec) -> Evaluator:
+        """What evaluates networks of this spec as the config asks."""
+        return Evaluator(
+            self.config.eval,
+            spec,
+            self.mesh,
+            open_split=self.open,
+            num_workers=self.config.data.num_workers,
+            on_batch=self.interruption.check,
+        )
+
+
+@contextmanager
+def open_experiment(
+    config: RunConfig, workdir: Path, mesh: Mesh, interruption: Interruption, *, hold: bool = True
+) -> Iterator[Experiment]:
+    """The run, its folder held against other ones; `interruption` is the process's only one.
+
+    Not `hold`: nothing is going to be written, and the folder is not even made.
+
+    Raises:
+        ValueError: another run holds the folder, or it is none.
+        OSError: it cannot be made or written to.
+    """
+    first, error = jax.process_index() == 0, None
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(claim(workdir, active=first and hold))
+        except (ValueError, OSError) as found:
+            error = found
+        raise_together(error)
+        log = stack.enter_context(RunLog(active=first))
+        yield Experiment(config, workdir, mesh, log, interruption)

@@ -1,0 +1,70 @@
+"""The flags of a command that takes a config: `--config FILE`, `--config.a.b=value` and its own."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from ml_collections import config_flags
+
+from lctr_jax.distributed.processes import MEETING_TIMEOUT
+from lctr_jax.run.config_files import find_config
+
+_PROCESSES = ("coordinator", "num_processes", "process_id", "meeting_timeout")
+
+
+def parse_flags(values: Any, argv: list[str], *, usage: str) -> Path:
+    """Read `argv` into `values`, absl's `FlagValues` with the command's own flags; returns the config's file.
+
+    The config itself is then `values.config`.
+
+    Raises:
+        ValueError: a flag or an option is unknown or impossible, or --config is missing.
+        FileNotFoundError: there is no such config.
+    """
+    config_flags.DEFINE_config_file(
+        "config", None, "a file, or a name; --config.a.b=value replaces an option", flag_values=values
+    )
+    argv, file = _resolve_config(argv, usage=usage)
+    try:
+        unread = values(argv)[1:]
+    except flags.Error as error:
+        raise ValueError(f"command line: {error}; usage: {usage}") from error
+    except (AttributeError, KeyError) as error:
+        # ml_collections names the nearest option at the end of its message.
+        hint = re.search(r"Did you mean .*", str(error.args[0]).rstrip("'"))
+        raise ValueError(f"command line: no such option: {hint.group() if hint else error}") from error
+    if unread:
+        raise ValueError(f"command line: got {' '.join(unread)!r}, which means nothing here; usage: {usage}")
+    return file
+
+
+def define_processes(values: flags.FlagValues) -> None:
+    """Add the flags that tell a process its place among others."""
+    flags.DEFINE_string("coordinator", None, "HOST:PORT, where process 0 listens", flag_values=values)
+    flags.DEFINE_integer("num_processes", None, "how many there are", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("process_id", None, "which of them this is, from 0", flag_values=values)
+    flags.DEFINE_integer(
+        "meeting_timeout", MEETING_TIMEOUT, "seconds to wait for others", lower_bound=1, flag_values=values
+    )
+
+
+def read_processes(values: Any) -> dict[str, Any]:
+    """What those flags say, as `join_processes` takes it."""
+    return {name: values[name].value for name in _PROCESSES}
+
+
+def _resolve_config(argv: list[str], *, usage: str) -> tuple[list[str], Path]:
+    """Return the command line with the file that --config means, and the file."""
+    resolved, file, arguments = [], None, iter(argv)
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        if flag not in ("--config", "-config"):
+            resolved.append(argument)
+            continue
+        given, colon, option = (value if equals else next(arguments, "")).partition(":")
+        file = find_config(given)
+        resolved.append(f"--config={file}{colon}{option}")
+    if file is None:
+        raise ValueError(f"command line: --config is missing; usage: {usage}")
+    return resolved, file

@@ -1,0 +1,149 @@
+"""The training half of the main job: data, network and optimizer as the config describes them, to the end."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from functools import partial
+from typing import Any
+
+import jax
+import optax
+from jax.stages import Wrapped
+
+from lctr_jax.checkpoints.metadata import Metadata
+from lctr_jax.data.datasets import Split
+from lctr_jax.data.pipeline import TrainIterator
+from lctr_jax.evaluation.evaluator import Evaluator
+from lctr_jax.models.spec import ModelSpec
+from lctr_jax.run import assembly
+from lctr_jax.run.evaluate import evaluate
+from lctr_jax.run.experiment import Experiment
+from lctr_jax.run.saved_config import as_json, record_config, require_same
+from lctr_jax.run.validation import look
+from lctr_jax.training.best_checkpoint import BestCheckpoint
+from lctr_jax.training.loop import Training
+from lctr_jax.training.meter import NonFiniteLossError
+from lctr_jax.training.optimizer import adamw
+from lctr_jax.training.profiling import parse_span, traced
+from lctr_jax.training.run_checkpoints import Progress, RunCheckpoints
+from lctr_jax.training.state import TrainState
+
+
+def train_and_evaluate(experiment: Experiment) -> None:
+    """Train, from the folder's newest sound checkpoint if there is one, then evaluate.
+
+    Raises:
+        ValueError: an option is impossible, the data or a checkpoint does not fit, or the loss diverges.
+        FileNotFoundError: the data or the checkpoint to start from is missing.
+        Interrupted: the run was asked to stop.
+    """
+    split, spec, evaluator = assembly.open_training(experiment)
+    state = _train(experiment, split, spec, evaluator)
+    evaluate(experiment, evaluator, spec, state.weights, weights=f"trained here, {int(state.step)} steps")
+
+
+def _train(experiment: Experiment, split: Split, spec: ModelSpec, evaluator: Evaluator) -> TrainState:
+    config = experiment.config
+    batches = assembly.open_batches(config, split, spec)
+    schedule = assembly.make_schedule(config.train, batches.steps_per_epoch)
+    optimizer = adamw(schedule, weight_decay=config.train.weight_decay)
+    with _open_checkpoints(experiment, _metadata(experiment, split, spec)) as (kept, best):
+        looked = _take_up(experiment, kept, batches)
+        experiment.open_log()
+        state = _start(experiment, spec, optimizer, kept)
+        step_fn = assembly.compile_training(config, experiment.mesh, state, spec, optimizer)
+        with (
+            closing(assembly.feed_devices(experiment, batches)) as feed,
+            _profiled(experiment, step_fn, steps_taken=int(state.step)) as step_fn,
+            _last_good_told(kept),
+        ):
+
+            def save(state: TrainState, step: int, looked: bool) -> None:
+                kept.save(state, step, Progress(feed.get_state(), as_json(config), looked))
+
+            return Training(
+                state,
+                step_fn,
+                feed,
+                plan=assembly.make_plan(config.train, batches.steps_per_epoch),
+                schedule=schedule,
+                log=experiment.log,
+                save=save,
+                evaluate=partial(_look, experiment, evaluator, best),
+                interruption=experiment.interruption,
+                looked=looked,
+            ).run()
+
+
+@contextmanager
+def _open_checkpoints(
+    experiment: Experiment, metadata: Metadata
+) -> Iterator[tuple[RunCheckpoints, BestCheckpoint | None]]:
+    """The run's checkpoints and, if the config asks for it, its best one."""
+    workdir, options = experiment.workdir, experiment.config.train
+    with ExitStack() as stack:
+        kept = stack.enter_context(closing(RunCheckpoints(workdir, metadata, keep=options.keep_checkpoints)))
+        best = None
+        if options.keep_best:
+            best = stack.enter_context(closing(BestCheckpoint(workdir, metadata, metric=options.keep_best)))
+        yield kept, best
+
+
+def _take_up(experiment: Experiment, kept: RunCheckpoints, batches: TrainIterator) -> bool:
+    """Set the batches to where the newest checkpoint, if any, left off; record the config in the folder.
+
+    Returns whether the evaluation that was due there is done.
+
+    Raises:
+        ValueError: the folder holds a run of another config.
+    """
+    progress = kept.progress()
+    if progress:
+        require_same(experiment.workdir, as_json(experiment.config), progress.config)
+        batches.set_state(progress.batches)
+    if jax.process_index() == 0:
+        record_config(experiment.workdir, experiment.config)
+    return progress is None or progress.looked
+
+
+def _profiled(
+    experiment: Experiment, step_fn: Wrapped, *, steps_taken: int
+) -> AbstractContextManager[Callable[..., Any]]:
+    span = parse_span(experiment.config.train.profile) if jax.process_index() == 0 else None
+    return traced(step_fn, span, experiment.workdir / "profile", steps_taken=steps_taken)
+
+
+@contextmanager
+def _last_good_told(kept: RunCheckpoints) -> Iterator[None]:
+    try:
+        yield
+    except NonFiniteLossError as error:
+        raise ValueError(f"{error}; last good checkpoint: {kept.newest or 'none'}") from error
+
+
+def _look(
+    experiment: Experiment, evaluator: Evaluator, best: BestCheckpoint | None, state: TrainState, step: int
+) -> None:
+    scalars = look(experiment, evaluator, state.weights, step)
+    if best and best.offer(state, step, scalars):
+        experiment.log.say(f"best {experiment.config.train.keep_best} so far: {best.folder}")
+
+
+def _start(
+    experiment: Experiment,
+    spec: ModelSpec,
+    optimizer: optax.GradientTransformation,
+    checkpoints: RunCheckpoints,
+) -> TrainState:
+    """The newest checkpoint's state, or a new one, placed on the devices."""
+    if checkpoints.latest_step is None:
+        return assembly.initialize_state(experiment, spec, optimizer, init_from=experiment.config.init_from)
+    state = checkpoints.restore(assembly.initialize_state(experiment, spec, optimizer, init_from=""))
+    experiment.log.say(f"resuming at step {int(state.step)}")
+    return state
+
+
+def _metadata(experiment: Experiment, split: Split, spec: ModelSpec) -> Metadata:
+    known = len(split.class_names) == spec.num_classes
+    names = tuple(split.class_names) if known else None
+    source = f"training in {experiment.workdir}"
+    return Metadata(kind="network", spec=spec, class_names=names, source=source)

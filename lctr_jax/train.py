@@ -1,0 +1,93 @@
+"""Train and evaluate LCTR, or evaluate a checkpoint: the command line behind train.py and lctr-train."""
+
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+from ml_collections import ConfigDict
+
+from lctr_jax.distributed.mesh import describe_devices, make_mesh
+from lctr_jax.distributed.preemption import Interruption, stop_status
+from lctr_jax.distributed.processes import join_processes
+from lctr_jax.errors import one_line_errors
+from lctr_jax.run.config import parse_config
+from lctr_jax.run.dry_run import dry_run
+from lctr_jax.run.evaluate import evaluate_checkpoint
+from lctr_jax.run.experiment import open_experiment
+from lctr_jax.run.flags import define_processes, parse_flags, read_processes
+from lctr_jax.run.train import train_and_evaluate
+
+USAGE = (
+    "train.py|lctr-train --config configs/NAME.py|NAME [--workdir DIR] [--config.a.b=value ...] "
+    "[--dry_run] [--profile A-B] [--eval --checkpoint PATH] "
+    "[--coordinator HOST:PORT --num_processes N --process_id I]"
+)
+
+
+class Command(NamedTuple):
+    """What is asked for: training, or with `checkpoint` an evaluation, or with `dry_run` a step.
+
+    `processes`: the arguments of `join_processes`.
+    """
+
+    config: ConfigDict
+    workdir: Path
+    checkpoint: str | None
+    dry_run: bool
+    processes: dict[str, Any]
+
+
+@one_line_errors()
+@stop_status()
+def main() -> None:
+    """Train, or evaluate with --eval, as `sys.argv` says; a user's mistake exits 2 with one line."""
+    if {"-h", "--help"} & set(sys.argv):
+        print(_help())
+        return
+    command = _parse(sys.argv)
+    config = parse_config(command.config)
+    join_processes(**command.processes)
+    mesh = make_mesh(fsdp=config.train.fsdp)
+    with open_experiment(
+        config, command.workdir, mesh, Interruption(), hold=not command.dry_run
+    ) as experiment:
+        experiment.log.say(f"on {describe_devices(mesh)}")
+        if command.dry_run:
+            dry_run(experiment)
+        elif command.checkpoint is None:
+            train_and_evaluate(experiment)
+        else:
+            evaluate_checkpoint(experiment, command.checkpoint)
+
+
+def _help() -> str:
+    own = _define_flags()
+    lines = [f"  --{name:<17}{own[name].help}" for name in own]
+    where = "What --config.a.b may be, and means: lctr_jax/run/config.py and the dataclasses that it fills."
+    return "\n".join([f"{__doc__}\n\nusage: {USAGE}\n", *lines, f"\n{where}"])
+
+
+def _parse(argv: list[str]) -> Command:
+    values = _define_flags()
+    file = parse_flags(values, argv, usage=USAGE)
+    if values.eval != bool(values.checkpoint):
+        raise ValueError("--eval and --checkpoint PATH go together; leave both out to train")
+    if values.dry_run and values.eval:
+        raise ValueError("--dry_run is of a training: leave out --eval and --checkpoint")
+    if values.profile is not None:
+        values.config.train.profile = values.profile
+    workdir = Path(values.workdir or Path("runs") / file.stem)
+    return Command(values.config, workdir, values.checkpoint, values.dry_run, read_processes(values))
+
+
+def _define_flags() -> Any:
+    """The command's own flags, absl's `FlagValues`."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", None, "the run's folder; runs/NAME unless given", flag_values=values)
+    flags.DEFINE_bool("dry_run", False, "take a step, say what a run costs, keep nothing", flag_values=values)
+    flags.DEFINE_string("profile", None, "A-B: trace these steps into WORKDIR/profile", flag_values=values)
+    flags.DEFINE_bool("eval", False, "evaluate --checkpoint instead of training", flag_values=values)
+    flags.DEFINE_string("checkpoint", None, "what --eval evaluates", flag_values=values)
+    define_processes(values)
+    return values

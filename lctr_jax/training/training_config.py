@@ -1,0 +1,128 @@
+"""`config.train` and `config.log`."""
+
+import importlib.util
+from dataclasses import dataclass
+
+from lctr_jax.training.profiling import parse_span
+
+_NEVER_NEGATIVE = (
+    "mixup",
+    "cutmix",
+    "lr",
+    "warmup_lr",
+    "min_lr",
+    "warmup_epochs",
+    "weight_decay",
+    "checkpoint_every_epochs",
+    "eval_every_epochs",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """How to train; the defaults are LCTR's published command for CUB.
+
+    Attributes:
+        epochs: over the training split.
+        batch_size: images a step, over all devices.
+        lr: peak rate at a batch of 512; the peak is lr * batch_size / 512.
+        warmup_lr: where the warm-up starts; not scaled by the batch.
+        min_lr: where the cosine ends; not scaled.
+        warmup_epochs: linear rise from warmup_lr to the peak.
+        schedule: "per_epoch", constant within an epoch, as published, or "per_step".
+        weight_decay: AdamW's, on weights only (not biases, norms, positions, CLS).
+        erasing: probability of filling a rectangle of an image with noise.
+        mixup: alpha of mixup; 0: off. The published script sets it up, but it never takes effect there.
+        cutmix: alpha of cutmix; 0: off, likewise.
+        label_smoothing: share of each target spread over all classes; off, likewise.
+        ema_decay: of a moving average of the weights, which is then what is evaluated; off, likewise.
+        micro_batches: parts that a step's batch is computed in, one after the other, to save memory.
+        fsdp: devices that share one copy of the parameters; 1: a copy on each.
+        log_every_steps: window of the log.
+        checkpoint_every_epochs: 0: only at the end.
+        keep_checkpoints: the newest ones.
+        keep_best: also keep, in checkpoints/best, the weights with the highest value of this metric of the
+            looks that eval_every_epochs asks for and one at the end, such as "eval/top1_cls"; empty: do not.
+        eval_every_epochs: a look at the evaluation split during training; 0: never.
+        profile: "A-B", steps to trace into WORKDIR/profile; empty: none.
+        skip_nonfinite: leave out the update of a step whose loss or gradient is not finite, and count it,
+            instead of stopping.
+    """
+
+    epochs: int = 80
+    batch_size: int = 512
+    lr: float = 5e-5
+    warmup_lr: float = 1e-6
+    min_lr: float = 1e-5
+    warmup_epochs: float = 5.0
+    schedule: str = "per_epoch"
+    weight_decay: float = 0.05
+    erasing: float = 0.25
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    label_smoothing: float = 0.0
+    ema_decay: float = 0.0
+    micro_batches: int = 1
+    fsdp: int = 1
+    log_every_steps: int = 10
+    checkpoint_every_epochs: int = 1
+    keep_checkpoints: int = 2
+    keep_best: str = ""
+    eval_every_epochs: int = 0
+    profile: str = ""
+    skip_nonfinite: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained.
+
+        Raises:
+            ValueError: naming the option, what it is and what it should be.
+        """
+        for name in ("epochs", "batch_size", "micro_batches", "fsdp", "log_every_steps", "keep_checkpoints"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"train.{name}: got {getattr(self, name)}, expected 1 or more")
+        if self.schedule not in ("per_epoch", "per_step"):
+            raise ValueError(f"train.schedule: got {self.schedule!r}, expected 'per_epoch' or 'per_step'")
+        for name in ("erasing", "label_smoothing", "ema_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"train.{name}: got {getattr(self, name)}, expected 0 to 1")
+        parse_span(self.profile)
+        for name in _NEVER_NEGATIVE:
+            if getattr(self, name) < 0:
+                raise ValueError(f"train.{name}: got {getattr(self, name)}, expected 0 or more")
+        if self.keep_best and not 0 < self.eval_every_epochs < self.epochs:
+            raise ValueError(
+                f"train.keep_best: got {self.keep_best!r}, which needs looks before the end: set "
+                f"train.eval_every_epochs below train.epochs, got {self.eval_every_epochs} and {self.epochs}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogOptions:
+    """Where a run reports beside its folder, and how much it shows.
+
+    Attributes:
+        wandb: to Weights & Biases.
+        mlflow: to MLflow.
+        images: of the evaluation split, drawn with their maps and boxes at every look; 0: none.
+    """
+
+    wandb: bool = False
+    mlflow: bool = False
+    images: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be written, before anything is computed.
+
+        Raises:
+            ModuleNotFoundError: a tracker is asked for whose package is not installed.
+            ValueError: a negative number of images.
+        """
+        for package in ("wandb", "mlflow"):
+            if getattr(self, package) and importlib.util.find_spec(package) is None:
+                raise ModuleNotFoundError(
+                    f"log.{package}: needs the package {package}, which is not installed; "
+                    "pip install -e '.[trackers]', or leave it out"
+                )
+        if self.images < 0:
+            raise ValueError(f"log.images: got {self.images}, expected 0 or more")
