@@ -7,7 +7,8 @@ import pytest
 from goldens import seeded
 
 from lctr_jax.checkpoints import store
-from lctr_jax.checkpoints.checksummed import SealedCheckpoints
+from lctr_jax.checkpoints.checksummed import ChecksummedCheckpoints
+from lctr_jax.checkpoints.checksums import CHECKSUMS, write_checksums
 from lctr_jax.checkpoints.conversion import convert
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.parameter_paths import by_path, misfits
@@ -72,6 +73,7 @@ def test_metadata_of_a_newer_version_says_so():
 def test_metadata_that_is_none_is_one_clear_line(damaged, tmp_path):
     store.save_weights(tmp_path / "weights", METADATA, parameters_of())
     (tmp_path / "weights" / "metadata" / "metadata").write_text(damaged)
+    write_checksums(tmp_path / "weights")
     with pytest.raises(
         ValueError, match="damaged checkpoint: metadata written by lctr_jax an unknown ver"
     ) as error:
@@ -90,7 +92,7 @@ def save_step(workdir, step, parameters):
     copies = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     items = store.weights_items(METADATA, jax.device_put(parameters, copies))
     training = {"step": np.int32(step), "moments": jax.device_put(parameters, copies)}
-    checkpoints = SealedCheckpoints(workdir / store.CHECKPOINTS)
+    checkpoints = ChecksummedCheckpoints(workdir / store.CHECKPOINTS)
     checkpoints.save(step, items | {store.TRAINING: ocp.args.StandardSave(training)})
     checkpoints.wait()
 
@@ -151,8 +153,45 @@ def test_another_size_lists_what_differs(tmp_path):
 def test_a_damaged_checkpoint_is_told(tmp_path):
     store.save_weights(tmp_path / "weights", METADATA, parameters_of())
     (tmp_path / "weights" / "metadata" / "metadata").write_text('{"kind": "netw')
+    write_checksums(tmp_path / "weights")
     with pytest.raises(ValueError, match="damaged checkpoint"):
         store.load_weights(tmp_path / "weights")
+
+
+def test_any_flipped_bit_of_the_converters_checkpoint_is_found(tmp_path):
+    weights = tmp_path / "weights"
+    store.save_weights(weights, METADATA, parameters_of())
+    rng = np.random.default_rng(0)
+    files = [
+        file for item in ("params", "metadata") for file in (weights / item).rglob("*") if file.is_file()
+    ]
+    assert any(file.stat().st_size > 100_000 for file in files)  # the arrays
+    for file in files:
+        content = file.read_bytes()
+        flipped = bytearray(content)
+        flipped[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
+        file.write_bytes(flipped)
+        with pytest.raises(ValueError, match=r"damaged checkpoint: .* is not as it was written") as error:
+            store.load_weights(weights)
+        assert str(file.relative_to(weights)) in one_line(error)
+        file.write_bytes(content)
+    store.load_weights(weights)
+    (weights / CHECKSUMS).unlink()
+    with pytest.raises(ValueError, match=r"checksums\.json is missing"):
+        store.load_weights(weights)
+
+
+def test_a_failed_save_leaves_nothing_behind(tmp_path, monkeypatch):
+    store.save_weights(tmp_path / "weights", METADATA, parameters_of())
+    monkeypatch.setattr(store, "write_checksums", failing)
+    with pytest.raises(OSError, match="disk full"):
+        store.save_weights(tmp_path / "weights", METADATA, parameters_of(seed=1), overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["weights"]
+    assert_same(store.load_weights(tmp_path / "weights")[1], parameters_of())
+
+
+def failing(folder):
+    raise OSError("disk full")
 
 
 def test_parameters_that_are_not_the_metadatas_are_told(tmp_path):

@@ -10,7 +10,7 @@ import orbax.checkpoint as ocp
 from lctr_jax.checkpoints.checksums import write_checksums
 
 
-class SealedCheckpoints:
+class ChecksummedCheckpoints:
     """Checkpoints FOLDER/STEP, written in the background, each whole and with its checksums, or absent."""
 
     def __init__(self, folder: Path, **options: Any):
@@ -21,7 +21,7 @@ class SealedCheckpoints:
             folder,
             options=ocp.CheckpointManagerOptions(
                 cleanup_tmp_directories=True,
-                async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
+                async_options=ocp.AsyncOptions(post_finalization_callback=self._write_checksums),
                 **options,
             ),
         )
@@ -64,7 +64,7 @@ class SealedCheckpoints:
         finally:
             self.manager.close()
 
-    def _seal(self) -> None:
+    def _write_checksums(self) -> None:
         if jax.process_index() == 0:
             (unfinished,) = self._folder.glob(f"{self._writing}.orbax-checkpoint-tmp*")
             write_checksums(unfinished)

@@ -1,4 +1,4 @@
-"""Is a checkpoint on disk what was written? Orbax tells a missing file, not a changed byte of an array."""
+"""Checksums of a checkpoint's files. Orbax notices a missing file, but not a changed byte of an array."""
 
 import json
 import zlib
@@ -15,14 +15,14 @@ def write_checksums(folder: Path) -> None:
 
 
 def find_damage(folder: Path) -> str | None:
-    """What is wrong with a checkpoint that `write_checksums` has seen, in words; None when nothing is.
+    """Describe the first file of a checkpoint that is not as it was written; return None if all are.
 
-    Every byte is read, once.
+    Reads every byte once.
     """
     try:
         recorded = json.loads((folder / CHECKSUMS).read_text())
     except FileNotFoundError:
-        return f"{CHECKSUMS} is missing: lost, or of a version that wrote none; nothing can be verified"
+        return f"{CHECKSUMS} is missing, so its files cannot be verified"
     except (OSError, ValueError) as error:
         return f"{CHECKSUMS} cannot be read: {error}"
     if not isinstance(recorded, dict) or not recorded:

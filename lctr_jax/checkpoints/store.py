@@ -6,6 +6,7 @@ optimizer's state, the step, the data's position). Whoever wants weights reads t
 
 import logging
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
-from lctr_jax.checkpoints.checksums import CHECKSUMS, find_damage
+from lctr_jax.checkpoints.checksums import find_damage, write_checksums
 from lctr_jax.checkpoints.metadata import SHAPING_FIELDS, Metadata, differing_fields
 from lctr_jax.checkpoints.parameter_paths import misfits
 from lctr_jax.models.parameters import Parameters, parameter_shapes
@@ -53,8 +54,15 @@ def save_weights(
         raise FileExistsError(
             f"{path}: is no weights checkpoint, so it is not overwritten; remove it yourself"
         )
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-        checkpointer.save(folder, ocp.args.Composite(**weights_items(metadata, parameters)), force=overwrite)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        unfinished = Path(scratch) / folder.name
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+            checkpointer.save(unfinished, ocp.args.Composite(**weights_items(metadata, parameters)))
+        write_checksums(unfinished)
+        if folder.exists():
+            folder.rmtree()
+        unfinished.rename(folder)
 
 
 def load_weights(path: AnyPath, *, spec: ModelSpec | None = None) -> tuple[Metadata, Parameters]:
@@ -68,7 +76,7 @@ def load_weights(path: AnyPath, *, spec: ModelSpec | None = None) -> tuple[Metad
         ValueError: there is no checkpoint, it is damaged, or it is not of this `spec`.
     """
     folder = find_checkpoint(path)
-    metadata = load_metadata(path)
+    metadata = _read_metadata(folder, path)
     if spec is not None:
         require_spec(metadata, spec, path=path)
     expected = expected_shapes(metadata)
@@ -88,7 +96,10 @@ def load_metadata(path: AnyPath) -> Metadata:
         FileNotFoundError: nothing is there.
         ValueError: there is no checkpoint or its metadata cannot be read.
     """
-    folder = find_checkpoint(path)
+    return _read_metadata(find_checkpoint(path), path)
+
+
+def _read_metadata(folder: epath.Path, path: AnyPath) -> Metadata:
     with closing(ocp.JsonCheckpointHandler()) as handler, _damage_told(path):
         return Metadata.from_json(handler.restore(folder / METADATA))
 
@@ -149,7 +160,8 @@ def find_checkpoint(path: AnyPath) -> epath.Path:
             f"PyTorch's files become one by: python convert_deit_weights.py {path} DEST"
         )
     if _holds_weights(root):
-        _require_sound(root)
+        if damage := find_damage(Path(root)):
+            raise ValueError(f"{path}: damaged checkpoint: {damage}")
         return root
     steps = list_steps(root) or list_steps(root / CHECKPOINTS)
     if not steps:
@@ -181,15 +193,7 @@ def newest_sound(steps: list[Path]) -> Path:
                 _log.warning("damaged checkpoint: %s; taking the one before, %s", "; ".join(damages), step)
             return step
         damages.append(f"{step}: {damage}")
-    unverified = [step for step in steps if _holds_weights(step) and not (step / CHECKSUMS).exists()]
-    mend = f"; to take one as it is: python -m lctr_jax.seal {unverified[0]}" if unverified else ""
-    raise ValueError(f"no sound checkpoint: {'; '.join(damages)}; nothing was deleted{mend}")
-
-
-def _require_sound(folder: epath.Path) -> None:
-    """Only training records checksums; what the converter wrote is known by what reading it says."""
-    if (folder / CHECKSUMS).exists() and (damage := find_damage(Path(folder))):
-        raise ValueError(f"{folder}: damaged checkpoint: {damage}")
+    raise ValueError(f"no sound checkpoint: {'; '.join(damages)}; nothing was deleted")
 
 
 def _holds_weights(folder: Path | epath.Path) -> bool:

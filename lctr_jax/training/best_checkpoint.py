@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from lctr_jax.checkpoints.checksummed import SealedCheckpoints
+from lctr_jax.checkpoints.checksummed import ChecksummedCheckpoints
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import CHECKPOINTS, weights_items
 from lctr_jax.training.state import TrainState
@@ -18,7 +18,7 @@ class BestCheckpoint:
     def __init__(self, workdir: Path, metadata: Metadata, *, metric: str):
         self._metadata, self._metric = metadata, metric
         self.folder = workdir.resolve() / CHECKPOINTS / BEST
-        self._checkpoints = SealedCheckpoints(
+        self._checkpoints = ChecksummedCheckpoints(
             self.folder, max_to_keep=1, best_fn=lambda metrics: metrics[metric]
         )
         self._manager = self._checkpoints.manager

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import orbax.checkpoint as ocp
 
-from lctr_jax.checkpoints.checksummed import SealedCheckpoints
+from lctr_jax.checkpoints.checksummed import ChecksummedCheckpoints
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import (
     CHECKPOINTS,
@@ -53,7 +53,7 @@ class RunCheckpoints:
         self.folder = workdir.resolve() / CHECKPOINTS
         _set_damaged_aside(self.folder)
         self._metadata = metadata
-        self._checkpoints = SealedCheckpoints(self.folder, max_to_keep=keep)
+        self._checkpoints = ChecksummedCheckpoints(self.folder, max_to_keep=keep)
         self._manager = self._checkpoints.manager
 
     @property
