@@ -11,6 +11,7 @@ ALLOWED = {
     "localization": set(),
     "data": set(),
     "distributed": set(),
+    "annotations": set(),
     "checkpoints": {"models"},
     "training": {"models", "checkpoints", "distributed"},
     "evaluation": {"models", "localization", "data", "distributed"},

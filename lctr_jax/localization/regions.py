@@ -1,0 +1,54 @@
+"""Every connected region of a score map above a threshold: box, outline and how strong the map is in it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+
+class Region(NamedTuple):
+    """A connected region of foreground, in pixels of the frame.
+
+    Attributes:
+        box_xyxy: its bounding rectangle, the far end exclusive.
+        outline: its contour's points, x and y of pixel centers.
+        area: inside the contour, pixels squared.
+        strength: the mean of the map inside the box, relative to the map's maximum, in [0, 1].
+    """
+
+    box_xyxy: Int[np.ndarray, "4"]
+    outline: Float[np.ndarray, "points 2"]
+    area: float
+    strength: float
+
+
+def find_regions(
+    levels: UInt8[np.ndarray, "height width"], *, cut: int, min_area: float = 0.0
+) -> Sequence[Region]:
+    """Find the regions of pixels above a gray level, the largest contour first.
+
+    Regions touch by corners too, as OpenCV's contours have it; a hole belongs to the region around it.
+
+    Args:
+        levels: a map as gray levels 0..255, 255 at its maximum (`quantize_map`); all zeros for a flat map.
+        cut: foreground is `levels > cut`.
+        min_area: leave out regions whose contour encloses less than this share of the frame.
+    """
+    foreground = (levels > cut).astype(np.uint8)
+    contours, _ = cv2.findContours(foreground, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    areas = np.array([cv2.contourArea(contour) for contour in contours])
+    least = min_area * levels.size
+    order = np.argsort(-areas, kind="stable").tolist()
+    return [_region(contours[index], areas[index], levels) for index in order if areas[index] >= least]
+
+
+def _region(contour: np.ndarray, area: float, levels: UInt8[np.ndarray, "height width"]) -> Region:
+    x, y, width, height = cv2.boundingRect(contour)
+    return Region(
+        box_xyxy=np.array([x, y, x + width, y + height]),
+        outline=contour[:, 0] + 0.5,
+        area=float(area),
+        strength=float(levels[y : y + height, x : x + width].mean() / 255),
+    )
