@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from lctr_jax.data import geometry
 from lctr_jax.data.geometry import Geometry
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -71,6 +72,36 @@ def test_wsoleval_squeezes_the_whole_image(size):
 def test_the_lctr_frame_has_its_size_for_any_image(size, image_size):
     image = Image.effect_noise(size, 60).convert("RGB")
     assert Geometry("lctr", image_size).transform_image(image).shape == (image_size, image_size, 3)
+
+
+@pytest.mark.parametrize("size", [(2500, 4), (4, 2500), (1200, 3), (7, 900)])
+def test_the_crop_of_a_narrow_image_in_one_step_is_that_of_two(size, monkeypatch):
+    image = Image.effect_noise(size, 60)
+    two_steps = Geometry("lctr").transform_image(image.convert("RGB")), Geometry("lctr").transform_mask(image)
+    monkeypatch.setattr(geometry, "MAX_PIXELS", 0)
+    one_step = Geometry("lctr").transform_image(image.convert("RGB")), Geometry("lctr").transform_mask(image)
+    assert np.abs(one_step[0].astype(int) - two_steps[0]).max() <= 1
+    assert np.mean(one_step[1] != two_steps[1]) < 0.01
+
+
+def test_an_image_of_7000_by_4_pixels_has_a_frame():
+    ramp = np.broadcast_to((np.arange(7000) // 2 % 256).astype(np.uint8), (4, 7000))  # resized: 448000 x 256
+    frame = Geometry("lctr").transform_image(Image.fromarray(ramp).convert("RGB"))
+    # The frame shows columns 3498.25 to 3501.75.
+    columns = 3498.25 + (np.arange(224) + 0.5) / 64
+    expected = np.interp(columns, np.arange(7000) + 0.5, ramp[0].astype(float))
+    np.testing.assert_allclose(frame[100, :, 0], expected, atol=1)
+
+
+@pytest.mark.parametrize("size", [(500, 375), (375, 500), (101, 333), (224, 224), (60, 50), (900, 700)])
+def test_wsoleval_masks_take_the_pixels_of_its_evaluator(size):
+    """It enlarges by `cv2.INTER_NEAREST`: target pixel x comes from floor(x * size / 224)."""
+    width, height = size
+    mask = np.random.default_rng(0).choice(np.array([0, 1, 255], np.uint8), (height, width))
+    frame = Geometry("wsoleval").transform_mask(Image.fromarray(mask))
+    rows, columns = (np.floor(np.arange(224) * (1 / (224 / side))).astype(int) for side in (height, width))
+    np.testing.assert_array_equal(frame, mask[np.ix_(rows, columns)])
+    assert frame.dtype == np.uint8
 
 
 @given(

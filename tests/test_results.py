@@ -2,6 +2,7 @@
 
 import io
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,14 +11,20 @@ from fake_results import make_settings
 from PIL import Image
 
 from lctr_jax.data.geometry import Geometry
+from lctr_jax.data.image_decoding import CorruptImageError
 from lctr_jax.evaluation.forward import Maps
 from lctr_jax.evaluation.stream import evaluate_split
+from lctr_jax.localization.pixels import average_precision
+from lctr_jax.localization.summary import summarize
 
 SIZE, COUNT, BATCH = 64, 5, 2
 
 
 def encode(seed):
-    pixels = np.random.default_rng(seed).integers(0, 255, (SIZE, SIZE, 3), np.uint8)
+    return encode_pixels(np.random.default_rng(seed).integers(0, 255, (SIZE, SIZE, 3), np.uint8))
+
+
+def encode_pixels(pixels):
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
@@ -48,12 +55,12 @@ def forward(parameters, image, label):
     return jax.tree.map(jnp.asarray, maps)
 
 
-def results_of(protocol):
+def results_of(protocol, split=SPLIT):
     results = []
     evaluate_split(
         forward,
         {},
-        SPLIT,
+        split,
         settings=make_settings(protocol),
         geometry=Geometry(protocol, SIZE),
         batch_size=BATCH,
@@ -78,3 +85,43 @@ def test_the_maps_are_those_that_were_boxed(protocol, boxed):
 def test_the_image_is_the_frame_that_the_network_saw():
     for index, result in enumerate(results_of("wsoleval")):
         np.testing.assert_array_equal(result.image, np.asarray(Image.open(io.BytesIO(SPLIT[index]["image"]))))
+
+
+@pytest.mark.parametrize("damage", [b"", b"<html>404</html>", encode(0)[:200]])
+def test_a_damaged_mask_is_named(damage):
+    split = [record | {"mask": encode(0)} for record in SPLIT]
+    split[3]["mask"] = damage
+    with pytest.raises(
+        CorruptImageError, match=r"mask of '3\.png': cannot decode .*; mend or remove the file"
+    ) as error:
+        results_of("wsoleval", split)
+    assert "\n" not in str(error.value)
+
+
+def test_pxap_is_wsolevals_from_image_sized_masks():
+    """PIL's nearest pixels give another number."""
+    rng = np.random.default_rng(0)
+    masks = [rng.choice(np.array([0, 1, 255], np.uint8), (90, 130)) for _ in SPLIT]
+    split = [record | {"mask": encode_pixels(mask)} for record, mask in zip(SPLIT, masks, strict=True)]
+    settings = make_settings("wsoleval")
+    totals = evaluate_split(
+        forward, {}, split, settings=settings, geometry=Geometry("wsoleval", SIZE), batch_size=BATCH
+    )
+    score = cv2.resize(2 * TRUE, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+    score = (score - score.min()) / np.ptp(score)
+    rows, columns = (np.floor(np.arange(SIZE) * (1 / (SIZE / side))).astype(int) for side in (90, 130))
+    edges = np.append(np.arange(0, 1, settings.tau_step), [1, 2, 3])
+    expected = [
+        sum(np.histogram(score[mask[np.ix_(rows, columns)] == value], edges)[0] for mask in masks)
+        for value in (0, 1)
+    ]
+    assert summarize(totals.measured, settings)["pxap"] == pytest.approx(
+        average_precision(np.stack(expected))
+    )
+    by_pil = [
+        np.asarray(Image.fromarray(mask).resize((SIZE, SIZE), Image.Resampling.NEAREST)) for mask in masks
+    ]
+    other = [sum(np.histogram(score[mask == value], edges)[0] for mask in by_pil) for value in (0, 1)]
+    assert average_precision(np.stack(other)) != pytest.approx(
+        average_precision(np.stack(expected)), abs=0.01
+    )

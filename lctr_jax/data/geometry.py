@@ -10,11 +10,12 @@ Boxes are `xyxy` in pixels, float64. A frame is the square network input of side
 import dataclasses
 from typing import Literal
 
+import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from lctr_jax.data.image_decoding import check_pixels
+from lctr_jax.data.image_decoding import MAX_PIXELS
 
 Protocol = Literal["lctr", "wsoleval"]
 
@@ -37,25 +38,36 @@ class Geometry:
             raise ValueError(f"image_size: got {self.image_size}, expected at least 1 pixel")
 
     def transform_image(self, image: Image.Image) -> UInt8[np.ndarray, "size size 3"]:
-        """The RGB image in the frame (PIL bilinear).
-
-        Raises:
-          CorruptImageError: when it is so narrow that, enlarged to the frame, it would exhaust the memory.
-        """
-        return np.asarray(self._to_frame(image, Image.Resampling.BILINEAR))
+        """Return the RGB image in the frame (PIL bilinear)."""
+        if self.protocol == "wsoleval":
+            size = (self.image_size, self.image_size)
+            return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
+        return self._center_crop(image, Image.Resampling.BILINEAR)
 
     def transform_mask(self, mask: Image.Image) -> UInt8[np.ndarray, "size size"]:
-        """The single-channel mask in the frame, every value one of the original's (nearest)."""
-        return np.asarray(self._to_frame(mask, Image.Resampling.NEAREST))
+        """Return the single-channel mask in the frame, every value one of the original's (nearest).
 
-    def _to_frame(self, image: Image.Image, resampling: Image.Resampling) -> Image.Image:
+        Under `wsoleval` as its evaluator does, by OpenCV, whose nearest pixel is the one that holds the
+        target pixel's upper left corner; PIL takes the one that holds its center.
+        """
         if self.protocol == "wsoleval":
-            return image.resize((self.image_size, self.image_size), resampling)
+            size = (self.image_size, self.image_size)
+            return cv2.resize(np.asarray(mask), size, interpolation=cv2.INTER_NEAREST).astype(np.uint8)
+        return self._center_crop(mask, Image.Resampling.NEAREST)
+
+    def _center_crop(self, image: Image.Image, resampling: Image.Resampling) -> UInt8[np.ndarray, "..."]:
+        """Resize the short side, then crop, as published; in one step where the resized image is too large.
+
+        One step gives the same pixels but for PIL's rounding, which moves some by one gray level.
+        """
         width, height = _resize_short_side(image.width, image.height, short_side=self._resized_side)
-        check_pixels(width, height)
         left, top = (int((side - self.image_size + 1) * 0.5) for side in (width, height))
-        frame = (left, top, left + self.image_size, top + self.image_size)
-        return image.resize((width, height), resampling).crop(frame)
+        right, bottom = left + self.image_size, top + self.image_size
+        if width * height <= MAX_PIXELS:
+            return np.asarray(image.resize((width, height), resampling).crop((left, top, right, bottom)))
+        x, y = image.width / width, image.height / height
+        region = (left * x, top * y, min(right * x, image.width), min(bottom * y, image.height))
+        return np.asarray(image.resize((self.image_size, self.image_size), resampling, box=region))
 
     def boxes_to_frame(
         self, boxes_xyxy: Float[np.ndarray, "boxes 4"], *, width: int, height: int

@@ -41,20 +41,11 @@ def open_image(encoded: bytes) -> Image.Image:
     """
     with _corruption_named():
         image = Image.open(io.BytesIO(encoded))
-    check_pixels(image.width, image.height)
-    return image
-
-
-def check_pixels(width: int, height: int) -> None:
-    """Refuse a picture too large to be held in memory.
-
-    Raises:
-      CorruptImageError: it has more than `MAX_PIXELS`.
-    """
-    if width * height > MAX_PIXELS:
+    if image.width * image.height > MAX_PIXELS:
         raise CorruptImageError(
-            f"cannot decode the image: {width} x {height} pixels, at most {MAX_PIXELS} allowed"
+            f"cannot decode the image: {image.width} x {image.height} pixels, at most {MAX_PIXELS} allowed"
         )
+    return image
 
 
 def load_rgb(image: Image.Image) -> Image.Image:
@@ -75,6 +66,17 @@ def decode_rgb(encoded: bytes) -> Image.Image:
       CorruptImageError: when the bytes cannot be decoded, truncated files included.
     """
     return load_rgb(open_image(encoded))
+
+
+def decode_gray(encoded: bytes) -> Image.Image:
+    """Open and load an image of one channel, such as a mask.
+
+    Raises:
+      CorruptImageError: when the bytes cannot be decoded, truncated files included.
+    """
+    image = open_image(encoded)
+    with _corruption_named():
+        return image.convert("L")
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """A network over a split, streamed: the devices compute a batch while the host measures the one before."""
 
-import io
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,9 +8,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from PIL import Image
 
 from lctr_jax.data.geometry import Geometry
+from lctr_jax.data.image_decoding import CorruptImageError, decode_gray
 from lctr_jax.data.pipeline import evaluation_batches
 from lctr_jax.evaluation.forward import Forward, Maps, fetch
 from lctr_jax.localization.accumulator import Accumulator, Sums
@@ -114,7 +113,7 @@ def _measure(batch: dict, maps: Maps, row: int, settings: Settings, geometry: Ge
         predicted_map=predicted_map,
         label_map=label_map,
         boxes_xyxy=geometry.boxes_to_frame(record["boxes_xyxy"], **size),
-        mask=_mask_in_frame(record["mask"], geometry),
+        mask=_mask_in_frame(record, geometry),
     )
     return Result(
         image=batch["image"][row],
@@ -127,8 +126,13 @@ def _measure(batch: dict, maps: Maps, row: int, settings: Settings, geometry: Ge
     )
 
 
-def _mask_in_frame(encoded: bytes | None, geometry: Geometry) -> np.ndarray | None:
-    return None if encoded is None else geometry.transform_mask(Image.open(io.BytesIO(encoded)).convert("L"))
+def _mask_in_frame(record: dict[str, Any], geometry: Geometry) -> np.ndarray | None:
+    if record["mask"] is None:
+        return None
+    try:
+        return geometry.transform_mask(decode_gray(record["mask"]))
+    except CorruptImageError as error:
+        raise CorruptImageError(f"mask of {record['id']!r}: {error}; mend or remove the file") from error
 
 
 def _sum_over_hosts(sums: Sums) -> Sums:
