@@ -17,6 +17,7 @@ from lctr_jax.distributed.mesh import make_mesh
 from lctr_jax.distributed.preemption import Interruption, stop_status
 from lctr_jax.distributed.processes import join_processes
 from lctr_jax.errors import one_line_errors
+from lctr_jax.host.paths import expand
 from lctr_jax.run.ablation import carry_out, plan_runs, write_table
 from lctr_jax.run.config import RunConfig, parse_config
 from lctr_jax.run.flags import define_processes, parse_flags, read_processes
@@ -75,7 +76,7 @@ def _parse(argv: list[str]) -> Command:
         argv = [argv[0], "--config=digits", *argv[1:]]
     parse_flags(values, argv, usage=USAGE)
     config, processes = parse_config(values.config), read_processes(values)
-    return Command(Path(values.workdir), config, tuple(values.methods), values.seeds, processes)
+    return Command(expand(values.workdir), config, tuple(values.methods), values.seeds, processes)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from rich.table import Table
 from lctr_jax.data.box_lists import read_boxes
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.errors import one_line_errors
+from lctr_jax.host.paths import path_argument, require_file_destination
 from lctr_jax.localization.content_free import ContentFree
 from lctr_jax.localization.protocols import get_protocol
 
@@ -30,6 +31,8 @@ CHUNK = 4096
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line."""
     options = _parser().parse_args(arguments)
+    if options.json:
+        require_file_destination(options.json)
     boxes = read_boxes(options.list)
     result = measure_list(
         boxes,
@@ -144,10 +147,12 @@ def _table(result: dict[str, Any]) -> Table:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lctr_jax.baselines", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("list", type=Path, metavar="LIST", help="box list, any format that the project reads")
+    parser.add_argument(
+        "list", type=path_argument, metavar="LIST", help="box list, any format that the project reads"
+    )
     parser.add_argument(
         "--image-sizes",
-        type=Path,
+        type=path_argument,
         metavar="FILE",
         help="path,width,height lines; image_sizes.txt beside LIST",
     )
@@ -156,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--first-box-only", action="store_true", help="as LCTR's published ILSVRC loader does"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
     return parser
 
 

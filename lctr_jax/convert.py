@@ -19,6 +19,12 @@ from lctr_jax.checkpoints.recognition import config_options
 from lctr_jax.checkpoints.store import load_weights, save_weights
 from lctr_jax.checkpoints.torch_names import layouts
 from lctr_jax.errors import one_line_errors
+from lctr_jax.host.paths import (
+    path_argument,
+    require_file_destination,
+    require_folder_destination,
+    text_argument,
+)
 
 
 @one_line_errors()
@@ -46,10 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "source",
         metavar="SOURCE",
+        type=text_argument,
         help=".pth, .pt, .safetensors, hf://OWNER/REPOSITORY or timm/NAME; with --to-torch a checkpoint",
     )
     parser.add_argument(
-        "dest", metavar="DEST", type=Path, help="a checkpoint; with --to-torch .pth or .safetensors"
+        "dest", metavar="DEST", type=path_argument, help="a checkpoint; with --to-torch .pth or .safetensors"
     )
     parser.add_argument(
         "--to-torch", action="store_true", help="convert a checkpoint to a PyTorch file instead"
@@ -81,6 +88,7 @@ def _from_torch(
     half_normalized: bool,
     overwrite: bool,
 ) -> None:
+    require_folder_destination(dest)
     file = torch_files.read_tensors(fetch(source))
     try:
         conversion = convert(
@@ -123,6 +131,8 @@ def _show(array: Any) -> str:
 def _to_torch(source: str, dest: Path, *, half: bool, overwrite: bool) -> None:
     if dest.exists() and not overwrite:
         raise FileExistsError(f"{dest}: exists already; choose another place or add --overwrite")
+    torch_files.require_suffix(dest)
+    require_file_destination(dest)
     metadata, parameters = load_weights(source)
     tensors = export(metadata, parameters)
     if half:

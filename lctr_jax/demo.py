@@ -26,6 +26,7 @@ from lctr_jax.data.datasets import open_split
 from lctr_jax.data.geometry import Geometry, Protocol
 from lctr_jax.data.image_decoding import decode_rgb
 from lctr_jax.errors import one_line, one_line_errors
+from lctr_jax.host.paths import path_argument, text_argument
 from lctr_jax.inference.images import find_images
 from lctr_jax.inference.loading import LoadedModel, load
 from lctr_jax.inference.threshold import choose_threshold
@@ -114,14 +115,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lctr_jax.demo", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        "--checkpoint", required=True, metavar="PATH", help="the converter's, or a run's folder"
+        "--checkpoint",
+        type=text_argument,
+        required=True,
+        metavar="PATH",
+        help="the converter's, or a run's folder",
     )
     parser.add_argument(
-        "--examples", type=Path, nargs="+", default=[], metavar="IMAGE_OR_FOLDER",
+        "--examples", type=path_argument, nargs="+", default=[], metavar="IMAGE_OR_FOLDER",
         help=f"images to offer, the first {NUM_EXAMPLES}; by default some of the run's data set",
     )  # fmt: skip
     parser.add_argument(
-        "--data_dir", metavar="DIR", help="where that data set is prepared, if not where the run had it"
+        "--data_dir",
+        type=text_argument,
+        metavar="DIR",
+        help="where that data set is prepared, if not where the run had it",
     )
     parser.add_argument("--threshold", type=float, metavar="T", help="to start at; as predict's unless given")
     parser.add_argument(

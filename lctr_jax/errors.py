@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 TRACEBACK = "LCTR_TRACEBACK"
+_AROUND = 50
 
 
 @contextmanager
@@ -28,5 +29,17 @@ def one_line_errors() -> Iterator[None]:
 def one_line(error: BaseException) -> str:
     """The error's message on one line; the system's own errors as `path: what went wrong`."""
     if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+        text = f"{error.filename}: {error.strerror}"
+    elif isinstance(error, UnicodeEncodeError):
+        text = f"{_excerpt(error)!a}: this name or text is not valid UTF-8; rename the file or folder"
+    elif isinstance(error, UnicodeDecodeError):
+        text = f"{_excerpt(error)!r}: this text is not valid {error.encoding}; save it as UTF-8"
+    else:
+        text = " ".join(str(error).split()) or type(error).__name__
+    return text.encode(errors="backslashreplace").decode()  # names of files may hold what UTF-8 cannot
+
+
+def _excerpt(error: UnicodeEncodeError | UnicodeDecodeError) -> str | bytes:
+    """The whole of a name, or what surrounds the fault in a longer text."""
+    around = slice(max(0, error.start - _AROUND), error.end + _AROUND)
+    return error.object if len(error.object) <= 4 * _AROUND else error.object[around]

@@ -23,6 +23,7 @@ from lctr_jax.exporters.check import TOLERANCE, largest_errors, require_agreemen
 from lctr_jax.exporters.onnx_model import export_onnx, open_onnx, require_onnx
 from lctr_jax.exporters.program import InputType, describe, make_program
 from lctr_jax.exporters.stablehlo import PLATFORMS, export_stablehlo, open_stablehlo
+from lctr_jax.host.paths import path_argument, require_file_destination, text_argument
 
 
 @one_line_errors()
@@ -32,8 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     destination: Path = options.destination
     if destination.exists() and not options.overwrite:
         raise FileExistsError(f"{destination}: exists already; choose another place or add --overwrite")
-    if not destination.parent.is_dir():
-        raise FileNotFoundError(f"{destination}: there is no folder {destination.parent}; make it first")
+    require_file_destination(destination)
     exported = export(options.checkpoint, file_format=options.format, input_type=options.input)
     _write(destination, exported.content)
     print(f"{destination}: {len(exported.content) / 1e6:.1f} MB")
@@ -99,9 +99,13 @@ def _write(path: Path, content: bytes) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lctr_jax.export", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("destination", type=Path, metavar="DEST", help="the file to write")
+    parser.add_argument("destination", type=path_argument, metavar="DEST", help="the file to write")
     parser.add_argument(
-        "--checkpoint", required=True, metavar="PATH", help="the converter's, or a run's folder"
+        "--checkpoint",
+        type=text_argument,
+        required=True,
+        metavar="PATH",
+        help="the converter's, or a run's folder",
     )
     parser.add_argument(
         "--format",

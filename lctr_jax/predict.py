@@ -15,13 +15,13 @@ crop, which keeps proportions, but sees and boxes only the middle of the image.
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
 
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.errors import one_line_errors
+from lctr_jax.host.paths import path_argument, require_folder_destination, text_argument
 from lctr_jax.inference.images import find_images, read_batches
 from lctr_jax.inference.loading import load
 from lctr_jax.inference.localizer import Localizer
@@ -34,6 +34,7 @@ from lctr_jax.report.prediction_folder import PredictionFolder
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exits 1 if an image could not be read."""
     options = _parser().parse_args(arguments)
+    require_folder_destination(options.out)
     paths = find_images(options.images, out=options.out)
     model = load(options.checkpoint)
     threshold, source = choose_threshold(options.threshold, options.checkpoint)
@@ -62,11 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lctr_jax.predict", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER")
+    parser.add_argument("images", type=path_argument, nargs="+", metavar="IMAGE_OR_FOLDER")
     parser.add_argument(
-        "--checkpoint", required=True, metavar="PATH", help="the converter's, or a run's folder"
+        "--checkpoint",
+        type=text_argument,
+        required=True,
+        metavar="PATH",
+        help="the converter's, or a run's folder",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results go")
+    parser.add_argument(
+        "--out", type=path_argument, required=True, metavar="DIR", help="where the results go"
+    )
     parser.add_argument(
         "--threshold",
         type=float,

@@ -25,6 +25,7 @@ from lctr_jax.data.digits.builder import Digits
 from lctr_jax.data.folder.builder import Folder
 from lctr_jax.data.imagenet.builder import Imagenet
 from lctr_jax.errors import one_line_errors
+from lctr_jax.host.paths import path_argument
 
 
 @one_line_errors()
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise ValueError(f"--boxes: {options.name} brings its own; expected it with folder or imagenet alone")
     if options.source is None and options.name in ("folder", "imagenet"):
         parser.error(f"{options.name} needs --source")
-    data_dir = options.data_dir.expanduser().resolve()
+    data_dir = options.data_dir.resolve()
     try:
         for make_builder in _builders(options, data_dir):
             folder = datasets.prepare(make_builder, data_dir, overwrite=options.overwrite)
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _builders(options: argparse.Namespace, data_dir: Path) -> list[Callable[[], tfds.core.DatasetBuilder]]:
     """Return what makes the builders, each with the options that concern it."""
     writing = {"data_dir": data_dir, "num_processes": options.num_processes, "decode": not options.no_decode}
-    source = options.source and options.source.expanduser()
+    source = options.source
     heldout = options.heldout and tuple(options.heldout)
     match options.name:
         case "digits":
@@ -86,9 +87,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", choices=("digits", "folder", "cub", "imagenet"))
-    parser.add_argument("--source", type=Path, help="the image folder, or the archive or folder as published")
     parser.add_argument(
-        "--data_dir", type=Path, default=Path("data"), help="where prepared datasets are kept"
+        "--source", type=path_argument, help="the image folder, or the archive or folder as published"
+    )
+    parser.add_argument(
+        "--data_dir", type=path_argument, default=Path("data"), help="where prepared datasets are kept"
     )
     parser.add_argument(
         "--boxes",
@@ -98,10 +101,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SPLIT=LIST",
         help="a box list in any format; may be repeated",
     )
-    parser.add_argument("--segmentations", type=Path, help="cub: segmentations.tgz or its folder")
+    parser.add_argument("--segmentations", type=path_argument, help="cub: segmentations.tgz or its folder")
     parser.add_argument(
         "--heldout",
-        type=Path,
+        type=path_argument,
         nargs=2,
         metavar=("IMAGES", "LISTS"),
         help="wsoleval's CUBV2 or ImageNetV2: its image root, and the folder of its localization.txt",
@@ -119,7 +122,7 @@ def _split_and_path(text: str) -> tuple[str, Path]:
     split, equals, path = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"expected SPLIT=LIST, such as val=val_boxes.txt, got {text!r}")
-    return split, Path(path)
+    return split, path_argument(path)
 
 
 if __name__ == "__main__":

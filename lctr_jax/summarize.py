@@ -8,13 +8,13 @@ Runs that measure differently, or different things, are refused.
 import argparse
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from lctr_jax.errors import one_line_errors
+from lctr_jax.host.paths import path_argument, require_file_destination
 from lctr_jax.run.summary import SAME, read_metrics, summarize_runs
 
 
@@ -22,6 +22,8 @@ from lctr_jax.run.summary import SAME, read_metrics, summarize_runs
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line."""
     options = _parser().parse_args(arguments)
+    if options.json:
+        require_file_destination(options.json)
     summary = summarize_runs({str(run): read_metrics(run) for run in options.runs})
     Console().print(_table(summary))
     if options.json:
@@ -44,8 +46,8 @@ def _table(summary: dict[str, Any]) -> Table:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lctr_jax.summarize", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's --workdir")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    parser.add_argument("runs", type=path_argument, nargs="+", metavar="RUN", help="a run's --workdir")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
     return parser
 
 

@@ -11,6 +11,7 @@ from lctr_jax.distributed.mesh import describe_devices, make_mesh
 from lctr_jax.distributed.preemption import Interruption, stop_status
 from lctr_jax.distributed.processes import join_processes
 from lctr_jax.errors import one_line_errors
+from lctr_jax.host.paths import expand, expand_text
 from lctr_jax.run.config import parse_config
 from lctr_jax.run.dry_run import dry_run
 from lctr_jax.run.evaluate import evaluate_checkpoint
@@ -77,8 +78,9 @@ def _parse(argv: list[str]) -> Command:
         raise ValueError("--dry_run is of a training: leave out --eval and --checkpoint")
     if values.profile is not None:
         values.config.train.profile = values.profile
-    workdir = Path(values.workdir or Path("runs") / file.stem)
-    return Command(values.config, workdir, values.checkpoint, values.dry_run, read_processes(values))
+    workdir = expand(values.workdir or Path("runs") / file.stem)
+    checkpoint = values.checkpoint and expand_text(values.checkpoint)
+    return Command(values.config, workdir, checkpoint, values.dry_run, read_processes(values))
 
 
 def _define_flags() -> Any:

@@ -174,3 +174,17 @@ def test_a_file_with_an_unknown_suffix_is_not_written(tmp_path, refusal):
     save_weights(tmp_path / "weights", METADATA, parameters_of())
     assert "got suffix '.onnx'" in refusal("--to-torch", tmp_path / "weights", tmp_path / "a.onnx")
     assert not (tmp_path / "a.onnx").exists()
+
+
+def test_destinations_are_checked_before_anything_is_read(refusal, tmp_path):
+    nowhere = tmp_path / "nowhere"
+    assert "there is no folder" in refusal("--to-torch", nowhere, tmp_path / "none" / "a.safetensors")
+    assert "expected one of" in refusal("--to-torch", nowhere, tmp_path / "a.onnx")
+    (tmp_path / "file").write_text("")
+    assert "is a file, expected a folder" in refusal(
+        "--to-torch", nowhere, tmp_path / "file" / "a.safetensors"
+    )
+    assert "file is no folder" in refusal(tmp_path / "a.safetensors", tmp_path / "file" / "weights")
+    (tmp_path / "folder.safetensors").mkdir()
+    line = refusal("--to-torch", nowhere, tmp_path / "folder.safetensors", "--overwrite")
+    assert "is a folder, expected the name of a file" in line

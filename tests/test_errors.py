@@ -36,3 +36,19 @@ def test_the_traceback_can_be_asked_for(monkeypatch):
     monkeypatch.setenv("LCTR_TRACEBACK", "1")
     with pytest.raises(ValueError, match="batch"):
         fail(ValueError("batch"))
+
+
+def test_a_name_that_is_not_utf8_is_shown(capsys):
+    with pytest.raises(SystemExit):
+        fail(FileNotFoundError(2, "No such file or directory", "caf\udce9.jpg"))
+    assert capsys.readouterr().err == "error: caf\\udce9.jpg: No such file or directory\n"
+    with pytest.raises(SystemExit), one_line_errors():
+        "train/caf\udce9".encode()
+    assert (
+        "error: 'train/caf\\udce9': this name or text is not valid UTF-8; rename" in capsys.readouterr().err
+    )
+    with pytest.raises(SystemExit), one_line_errors():
+        (b"long " * 100 + b"caf\xe9 au lait" + b" long" * 100).decode()
+    line = capsys.readouterr().err
+    assert "caf\\xe9 au lait" in line
+    assert len(line) < 250

@@ -1,6 +1,7 @@
 import concurrent.futures
 import os
 import pickle
+import shutil
 import time
 from pathlib import Path
 
@@ -143,6 +144,7 @@ def test_two_at_once_prepare_it_once(root, monkeypatch):
 def test_remains_of_a_killed_run_are_swept(root):
     fresh = open_split(root, "val")
     place = next((root.parent / "prepared").glob("animals-*/folder"))
+    shutil.rmtree(place / "1.0.0")
     (place / "incomplete.ABCDEF_1.0.0").mkdir()
     assert len(open_split(root, "val")) == len(fresh)
     assert [path.name for path in place.iterdir()] == ["1.0.0"]

@@ -112,8 +112,29 @@ def test_a_checkpoint_of_another_size_is_refused(refused, folder, tmp_path):
     assert "width" in line
 
 
-def test_a_missing_folder_is_named(refused, tmp_path):
+def test_a_missing_folder_is_named_and_nothing_is_left_behind(refused, tmp_path):
     assert "no_such_place" in refused(root=tmp_path / "no_such_place")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    shutil.copytree(folder, tmp_path / "pictures")
+    shutil.move(tmp_path / "pictures/list", tmp_path / "lists")
+    with pytest.raises(SystemExit) as stop:
+        train(
+            Path("~/pictures"),
+            Path("~/run"),
+            "--config.data.boxes.val=~/lists/val_boxes.txt",
+            "--config.init_from=~/weights",
+        )
+    assert stop.value.code == 2  # the weights are none; everything before them was found
+    assert not (Path.cwd() / "~").exists()
+
+
+def test_a_home_folder_that_is_not_known_is_one_line(refused):
+    assert "~nobody_of_that_name/x: the home folder" in refused("--config.init_from=~nobody_of_that_name/x")
 
 
 def test_an_empty_class_folder_is_named(refused, folder, tmp_path):

@@ -1,3 +1,6 @@
+import contextlib
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -54,3 +57,57 @@ def test_an_unwritable_place_is_an_os_error(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(PermissionError), claim_it(tmp_path / "run"):
         pass
+
+
+def fail_after(path, *made):
+    for name in made:
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_text("")
+    raise ValueError("no such data")
+
+
+@pytest.mark.parametrize(
+    "made", [(), ("config.json", "metrics.jsonl", "tensorboard/events", "checkpoints/x")]
+)
+def test_a_failed_start_leaves_nothing_behind(tmp_path, made):
+    with pytest.raises(ValueError, match="no such data"), claim_it(tmp_path / "runs" / "new"):
+        fail_after(tmp_path / "runs" / "new", *made)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("kept", ["checkpoints/4/params", "eval/metrics.json", "notes.txt"])
+def test_results_and_what_is_not_ours_stay(tmp_path, kept):
+    with pytest.raises(ValueError, match="no such data"), claim_it(tmp_path / "run"):
+        fail_after(tmp_path / "run", kept)
+    assert (tmp_path / "run" / kept).exists()
+
+
+def test_logged_steps_stay(tmp_path):
+    with contextlib.suppress(ValueError), claim_it(tmp_path / "run"):
+        (tmp_path / "run/metrics.jsonl").write_text("{}\n")
+        fail_after(tmp_path / "run")
+    assert (tmp_path / "run/metrics.jsonl").exists()
+
+
+def test_a_folder_that_was_there_stays(tmp_path):
+    with pytest.raises(ValueError, match="no such data"), claim_it(tmp_path):
+        fail_after(tmp_path)
+    assert tmp_path.exists()
+
+
+def test_a_file_system_without_locks_does_not_stop_a_run(tmp_path, monkeypatch, caplog):
+    def refuse(file, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with claim_it(tmp_path / "run"):
+        assert (tmp_path / "run/.lock").read_text().startswith(f"process {os.getpid()} on ")
+    assert "let no second run use this folder" in caplog.text
+
+
+def test_tasks_of_a_launcher_that_do_not_know_each_other_are_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("PMI_SIZE", "4")
+    with claim_it(tmp_path), pytest.raises(ValueError, match="in use") as error, claim_it(tmp_path):
+        pass
+    assert "PMI_SIZE=4: a launcher started 4 tasks" in str(error.value)
+    assert "start one task, with --num_processes 1" in str(error.value)

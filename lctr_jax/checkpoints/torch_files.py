@@ -41,7 +41,7 @@ def read_tensors(path: str | os.PathLike[str]) -> TensorFile:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    _check_suffix(path)
+    require_suffix(path)
     read = _read_safetensors(path) if path.suffix == SAFETENSORS_SUFFIX else _read_torch(path)
     if not read.tensors:
         raise ValueError(f"{path}: holds no tensors")
@@ -64,7 +64,7 @@ def write_tensors(
         ValueError: an unknown suffix.
     """
     path = Path(path)
-    _check_suffix(path)
+    require_suffix(path)
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         if path.suffix == SAFETENSORS_SUFFIX:
@@ -79,7 +79,12 @@ def write_tensors(
         unfinished.unlink(missing_ok=True)
 
 
-def _check_suffix(path: Path) -> None:
+def require_suffix(path: Path) -> None:
+    """Refuse a file name of another format.
+
+    Raises:
+        ValueError: naming the suffixes that are known.
+    """
     known = (*TORCH_SUFFIXES, SAFETENSORS_SUFFIX)
     if path.suffix not in known:
         raise ValueError(f"{path}: got suffix {path.suffix!r}, expected one of {', '.join(known)}")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from lctr_jax.host.paths import expand_text
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
@@ -26,11 +28,14 @@ class DataOptions:
     on_corrupt: str = "error"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be read, before anything is prepared.
+        """Expand `~` in paths, and refuse what cannot be read, before anything is prepared.
 
         Raises:
             ValueError: naming the option, what it is and what it should be.
         """
+        for name in ("root", "data_dir"):
+            object.__setattr__(self, name, expand_text(getattr(self, name)))
+        object.__setattr__(self, "boxes", {split: expand_text(path) for split, path in self.boxes.items()})
         if self.num_workers < 0:
             raise ValueError(f"data.num_workers: got {self.num_workers}, expected 0 or more")
         if self.on_corrupt not in ("error", "skip"):

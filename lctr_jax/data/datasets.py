@@ -3,10 +3,9 @@
 import contextlib
 import dataclasses
 import difflib
-import fcntl
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -19,6 +18,8 @@ from lctr_jax.data.digits.builder import Digits
 from lctr_jax.data.folder.builder import Folder
 from lctr_jax.data.imagenet import release as imagenet
 from lctr_jax.data.imagenet.builder import Imagenet
+from lctr_jax.data.shard_reader import ShardRecords, ShardSlice, tell_limit
+from lctr_jax.host.file_locks import lock_exclusively
 
 _WITH_OWN_BOXES = ("digits", "digits/clean", "cub", "imagenet")
 _WITH_LISTS = ("folder", *tfds_prepared.NAMES)
@@ -97,24 +98,47 @@ def open_split(
 def prepare(
     make_builder: Callable[[], tfds.core.DatasetBuilder], data_dir: Path, *, overwrite: bool = False
 ) -> Path:
-    """Prepare a dataset unless it is there, one process at a time, and return its folder."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with _locked(data_dir / ".preparing.lock"), contextlib.redirect_stdout(sys.stderr):
-        builder = make_builder()  # under the lock, for it looks for the finished dataset
-        if overwrite and Path(builder.data_dir).exists():
-            shutil.rmtree(builder.data_dir)
+    """Prepare a dataset unless it is there, one process at a time, and return its folder.
+
+    A finished one is found without a lock and without writing, so it may be on a read-only disk.
+
+    Raises:
+        OSError: it is not there, and `data_dir` cannot be written to.
+    """
+    builder = make_builder()
+    if _is_finished(builder) and not overwrite:
+        return Path(builder.data_dir)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / ".preparing.lock").open("w")
+    except OSError as error:
+        raise OSError(
+            f"{builder.name} is not prepared in {data_dir}, and that folder cannot be written to "
+            f"({error.strerror}); choose another one for prepared data: data.data_dir or --data_dir"
+        ) from error
+    with lock, contextlib.redirect_stdout(sys.stderr):
+        locked = lock_exclusively(lock, wait=True, risk=_WITHOUT_LOCKS)
+        folder = Path(builder.data_dir)
+        if _is_finished(builder):
+            if not overwrite:  # by another process, while this one waited
+                return folder
+            shutil.rmtree(folder)
             builder = make_builder()
-        for killed in Path(builder.data_dir).parent.glob("incomplete.*"):
-            shutil.rmtree(killed)  # TFDS's own remains of a run that was killed; ours are of use
+        if locked:
+            for killed in folder.parent.glob("incomplete.*"):
+                shutil.rmtree(killed)  # TFDS's own remains of a run that was killed; ours are of use
         builder.download_and_prepare(file_format="array_record", download_dir=data_dir / "downloads")
-    return Path(builder.data_dir)
+    return folder
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+_WITHOUT_LOCKS = (
+    "let no two processes prepare data there at once: run python -m lctr_jax.prepare first, or use another "
+    "data.data_dir"
+)
+
+
+def _is_finished(builder: tfds.core.DatasetBuilder) -> bool:
+    return Path(builder.data_dir, "dataset_info.json").exists()
 
 
 def _prepared(name: str, data_dir: Path) -> Path:
@@ -178,8 +202,15 @@ def _encoded_source(builder: Any, split: str) -> Any:
     fields = [key for key in ("image", "mask", "segmentation_mask") if key in builder.info.features]
     decoders = {key: tfds.decode.SkipDecoding() for key in fields}
     try:
-        return builder.as_data_source(split, decoders=decoders)
+        source = builder.as_data_source(split, decoders=decoders)
     except NotImplementedError as error:
         raise ValueError(
             f"{builder.data_dir} is not in ArrayRecord format; prepare it with file_format=array_record"
         ) from error
+    slices = [
+        ShardSlice(str(part.filename), part.skip, part.take)
+        for part in builder.info.splits[split].file_instructions
+    ]
+    tell_limit(f"{builder.name} {split}", len(slices))
+    source.data_source = ShardRecords(slices)
+    return source

@@ -24,6 +24,8 @@ from lctr_jax.data import image_decoding, records
 from lctr_jax.data.checks import BadRecordsError, Checks
 
 _SHARD_BYTES = 128 << 20
+_MOST_SHARDS = 256
+"""A reader opens every shard, and 1,024 files is a common limit for all that a process has open."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +41,9 @@ class Shard:
 
 
 def cut(items: Sequence[records.Item]) -> list[Shard]:
-    """Cut a split into shards of about 128 MiB."""
+    """Cut a split into shards of about 128 MiB, or larger ones where that would be very many."""
     total = sum(item.image.size for item in items)
-    count = min(max(1, round(total / _SHARD_BYTES)), len(items))
+    count = min(max(1, round(total / _SHARD_BYTES)), _MOST_SHARDS, len(items))
     edges = [round(len(items) * shard / count) for shard in range(count + 1)]
     return [Shard(tuple(items[start:stop])) for start, stop in itertools.pairwise(edges)]
 

@@ -14,6 +14,15 @@ from jax.experimental import multihost_utils
 
 MEETING_TIMEOUT = 300
 _SPARE_SECONDS = 60
+_TASK_COUNTS = (
+    "SLURM_NTASKS",
+    "OMPI_COMM_WORLD_SIZE",
+    "PMI_SIZE",
+    "MPI_LOCALNRANKS",
+    "WORLD_SIZE",
+    "FLUX_JOB_SIZE",
+)
+"""How launchers tell a task how many there are: SLURM, Open MPI, MPICH and Intel MPI, torchrun, Flux."""
 _TOO_LATE = "must be called before any JAX calls"
 
 
@@ -61,6 +70,24 @@ def join_processes(
             )
 
 
+def alone_among_tasks() -> str:
+    """A hint for an error message, where a launcher started several tasks and this process knows no other.
+
+    Empty where the environment speaks of one task, or where the processes have met.
+    """
+    if jax.distributed.is_initialized():
+        return ""
+    for name in _TASK_COUNTS:
+        tasks = os.environ.get(name, "")
+        if tasks.isdecimal() and int(tasks) > 1:
+            return (
+                f"; {name}={tasks}: a launcher started {tasks} tasks with the arguments of one process; for "
+                "one run of all give each its place, --coordinator HOST:PORT --num_processes N --process_id "
+                "I; for a run in one process start one task, with --num_processes 1"
+            )
+    return ""
+
+
 def raise_together(error: Exception | None) -> None:
     """Raise process 0's error on every process, so that none waits for one that has gone; called by all."""
     if bool(multihost_utils.broadcast_one_to_all(error is not None)):
@@ -89,7 +116,7 @@ def _check(coordinator: str | None, num_processes: int | None, process_id: int |
         missing = " and ".join(flag for flag, value in given.items() if value is None)
         raise ValueError(
             f"--coordinator, --num_processes and --process_id go together: got no {missing}; "
-            "leave all out to let JAX ask the cluster"
+            "leave all out to let JAX ask the cluster, or give --num_processes 1 alone for one process"
         )
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdecimal():
@@ -109,7 +136,11 @@ def _require_free(port: int) -> None:
     try:
         socket.create_server(("", port)).close()
     except OSError as error:
-        raise OSError(f"--coordinator: port {port} cannot be listened on: {error.strerror}") from error
+        raise OSError(
+            f"--coordinator: port {port} cannot be listened on: {error.strerror}; if several tasks were "
+            "started with the same arguments, give each its own --process_id, or start one, with "
+            "--num_processes 1"
+        ) from error
 
 
 def _join_cluster(meeting_timeout: int) -> None:
@@ -123,7 +154,7 @@ def _join_cluster(meeting_timeout: int) -> None:
             if "coordinator_address" not in str(error):
                 raise ValueError(
                     f"JAX_COORDINATOR_ADDRESS is set, but JAX finds no cluster ({error}); "
-                    "give --num_processes and --process_id"
+                    "give --num_processes and --process_id, or --num_processes 1 for one process alone"
                 ) from error
         except RuntimeError as error:
             if _TOO_LATE not in str(error):
@@ -141,7 +172,8 @@ def _time_limit(seconds: int, coordinator: str | None) -> Iterator[None]:
         at = f" at {coordinator}" if coordinator else ""
         print(
             f"error: the run's processes did not meet{at} within {seconds} s; "
-            "start all of them, and check that the address and port of process 0 can be reached",
+            "start all of them, and check that the address and port of process 0 can be reached; "
+            "for a run in this process alone: --num_processes 1",
             file=sys.stderr,
             flush=True,
         )
@@ -161,4 +193,6 @@ def _runtime_errors_told() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise OSError(f"joining the run's other processes: {error}") from error
+        raise OSError(
+            f"joining the run's other processes: {error}; for a run in this process alone: --num_processes 1"
+        ) from error

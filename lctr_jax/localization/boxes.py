@@ -4,8 +4,8 @@ from typing import Any, no_type_check
 
 import numpy as np
 from jaxtyping import Float, Int, Num
-from numba import vectorize
 
+from lctr_jax.localization.compilation import vectorized
 from lctr_jax.localization.protocols import Protocol
 
 
@@ -34,8 +34,7 @@ def box_iou(
     return ious
 
 
-# With its types, so that it is compiled on import: Numba warns where several threads make the first call.
-@vectorize(["float64(" + 8 * "float64, " + "boolean)"], cache=True)
+@vectorized("float64(" + 8 * "float64, " + "boolean)")
 @no_type_check
 def _iou(left, top, right, bottom, other_left, other_top, other_right, other_bottom, closed):
     """One pair's IoU; compiled, so that thousands of contours take one pass without temporary arrays."""

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from numba import njit
 
+from lctr_jax.localization.compilation import compiled
 from lctr_jax.localization.neighborhoods import AREA_GAIN, CONTACTS, RING
 
 _LEFT, _RIGHT, _FIRST, _LAST, _AREA, _HIGH = range(6)
@@ -80,7 +81,7 @@ def _borrow_workspace(num_pixels: int, num_padded: int) -> _Workspace:
     return workspace
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 @no_type_check
 def _join_pixels(levels, shift, num_contacts, contacts, area_gain, order, labels, parents, components, rows):
     """Lists components as rows: rectangle, double area, first pixel, first and last cut.
@@ -117,7 +118,7 @@ def _join_pixels(levels, shift, num_contacts, contacts, area_gain, order, labels
     return rows[:num_rows].copy()
 
 
-@njit(cache=True)
+@njit
 @no_type_check
 def _find_steps(num_contacts, contacts, shift):
     """Steps to one neighbor of each component that meets a pixel, by mask."""
@@ -129,7 +130,7 @@ def _find_steps(num_contacts, contacts, shift):
     return steps
 
 
-@njit(cache=True)
+@njit
 @no_type_check
 def _sort_pixels(levels, masks, shift, order):
     """Writes padded indices by level, in raster order within one; returns where each level starts.
@@ -152,7 +153,7 @@ def _sort_pixels(levels, masks, shift, order):
     return starts
 
 
-@njit(cache=True)
+@njit
 @no_type_check
 def _find_earlier_neighbors(levels, shift):
     """Masks of the neighbors that join before a pixel: higher ones, and equal ones earlier in raster order.
@@ -179,7 +180,7 @@ def _find_earlier_neighbors(levels, shift):
     return masks
 
 
-@njit(cache=True)
+@njit
 @no_type_check
 def _find_root(parents, label):
     root = np.uint64(label)
@@ -189,7 +190,7 @@ def _find_root(parents, label):
     return root
 
 
-@njit(cache=True, inline="always")  # as a call it would take four times as long as all the rest
+@njit(inline="always")  # as a call it would take four times as long as all the rest
 @no_type_check
 def _record(component, level, shift, rows, num_rows):
     """Writes down a component that is about to change at a level below its own."""
@@ -208,7 +209,7 @@ def _record(component, level, shift, rows, num_rows):
     return num_rows + 1
 
 
-@njit(cache=True)
+@njit
 @no_type_check
 def _start_component(component, level):
     component[_LEFT] = component[_FIRST] = 1 << 30
@@ -216,7 +217,7 @@ def _start_component(component, level):
     component[_HIGH] = level
 
 
-@njit(cache=True)
+@njit
 @no_type_check
 def _add_pixel(component, pixel, shift, area):  # storing each minimum beats branches that are mispredicted
     column, pixel = np.int32(pixel & ((_ONE << shift) - _ONE)) - np.int32(1), np.int32(pixel)
@@ -227,7 +228,7 @@ def _add_pixel(component, pixel, shift, area):  # storing each minimum beats bra
     component[_AREA] += area
 
 
-@njit(cache=True)
+@njit
 @no_type_check
 def _merge(component, other):
     component[_LEFT] = min(component[_LEFT], other[_LEFT])

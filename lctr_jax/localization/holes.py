@@ -3,12 +3,13 @@
 from typing import no_type_check
 
 import numpy as np
-from numba import njit
+
+from lctr_jax.localization.compilation import compiled
 
 _NONE = np.uint64(0)  # a pixel of the padding stands for no pixel
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 @no_type_check
 def fill_holes(levels):
     """Fills the holes of the sets `levels > cut` at every cut.

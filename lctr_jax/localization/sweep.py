@@ -7,8 +7,8 @@ from typing import NamedTuple, no_type_check
 
 import numpy as np
 from jaxtyping import Int, UInt8
-from numba import njit
 
+from lctr_jax.localization.compilation import compiled
 from lctr_jax.localization.component_tree import find_components
 from lctr_jax.localization.holes import fill_holes
 
@@ -61,7 +61,7 @@ def all_rectangles(levels: UInt8[np.ndarray, "height width"]) -> ContourBoxes:
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 @no_type_check
 def best_by_cut(first_cut, last_cut, scores):
     """Returns, for each of 256 cuts, the index of the first best-scored interval that holds it, or -1.

@@ -14,6 +14,7 @@ from ml_collections.config_dict import placeholder
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.data_config import DataOptions
 from lctr_jax.evaluation.evaluation_config import EvaluationOptions
+from lctr_jax.host.paths import expand_text
 from lctr_jax.models.spec import ModelSpec, model_spec
 from lctr_jax.training.training_config import LogOptions, TrainingOptions
 
@@ -78,7 +79,7 @@ def parse_config(config: ConfigDict) -> RunConfig:
     values = config.to_dict()
     return RunConfig(
         seed=values["seed"],
-        init_from=values["init_from"],
+        init_from=expand_text(values["init_from"]),
         model=values["model"],
         data=DataOptions(**values["data"]),
         augmentation=Augmentation(**values["augmentation"]),

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from lctr_jax.host.paths import expand
+
 _PACKAGE = Path(__file__).parents[1]
 _CHECKOUT, _INSTALLED = _PACKAGE.parent / "configs", _PACKAGE / "configs"
 FOLDER = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
@@ -14,7 +16,7 @@ def find_config(given: str) -> Path:
     Raises:
         FileNotFoundError: there is neither.
     """
-    path, named = Path(given), FOLDER / f"{given}.py"
+    path, named = expand(given), FOLDER / f"{given}.py"
     if path.is_file():
         return path
     if path.name == given and named.is_file():

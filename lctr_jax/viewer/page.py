@@ -1,7 +1,8 @@
 """The page itself, in Gradio: it asks for nothing beyond its own server."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -14,6 +15,7 @@ BEST, TOP_FIVE = -1, -2  # what may be chosen beside a class
 
 _EMPTY = '<div class="lctr-empty">Drop in an image, or choose an example.</div>'
 _HIGHEST, _STEP = 0.995, 0.005  # gray levels are 0.004 apart
+_PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 _KEEP = (3600, 3600)  # seconds: how often dropped images are cleared away, and how old they must be
 
 
@@ -85,17 +87,30 @@ def serve_page(page, *, port: int | None, block: bool = True) -> str:
     gr = import_gradio()
     fonts = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]
     theme = gr.themes.Default(primary_hue="blue", font=fonts[0], font_mono=fonts[1])
-    _, address, _ = page.launch(
-        server_name="127.0.0.1",
-        server_port=port,
-        share=False,
-        ssr_mode=False,
-        prevent_thread_lock=not block,
-        footer_links=[],
-        theme=theme,
-        css=STYLE,
-    )
+    with _without_proxies():  # Gradio asks the page for itself, which no proxy can answer
+        _, address, _ = page.launch(
+            server_name="127.0.0.1",
+            server_port=port,
+            share=False,
+            ssr_mode=False,
+            prevent_thread_lock=True,
+            footer_links=[],
+            theme=theme,
+            css=STYLE,
+        )
+    if block:
+        page.block_thread()
     return address
+
+
+@contextmanager
+def _without_proxies() -> Iterator[None]:
+    """Hide the environment's proxies: the page speaks to this machine alone."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.lower() in _PROXIES}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def chosen_labels(reading: Reading, choice: int) -> list[int]:
@@ -113,7 +128,8 @@ def import_gradio():
     """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     try:
-        import gradio
+        with _without_proxies():  # it makes its HTTP clients on import, and httpx refuses some proxies
+            import gradio
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("the page needs gradio: pip install -e '.[demo]'") from error
     return gradio

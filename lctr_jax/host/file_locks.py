@@ -1,0 +1,41 @@
+"""`flock`, and what to do on file systems that have none."""
+
+import errno
+import fcntl
+import logging
+from pathlib import Path
+from typing import IO, Any
+
+# NFS without lockd; FUSE and parallel file systems mounted without locks; 9p; some overlays.
+_UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
+
+_log = logging.getLogger(__name__)
+_warned: set[Path] = set()
+
+
+def lock_exclusively(file: IO[Any], *, wait: bool, risk: str) -> bool:
+    """Lock an open file until it is closed; where the file system has no locks, warn once and go on.
+
+    Args:
+        file: an open file with a name.
+        wait: whether to wait for another process that holds the lock.
+        risk: what the user has to avoid without locks, for the warning.
+
+    Returns:
+        Whether the file is locked.
+
+    Raises:
+        BlockingIOError: another process holds the lock and `wait` is false.
+        OSError: locking fails for another reason than a file system without locks.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        if isinstance(error, BlockingIOError) or error.errno not in _UNSUPPORTED:
+            raise
+        folder = Path(file.name).parent
+        if folder not in _warned:
+            _warned.add(folder)
+            _log.warning("%s: this file system has no locks (%s); %s", folder, error.strerror, risk)
+        return False
+    return True
