@@ -8,6 +8,9 @@ from contextlib import contextmanager
 TRACEBACK = "LCTR_TRACEBACK"
 _AROUND = 50
 
+LONGEST = 2000
+"""Characters of a message, about."""
+
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
@@ -27,7 +30,11 @@ def one_line_errors() -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """The error's message on one line; the system's own errors as `path: what went wrong`."""
+    """The error's message on one line; the system's own errors as `path: what went wrong`.
+
+    Names from files are in it: control characters are escaped, since they could rewrite the terminal, and of
+    a message over `LONGEST` characters the middle is left out.
+    """
     if isinstance(error, OSError) and error.strerror and error.filename:
         text = f"{error.filename}: {error.strerror}"
     elif isinstance(error, UnicodeEncodeError):
@@ -35,8 +42,11 @@ def one_line(error: BaseException) -> str:
     elif isinstance(error, UnicodeDecodeError):
         text = f"{_excerpt(error)!r}: this text is not valid {error.encoding}; save it as UTF-8"
     else:
-        text = " ".join(str(error).split()) or type(error).__name__
-    return text.encode(errors="backslashreplace").decode()  # names of files may hold what UTF-8 cannot
+        text = str(error)
+    text = " ".join(text.split()) or type(error).__name__
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _excerpt(error: UnicodeEncodeError | UnicodeDecodeError) -> str | bytes:

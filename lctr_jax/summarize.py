@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lctr_jax.errors import one_line_errors
@@ -25,21 +26,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.json:
         require_file_destination(options.json)
     summary = summarize_runs({str(run): read_metrics(run) for run in options.runs})
-    Console().print(_table(summary))
+    Console().print(make_table(summary))
     if options.json:
         options.json.write_text(json.dumps(summary, indent=2) + "\n")
 
 
-def _table(summary: dict[str, Any]) -> Table:
+def make_table(summary: dict[str, Any]) -> Table:
+    """A row per metric: mean, deviation and every run's value."""
     facts = ", ".join(f"{key} {summary[key]}" for key in SAME if key in summary)
-    table = Table(title=f"{facts}; percent, threshold apart")
+    table = Table(title=escape(f"{facts}; percent, threshold apart"))
     for column in ("metric", "mean", "std", *summary["runs"]):
-        table.add_column(column, justify="left" if column == "metric" else "right")
+        table.add_column(escape(column), justify="left" if column == "metric" else "right")
     for name, spread in summary["metrics"].items():
         digits = 3 if name == "threshold" else 2
         std = "" if spread["std"] is None else f"{spread['std']:.{digits}f}"
         values = [f"{value:.{digits}f}" for value in spread["values"]]
-        table.add_row(name, f"{spread['mean']:.{digits}f}", std, *values)
+        table.add_row(escape(name), f"{spread['mean']:.{digits}f}", std, *values)
     return table
 
 

@@ -1,4 +1,5 @@
 import io
+import subprocess
 import tarfile
 
 import pytest
@@ -67,4 +68,43 @@ def test_faults(tmp_path):
     (tmp_path / "cut.tgz").write_bytes(packed[: len(packed) // 2])
     with pytest.raises(ValueError, match=r"cut\.tgz: expected a folder or a sound tar archive"):
         archives.list_files(tmp_path / "cut.tgz", scratch=tmp_path / "scratch")
-    assert not list((tmp_path / "scratch").glob("*.tar"))
+    assert not list((tmp_path / "scratch").iterdir())
+
+
+def test_a_damaged_deflate_stream_is_told(tmp_path):
+    packed = bytearray(pack(tmp_path / "a.tgz", FILES, "w:gz").read_bytes())
+    packed[20:40] = b"\xff" * 20
+    (tmp_path / "a.tgz").write_bytes(packed)
+    with pytest.raises(ValueError, match=r"a\.tgz: expected a folder or a sound tar archive"):
+        archives.list_files(tmp_path / "a.tgz", scratch=tmp_path / "scratch")
+
+
+def write_link(path, target):
+    with tarfile.open(path, "a") as tar:
+        member = tarfile.TarInfo("second.txt")
+        member.type, member.linkname = tarfile.LNKTYPE, target
+        tar.addfile(member)
+    return path
+
+
+def test_a_hard_link_is_the_file_that_it_links_to(tmp_path):
+    linked = write_link(pack(tmp_path / "a.tar", FILES), "./a.txt")
+    assert contents(linked, tmp_path) == FILES | {"second.txt": b"alpha"}
+
+
+def test_a_dangling_hard_link_is_told(tmp_path):
+    dangling = write_link(pack(tmp_path / "a.tar", FILES), "lost.txt")
+    with pytest.raises(
+        ValueError, match=r"a\.tar: .*second\.txt is a link to lost\.txt, which is not in the archive"
+    ):
+        archives.list_files(dangling, scratch=tmp_path)
+
+
+def test_a_sparse_member_is_told(tmp_path):
+    """Its bytes in the archive are not the file's."""
+    with (tmp_path / "holes.bin").open("wb") as file:
+        file.seek(1 << 20)
+        file.write(b"end")
+    subprocess.run(["tar", "--sparse", "-C", tmp_path, "-cf", tmp_path / "a.tar", "holes.bin"], check=True)
+    with pytest.raises(ValueError, match=r"holes\.bin is stored with holes"):
+        archives.list_files(tmp_path / "a.tar", scratch=tmp_path)

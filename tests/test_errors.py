@@ -18,6 +18,7 @@ def fail(error):
         ),
         (FileExistsError("DEST: exists already"), "error: DEST: exists already\n"),
         (ModuleNotFoundError("needs torch"), "error: needs torch\n"),
+        (ValueError("got \x1b]0;title\x07 \u202e \udcff"), r"error: got \x1b]0;title\x07 \u202e \udcff" "\n"),
     ],
 )
 def test_a_mistake_is_one_line_and_exits_2(error, line, capsys):
@@ -25,6 +26,15 @@ def test_a_mistake_is_one_line_and_exits_2(error, line, capsys):
         fail(error)
     assert exit_.value.code == 2
     assert capsys.readouterr() == ("", line)
+
+
+def test_a_message_is_bounded_and_keeps_its_ends(capsys):
+    with pytest.raises(SystemExit):
+        fail(ValueError(f"names.txt: got {'x' * 100_000}, expected a name"))
+    line = capsys.readouterr().err
+    assert len(line) < 2100
+    assert line.startswith("error: names.txt: got xxx")
+    assert line.endswith("xxx, expected a name\n")
 
 
 def test_a_fault_of_ours_keeps_its_traceback():

@@ -2,7 +2,6 @@
 
 import io
 import json
-import string
 import tarfile
 from pathlib import Path
 
@@ -13,15 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from benchmarks.fuzz.case import feed
+from benchmarks.fuzz.cases import CASES
 from lctr_jax.baselines import read_image_sizes
 from lctr_jax.checkpoints import torch_files
-from lctr_jax.checkpoints.checksums import find_damage
 from lctr_jax.checkpoints.conversion import convert
-from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.data import box_lists, image_decoding
 from lctr_jax.data.geometry import Geometry
 
-EXAMPLES = 150
+EXAMPLES = 60
 bounded = settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -204,26 +203,13 @@ def test_pth_files(tmp_path):
     check()
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-2, 2**70) | st.floats() | st.text(string.printable, max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["kind", "model", "class_names", "source", "versions", "width"]), inner
-        )
-    ),
-    max_leaves=12,
-)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.reader}, {case.kind}")
+def test_readers(case, tmp_path):
+    """What `python -m benchmarks.fuzz` feeds by the thousand."""
 
+    @bounded
+    @given(case.inputs)
+    def check(content):
+        feed(case, tmp_path, content)
 
-@bounded
-@given(JSON)
-def test_metadata(stored):
-    tried(Metadata.from_json, stored)
-
-
-@bounded
-@given(st.binary(max_size=80) | JSON.map(lambda value: json.dumps(value).encode()))
-def test_checksums(tmp_path, content):
-    (tmp_path / "checksums.json").write_bytes(content)
-    assert find_damage(tmp_path)
+    check()

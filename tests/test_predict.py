@@ -13,7 +13,7 @@ from lctr_jax.checkpoints.checksums import write_checksums
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import save_weights
 from lctr_jax.inference.images import find_images, read_upright
-from lctr_jax.inference.threshold import choose_threshold
+from lctr_jax.inference.threshold import choose_threshold, read_threshold
 from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.models.parameters import initialize
 from lctr_jax.predict import main
@@ -188,6 +188,16 @@ def test_the_threshold_is_that_of_the_run_s_own_evaluation(checkpoint, tmp_path)
         threshold, source = choose_threshold(None, str(path))
         assert (threshold.tau, source) == (0.21, "the run's evaluation, held-out (val)")
     assert choose_threshold(0.5, str(run)) == (Threshold(0.5), "given")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "{", '{"threshold": "0.2"}', '{"threshold": 2}', '{"threshold": 0.2}', '{"threshold": null}'],
+)
+def test_metrics_of_wrong_types_are_one_line(content, tmp_path):
+    (tmp_path / "metrics.json").write_text(content)
+    with pytest.raises(ValueError, match=r"metrics\.json: .*(expected|not JSON)"):
+        read_threshold(tmp_path / "metrics.json")
 
 
 def test_a_large_folder_s_page_stays_bounded(checkpoint, tmp_path):

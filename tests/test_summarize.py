@@ -51,14 +51,36 @@ def test_runs_of_different_protocols_are_not_averaged(tmp_path, capsys):
     assert "protocol is 'lctr' in" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        "{",
+        "[]",
+        "[" * 100_000,
+        b"\xff\xfe",
+        '{"protocol": "lctr", "top1_cls": "90"}',
+        '{"protocol": "lctr", "top1_cls": NaN}',
+        '{"protocol": "lctr", "top1_cls": ' + "9" * 400 + "}",
+        '{"protocol": ["lctr"]}',
+        '{"protocol": "lctr", "baselines": [1]}',
+        '{"protocol": "lctr", "baselines": {"full_image": {}}}',
+    ],
+)
 def test_a_run_without_metrics_is_named(tmp_path, capsys, content):
     if content is not None:
         (tmp_path / "eval").mkdir()
-        (tmp_path / "eval" / "metrics.json").write_text(content)
+        content = content if isinstance(content, bytes) else content.encode()
+        (tmp_path / "eval" / "metrics.json").write_bytes(content)
     with pytest.raises(SystemExit, match="2"):
         summarize.main([str(tmp_path)])
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert str(tmp_path) in error
     assert error.count("\n") == 1
+
+
+def test_brackets_in_names_are_no_markup(tmp_path, capsys):
+    baselines = {"[/odd]": {"gt_known_loc": 8.0}}
+    summarize.main([write_run(tmp_path / "run [/b]", top1_cls=90.0, baselines=baselines)])
+    assert "[/odd]" in capsys.readouterr().out

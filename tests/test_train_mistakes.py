@@ -48,6 +48,12 @@ def test_a_folder_with_a_run_of_another_config_is_refused(refused, folder, tmp_p
     ("arguments", "message"),
     [
         (["--config.train.batch_sise=8"], "batch_size"),
+        (["--flagfile=nowhere"], "Unable to open flagfile"),
+        (
+            ["--config.augmentation.crop_scale=('a',1)"],
+            "augmentation.crop_scale: got ('a', 1), expected 2 numbers",
+        ),
+        (["--config.augmentation.crop_ratio=(1,)"], "augmentation.crop_ratio: got (1,), expected 2 numbers"),
         (["--config.trian.batch_size=8"], "train"),
         (["--config.train.batch_size=many"], "batch_size"),
         (["--config.train.batch_size=12"], "train.batch_size: got 12, expected a multiple of 8"),

@@ -4,6 +4,8 @@ import json
 import zlib
 from pathlib import Path
 
+from lctr_jax.json_objects import read_object
+
 CHECKSUMS = "checksums.json"
 _CHUNK = 1 << 22
 
@@ -20,12 +22,12 @@ def find_damage(folder: Path) -> str | None:
     Reads every byte once.
     """
     try:
-        recorded = json.loads((folder / CHECKSUMS).read_text())
+        recorded = read_object(folder / CHECKSUMS)
     except FileNotFoundError:
         return f"{CHECKSUMS} is missing, so its files cannot be verified"
     except (OSError, ValueError) as error:
         return f"{CHECKSUMS} cannot be read: {error}"
-    if not isinstance(recorded, dict) or not recorded:
+    if not recorded:
         return f"{CHECKSUMS} lists no files"
     for name, expected in recorded.items():
         try:

@@ -6,23 +6,36 @@ import lzma
 import os
 import shutil
 import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from lctr_jax.data.records import ByteRange
 
+_DAMAGE = (
+    tarfile.TarError,
+    EOFError,
+    gzip.BadGzipFile,
+    zlib.error,
+    lzma.LZMAError,
+    ValueError,
+    OverflowError,
+)
 _OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 
 
 def list_files(source: Path, *, scratch: Path) -> dict[str, ByteRange]:
     """Return the place of every regular file in a folder or archive, by its relative path.
 
-    A tar archive within a tar archive counts as a folder of its name, as ILSVRC's `n01440764.tar`. A
-    compressed archive is decompressed once to `scratch`, as one file: an offset into it is as good as a file.
+    A tar archive within a tar archive counts as a folder of its name, as ILSVRC's `n01440764.tar`. A hard
+    link, which is how tar stores a file's second name, is the file that it links to; symbolic links are left
+    out. A compressed archive is decompressed once to `scratch`, as one file: an offset into it is as good as
+    a file.
 
     Raises:
         FileNotFoundError: there is no such source.
         ValueError: it is neither a folder nor a tar archive, or the archive is damaged.
+        OSError: it cannot be read, or there is no room to decompress it.
     """
     if source.is_dir():
         return dict(_walk(source))
@@ -32,8 +45,16 @@ def list_files(source: Path, *, scratch: Path) -> dict[str, ByteRange]:
         archive = _decompressed(source, scratch)
         with tarfile.open(archive, "r:") as tar:
             return dict(_members(tar, archive, base=0))
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, lzma.LZMAError) as error:
-        raise ValueError(f"{source}: expected a folder or a sound tar archive: {error}") from error
+    except OSError as error:
+        if isinstance(error, gzip.BadGzipFile) or error.errno is None:  # what decoders raise has no number
+            raise _damaged(source, error) from error
+        raise
+    except _DAMAGE as error:
+        raise _damaged(source, error) from error
+
+
+def _damaged(source: Path, error: Exception) -> ValueError:
+    return ValueError(f"{source}: expected a folder or a sound tar archive: {error}")
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, ByteRange]]:
@@ -47,16 +68,26 @@ def _walk(folder: Path) -> Iterator[tuple[str, ByteRange]]:
 def _members(tar: tarfile.TarFile, archive: Path, *, base: int) -> Iterator[tuple[str, ByteRange]]:
     """Yield the regular members of a plain tar archive that begins at `base` of the file `archive`."""
     modified = archive.stat().st_mtime_ns
+    places: dict[str, ByteRange] = {}
     for member in tar:
-        if not member.isreg():
-            continue
         name, start = member.name.removeprefix("./"), base + member.offset_data
-        if name.endswith(".tar"):
+        if member.issparse():
+            raise ValueError(f"{name} is stored with holes; pack it again without tar's option --sparse")
+        if member.islnk():
+            target = member.linkname.removeprefix("./")
+            if target not in places:
+                raise ValueError(f"{name} is a link to {target}, which is not in the archive before it")
+            places[name] = places[target]
+        elif not member.isreg():
+            continue
+        elif name.endswith(".tar"):
             with tarfile.open(fileobj=tar.extractfile(member), mode="r:") as inner:
                 for inner_name, place in _members(inner, archive, base=start):
                     yield f"{name.removesuffix('.tar')}/{inner_name}", place
+            continue
         else:
-            yield name, ByteRange(str(archive), start, member.size, modified)
+            places[name] = ByteRange(str(archive), start, member.size, modified)
+        yield name, places[name]
 
 
 def _decompressed(source: Path, scratch: Path) -> Path:
@@ -71,8 +102,13 @@ def _decompressed(source: Path, scratch: Path) -> Path:
     if not plain.exists():
         scratch.mkdir(parents=True, exist_ok=True)
         unfinished = plain.with_suffix(f".{os.getpid()}.unfinished")
-        with opener(source, "rb") as packed, unfinished.open("wb") as unpacked:
-            shutil.copyfileobj(packed, unpacked, 1 << 20)
-        os.utime(unfinished, ns=(status.st_mtime_ns, status.st_mtime_ns))  # digests of items stay the same
-        unfinished.replace(plain)
+        try:
+            with opener(source, "rb") as packed, unfinished.open("wb") as unpacked:
+                shutil.copyfileobj(packed, unpacked, 1 << 20)
+            os.utime(
+                unfinished, ns=(status.st_mtime_ns, status.st_mtime_ns)
+            )  # digests of items stay the same
+            unfinished.replace(plain)
+        finally:
+            unfinished.unlink(missing_ok=True)
     return plain

@@ -1,9 +1,9 @@
 """The threshold of a score map above which pixels belong to the object, for a checkpoint in use."""
 
-import json
 from pathlib import Path
 
 from lctr_jax.checkpoints.store import CHECKPOINTS, find_checkpoint
+from lctr_jax.json_objects import describe, read_object, require_number
 from lctr_jax.localization.thresholds import Threshold
 
 PUBLISHED_THRESHOLD = 0.09  # LCTR's for CUB
@@ -13,14 +13,31 @@ def choose_threshold(given: float | None, checkpoint: str) -> tuple[Threshold, s
     """The threshold and where it comes from: given, the run's own evaluation's, or the published one.
 
     Raises:
-        ValueError: the given one is not a share of the map's maximum.
+        ValueError: the given one is not a share of the map's maximum, or the run's metrics cannot be read.
     """
     if given is not None:
         return Threshold(given), "given"
     folder = Path(find_checkpoint(checkpoint))
     metrics = folder.parents[1] / "eval" / "metrics.json"
-    if folder.parent.name == CHECKPOINTS and metrics.is_file():
-        evaluated = json.loads(metrics.read_text())
-        if "threshold" in evaluated:
-            return Threshold(evaluated["threshold"]), f"the run's evaluation, {evaluated['threshold_source']}"
+    if folder.parent.name == CHECKPOINTS and metrics.is_file() and (evaluated := read_threshold(metrics)):
+        return evaluated
     return Threshold(PUBLISHED_THRESHOLD), "LCTR's for CUB"
+
+
+def read_threshold(metrics: Path) -> tuple[Threshold, str] | None:
+    """The threshold that an evaluation's `metrics.json` holds, if any, and where it comes from.
+
+    Raises:
+        ValueError: the file does not hold an evaluation's metrics.
+    """
+    evaluated = read_object(metrics)
+    if "threshold" not in evaluated:
+        return None
+    try:
+        threshold = Threshold(require_number(evaluated["threshold"], where="threshold"))
+    except ValueError as error:
+        raise ValueError(f"{metrics}: {error}; give --threshold, or evaluate the run again") from error
+    source = evaluated.get("threshold_source")
+    if not isinstance(source, str):
+        raise ValueError(f"{metrics}: threshold_source: got {describe(source)}, expected a string")
+    return threshold, f"the run's evaluation, {source}"

@@ -8,6 +8,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
@@ -77,6 +78,7 @@ def parse_config(config: ConfigDict) -> RunConfig:
         ValueError: an option is impossible.
     """
     values = config.to_dict()
+    _check_tuples(values)
     return RunConfig(
         seed=values["seed"],
         init_from=expand_text(values["init_from"]),
@@ -87,3 +89,16 @@ def parse_config(config: ConfigDict) -> RunConfig:
         eval=EvaluationOptions(**values["eval"]),
         log=LogOptions(**values["log"]),
     )
+
+
+def _check_tuples(values: dict[str, Any]) -> None:
+    """Refuse tuples of another length or of other things than numbers, which the command line lets pass."""
+    got: dict[str, Any] = flatten_dict(values, sep=".")
+    defaults: dict[str, Any] = flatten_dict(default_config().to_dict(), sep=".")
+    for name, default in defaults.items():
+        if isinstance(default, tuple):
+            value = got[name]
+            if len(value) != len(default) or not all(type(number) in (int, float) for number in value):
+                raise ValueError(
+                    f"{name}: got {value!r}, expected {len(default)} numbers, such as {default!r}"
+                )

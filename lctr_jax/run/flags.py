@@ -22,11 +22,11 @@ def parse_flags(values: Any, argv: list[str], *, usage: str) -> Path:
         ValueError: a flag or an option is unknown or impossible, or --config is missing.
         FileNotFoundError: there is no such config.
     """
-    config_flags.DEFINE_config_file(
-        "config", None, "a file, or a name; --config.a.b=value replaces an option", flag_values=values
-    )
     argv, file = _resolve_config(argv, usage=usage)
     try:
+        config_flags.DEFINE_config_file(  # looks for a --flagfile already
+            "config", None, "a file, or a name; --config.a.b=value replaces an option", flag_values=values
+        )
         unread = values(argv)[1:]
     except flags.Error as error:
         raise ValueError(f"command line: {error}; usage: {usage}") from error

@@ -1,9 +1,10 @@
 """Mean and standard deviation of several runs' metrics."""
 
-import json
 import statistics
 from pathlib import Path
 from typing import Any
+
+from lctr_jax.json_objects import describe, read_object, require_number
 
 METRICS = (
     "top1_cls",
@@ -37,13 +38,26 @@ def read_metrics(run: Path) -> dict[str, Any]:
     path = run if run.is_file() else run / "eval" / "metrics.json"
     if not path.is_file():
         raise FileNotFoundError(f"run: no {path}; expected the --workdir of a finished train.py")
-    try:
-        metrics = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON: {error}") from error
-    if not isinstance(metrics, dict) or "protocol" not in metrics:
+    metrics = read_object(path)
+    if "protocol" not in metrics:
         raise ValueError(f"{path}: expected the metrics of an evaluation, with a protocol")
+    _check_types(metrics, where=str(path))
     return metrics
+
+
+def _check_types(metrics: dict[str, Any], *, where: str) -> None:
+    for key in SAME:
+        if not isinstance(metrics.get(key), str | int | float | None):
+            raise ValueError(f"{where}: {key}: got {describe(metrics[key])}, expected one value")
+    for key in METRICS:
+        if metrics.get(key) is not None:
+            require_number(metrics[key], where=f"{where}: {key}")
+    baselines = metrics.get("baselines", {})
+    if not isinstance(baselines, dict):
+        raise ValueError(f"{where}: baselines: got {describe(baselines)}, expected an object")
+    for name, baseline in baselines.items():
+        score = baseline.get("gt_known_loc") if isinstance(baseline, dict) else None
+        require_number(score, where=f"{where}: gt_known_loc of baseline {name!r}")
 
 
 def summarize_runs(runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
