@@ -2,7 +2,7 @@
 
     python -m lctr_jax.summarize RUN RUN... [--json FILE]
 
-Runs that measure differently, or different things, are refused.
+Runs that are not seeds of one config, or the same run twice, are refused.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from rich.table import Table
 
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import path_argument, require_file_destination
-from lctr_jax.run.summary import SAME, read_metrics, summarize_runs
+from lctr_jax.run.summary import SAME, has_config, summarize_folders
 
 
 @one_line_errors()
@@ -25,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     if options.json:
         require_file_destination(options.json)
-    summary = summarize_runs({str(run): read_metrics(run) for run in options.runs})
+    summary = summarize_folders(options.runs)
+    if unknown := [str(run) for run in options.runs if not has_config(run)]:
+        print(f"{', '.join(unknown)}: no eval/config.json, so not verified to be a seed of the same config")
     Console().print(make_table(summary))
     if options.json:
         options.json.write_text(json.dumps(summary, indent=2) + "\n")

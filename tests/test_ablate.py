@@ -12,6 +12,7 @@ from small_run import ROOT, SMALL, draw_folder
 from lctr_jax import ablate
 from lctr_jax.distributed.mesh import make_mesh
 from lctr_jax.distributed.preemption import Interruption
+from lctr_jax.run import ablation
 from lctr_jax.run.ablation_table import markdown_table
 from lctr_jax.run.config import default_config, parse_config
 from lctr_jax.run.summary import summarize_runs
@@ -126,7 +127,7 @@ def test_what_counts_as_finished_is_process_0s_word(monkeypatch, tmp_path):
     monkeypatch.setattr("jax.process_index", lambda: 1)
     words = iter([False, True])  # no error, finished
     monkeypatch.setattr(multihost_utils, "broadcast_one_to_all", lambda own: own or next(words))
-    run = ablate.Run(workdir=tmp_path, config=parse_config(default_config()), trained_in=None)
+    run = ablation.Run(workdir=tmp_path, config=parse_config(default_config()), trained_in=None)
     assert not ablate.carry_out(run, make_mesh(), Interruption())
 
 

@@ -166,7 +166,7 @@ def test_the_command_prepares_what_open_split_reads(root, capsys):
 
 
 def test_a_box_may_end_on_the_far_edge_or_a_rounded_pixel_past_it(root):
-    (root / "list" / "val_boxes.txt").write_text("cat/cat_v0.png 0 -1 0 41 30\n")
+    (root / "list" / "val_boxes.txt").write_text("cat/cat_v0.png 1 -1 0 41 30\n")
     np.testing.assert_array_equal(
         by_id(open_split(root, "val"))["cat/cat_v0.png"]["boxes_xyxy"], [[-1, 0, 41, 30]]
     )

@@ -51,7 +51,7 @@ FAULTS = {
         r"val_boxes\.txt:1: expected",
     ),
     "box outside": (
-        lambda root: (root / "list" / "val_boxes.txt").write_text("cat/cat_v0.png 0 1 2 42 30\n"),
+        lambda root: (root / "list" / "val_boxes.txt").write_text("cat/cat_v0.png 1 1 2 42 30\n"),
         ValueError,
         r"cat/cat_v0\.png: box \[1\.0, 2\.0, 42\.0, 30\.0\] lies outside the image of 40x30 pixels",
     ),
@@ -97,3 +97,19 @@ def test_mending_one_image_finishes_the_rest(root):
         open_split(root, "train")
     save(path)
     assert len(open_split(root, "train")) == 6
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("ape/ape_v0.png 1 0 0 5 5\ncat/cat_v0.png 0 0 0 5 5\n", "ape/ape_v0.png has label 1 there"),
+        ("ape/ape_v0.png 1 0 0 5 5\n", "its folder ape is class 0"),
+        ("ImageId,PredictionString\ncat_v1,ape 0 0 5 5\n", "cat/cat_v1.png has label 'ape' there"),
+    ],
+)
+def test_a_box_list_with_other_labels_than_the_folders_is_refused(root, lines, told):
+    (root / "list" / "val_boxes.txt").write_text(lines)
+    with pytest.raises(ValueError, match="box list of val: ") as error:
+        open_split(root, "val")
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)

@@ -31,6 +31,103 @@ def test_mean_and_sample_deviation(tmp_path, capsys):
     assert "63.00" in capsys.readouterr().out
 
 
+def config(seed=0, **changes):
+    """Options as a config has them; `group__option=value` changes one."""
+    options = {
+        "seed": seed,
+        "init_from": "",
+        "model": {"name": "deit_small", "method": "lctr"},
+        "data": {"name": "cub", "num_workers": 0},
+        "train": {"epochs": 80, "lr": 5e-5},
+        "eval": {"threshold": 0.09, "batch_size": 64},
+        "log": {"images": 8},
+    }
+    for name, value in changes.items():
+        group, option = name.split("__")
+        options[group] = {**options[group], option: value}
+    return options
+
+
+def write_seed(folder, options, *, training=None, checkpoint=None):
+    path = write_run(folder, gt_known_loc=60.0)
+    evaluated = {
+        "training": options if checkpoint is None else training,
+        "checkpoint": checkpoint,
+        "evaluation": options,
+    }
+    (folder / "eval" / "config.json").write_text(json.dumps(evaluated))
+    return path
+
+
+def refused(capsys, *runs):
+    with pytest.raises(SystemExit, match="2"):
+        summarize.main([str(run) for run in runs])
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    return error
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model__method": "cam"},
+        {"model__name": "deit_base"},
+        {"train__epochs": 40},
+        {"data__name": "imagenet"},
+        {"eval__threshold": 0.2},
+    ],
+)
+def test_runs_that_are_not_seeds_of_one_config_are_refused(tmp_path, capsys, change):
+    runs = [write_seed(tmp_path / "a", config(0)), write_seed(tmp_path / "b", config(1, **change))]
+    error = refused(capsys, *runs)
+    ((name, value),) = change.items()
+    assert f"{name.replace('__', '.')} is " in error
+    assert f" and {value!r}" in error
+    assert error.count(" is ") == 1  # named once
+
+
+def test_seeds_may_differ_in_what_changes_no_number(tmp_path):
+    other = config(1, data__num_workers=4, log__images=0, eval__batch_size=32)
+    summarize.main([write_seed(tmp_path / "a", config(0)), write_seed(tmp_path / "b", other)])
+
+
+def test_the_same_run_twice_is_refused(tmp_path, capsys):
+    run = write_seed(tmp_path / "a", config(0))
+    assert "are the same run" in refused(capsys, run, f"{run}/../a")
+    copy = write_seed(tmp_path / "copy", config(0))
+    assert "have the same seed" in refused(capsys, run, copy)
+
+
+def test_checkpoints_evaluated_alone_are_seeds_by_their_training(tmp_path, capsys):
+    evaluations = [
+        write_seed(tmp_path / str(seed), config(0), training=config(seed), checkpoint=f"runs/{seed}")
+        for seed in range(2)
+    ]
+    summarize.main(evaluations)
+    longer = write_seed(
+        tmp_path / "longer", config(0), training=config(2, train__epochs=160), checkpoint="runs/2"
+    )
+    assert "train.epochs is 80 and 160" in refused(capsys, evaluations[0], longer)
+    converted = [
+        write_seed(tmp_path / name, config(0), checkpoint=name.strip("x")) for name in ("p", "q", "px")
+    ]
+    summarize.main(converted[:2])
+    assert "one run twice" in refused(capsys, converted[0], converted[2])
+
+
+def test_runs_without_a_config_are_said_to_be_unverified(tmp_path, capsys):
+    summarize.main([write_run(tmp_path / "a", top1_cls=1.0), write_run(tmp_path / "b", top1_cls=2.0)])
+    assert "not verified to be a seed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"training": 3, "checkpoint": "", "evaluation": {}}', "{}"])
+def test_a_config_that_is_none_is_named(tmp_path, capsys, content):
+    run = write_run(tmp_path / "a", top1_cls=1.0)
+    (tmp_path / "a" / "eval" / "config.json").write_text(content)
+    assert "config.json: " in refused(capsys, run)
+
+
 def test_one_run_has_no_deviation(tmp_path):
     metrics = read_metrics(tmp_path / write_run(tmp_path / "a", top1_cls=90.0))
     assert summarize_runs({"a": metrics})["metrics"]["top1_cls"]["std"] is None

@@ -101,6 +101,14 @@ def find(image_id: str, annotations: Mapping[str, Annotation], *, prefix: str = 
     return None
 
 
+def contradicts(annotation: Annotation, class_name: str, labels: Mapping[str, int]) -> bool:
+    """Tell whether a list gives an image another class than `class_name`; an unknown name does not."""
+    told = annotation.label
+    if isinstance(told, str):
+        return told in labels and told != class_name
+    return told is not None and told != labels[class_name]
+
+
 def _entries(path: Path) -> Iterator[_Entry]:
     """Tell the format by content and parse it."""
     if path.is_dir():

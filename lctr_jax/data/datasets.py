@@ -173,12 +173,13 @@ def _open_joined(name: str, data_dir: Path, split: str, boxes: Mapping[str, str 
     listed = {_known_split(builder, _tfds_split(builder, base)): path for base, path in boxes.items()}
     stored = _tfds_split(builder, split)
     box_list = listed.get(_known_split(builder, stored))
+    class_names = list(builder.info.features["label"].names)
     return Split(
         name=split,
-        class_names=list(builder.info.features["label"].names),
+        class_names=class_names,
         has_boxes=box_list is not None,
         has_masks="segmentation_mask" in builder.info.features,
-        source=tfds_prepared.join(_encoded_source(builder, stored), name, box_list),
+        source=tfds_prepared.join(_encoded_source(builder, stored), name, box_list, class_names=class_names),
     )
 
 

@@ -5,6 +5,7 @@ image's sides, which do not give back the published pixels. A box list of the us
 """
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, SupportsIndex
 
@@ -57,14 +58,27 @@ def find(name: str, data_dir: Path) -> Path:
     return max(versions, key=lambda path: tfds.core.Version(path.name))
 
 
-def join(source: Any, name: str, boxes: str | Path | None) -> JoinedSource:
+def join(source: Any, name: str, boxes: str | Path | None, *, class_names: Sequence[str]) -> JoinedSource:
     """Give a data source's records our fields, with the boxes of a list if there is one.
 
     Raises:
-        ValueError: the list cannot be read, or names none of the images.
+        ValueError: the list cannot be read, or, in the first 100 images, names none or has other labels.
     """
-    listed = box_lists.read_boxes(boxes) if boxes else {}
-    joined = JoinedSource(source, NAMES[name], {PurePosixPath(key).stem: box for key, box in listed.items()})
-    if listed and not any(len(joined[index]["boxes_xyxy"]) for index in range(min(len(joined), 100))):
+    listed = box_lists.read_annotations(boxes) if boxes else {}
+    by_stem = {PurePosixPath(key).stem: annotation for key, annotation in listed.items()}
+    joined = JoinedSource(source, NAMES[name], {key: note.boxes_xyxy for key, note in by_stem.items()})
+    if not listed:
+        return joined
+    first = [joined[index] for index in range(min(len(joined), 100))]
+    if not any(len(record["boxes_xyxy"]) for record in first):
         raise ValueError(f"{boxes}: none of the first 100 images of {name} is in this box list")
+    labels = {class_name: label for label, class_name in enumerate(class_names)}
+    for record in first:
+        path, label = record["id"].decode(), int(record["label"])
+        annotation = by_stem.get(PurePosixPath(path).stem)
+        if annotation and box_lists.contradicts(annotation, class_names[label], labels):
+            raise ValueError(
+                f"{boxes}: {path} has label {annotation.label!r} there, "
+                f"but {name} has {label}, {class_names[label]}"
+            )
     return joined

@@ -19,6 +19,8 @@ class EvaluationOptions:
         map_class: whose map is boxed, "predicted" or "label" (the true class); empty: the protocol's own,
             which is "predicted" for lctr and "label" for wsoleval.
         first_box_only: the first of several true boxes, as LCTR's loader reads ILSVRC's list.
+        match_classes: how --eval relates the checkpoint's classes to the data set's: by "name" or, unchecked,
+            by "index", which checkpoints without class names need.
         untrained_baseline: evaluate the same network at its initial weights, too.
         sheet_images: entries of eval/sheet.png.
     """
@@ -30,6 +32,7 @@ class EvaluationOptions:
     threshold_split: str = ""
     map_class: str = ""
     first_box_only: bool = False
+    match_classes: str = "name"
     untrained_baseline: bool = True
     sheet_images: int = 32
 
@@ -46,6 +49,8 @@ class EvaluationOptions:
             raise ValueError(f"eval.threshold: got {self.threshold}, expected 0 or more and below 1")
         if self.sheet_images < 0:
             raise ValueError(f"eval.sheet_images: got {self.sheet_images}, expected 0 or more")
+        if self.match_classes not in ("name", "index"):
+            raise ValueError(f"eval.match_classes: got {self.match_classes!r}, expected 'name' or 'index'")
         if self.map_class not in ("", "predicted", "label"):
             raise ValueError(
                 f"eval.map_class: got {self.map_class!r}, expected 'predicted', 'label' "

@@ -18,7 +18,7 @@ from lctr_jax.run.config import RunConfig
 from lctr_jax.run.evaluate import evaluate_checkpoint
 from lctr_jax.run.experiment import open_experiment
 from lctr_jax.run.saved_config import is_recorded, record_config
-from lctr_jax.run.summary import read_metrics, summarize_runs
+from lctr_jax.run.summary import summarize_folders
 from lctr_jax.run.train import train_and_evaluate
 
 
@@ -82,7 +82,7 @@ def write_table(workdir: Path, *, methods: Sequence[str], seeds: int, minutes: f
     summaries = {}
     for method in methods:
         folders = [workdir / method / str(seed) for seed in range(seeds)]
-        summaries[method] = summarize_runs({str(folder): read_metrics(folder) for folder in folders})
+        summaries[method] = summarize_folders(folders)
     table, command = markdown_table(summaries), shlex.join(["python", "-m", "lctr_jax.ablate", *sys.argv[1:]])
     print(table)
     (workdir / "ablation.md").write_text(f"{table}\n\n`{command}`\n")

@@ -1,12 +1,14 @@
 """The evaluating half of the main job: a checkpoint, or what training ended with, to numbers and pictures."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import jax
 
-from lctr_jax.checkpoints.store import load_weights, require_spec
+from lctr_jax.checkpoints.metadata import Metadata
+from lctr_jax.checkpoints.store import load_weights, require_spec, require_whole
 from lctr_jax.checkpoints.transfer import initialize_from, require_readable
+from lctr_jax.data.class_names import ClassMismatchError
 from lctr_jax.distributed.mesh import describe_devices, replicated
 from lctr_jax.evaluation.evaluator import Evaluator
 from lctr_jax.evaluation.stream import Result
@@ -18,6 +20,7 @@ from lctr_jax.report.report import write_report
 from lctr_jax.report.sheet import Sheet
 from lctr_jax.report.summary_line import headline
 from lctr_jax.run.config import RunConfig
+from lctr_jax.run.evaluated_config import record_evaluated
 from lctr_jax.run.experiment import Experiment
 
 
@@ -32,17 +35,28 @@ def evaluate_checkpoint(experiment: Experiment, checkpoint: str) -> None:
     metadata, parameters = load_weights(checkpoint)  # before the data, which may take hours to prepare
     if config.init_from and config.eval.untrained_baseline:
         require_readable(config.init_from)
+    require_whole(metadata, path=checkpoint)
+    experiment = _match_classes(experiment, metadata, checkpoint)
     spec = config.spec(num_classes=len(experiment.open(config.eval.split).class_names))
     require_spec(metadata, spec, path=checkpoint)
     parameters = jax.device_put(parameters, replicated(experiment.mesh))
     experiment.open_log()
-    evaluate(experiment, experiment.evaluator(spec), spec, parameters, weights=checkpoint)
+    evaluate(experiment, experiment.evaluator(spec), spec, parameters, checkpoint=checkpoint)
 
 
 def evaluate(
-    experiment: Experiment, evaluator: Evaluator, spec: ModelSpec, parameters: Parameters, *, weights: str
+    experiment: Experiment,
+    evaluator: Evaluator,
+    spec: ModelSpec,
+    parameters: Parameters,
+    *,
+    checkpoint: str | None = None,
+    steps: int = 0,
 ) -> None:
-    """Evaluate parameters and write all of WORKDIR/eval; `weights` says in words whose they are."""
+    """Evaluate parameters and write all of WORKDIR/eval.
+
+    They are the `checkpoint`'s or, where that is None, those that this run has trained for `steps` steps.
+    """
     config, log, folder = experiment.config, experiment.log, experiment.workdir / "eval"
     split = experiment.open(config.eval.split)
     sheet = Sheet(len(split), count=config.eval.sheet_images, class_names=split.class_names)
@@ -56,6 +70,7 @@ def evaluate(
     references = _references(experiment, spec)
     metrics = evaluator.run(parameters, folder, references=references, on_result=show)
     if jax.process_index() == 0:
+        record_evaluated(folder, config, checkpoint=checkpoint)
         sheet.write(folder / "sheet.png")
         write_report(
             folder,
@@ -64,7 +79,7 @@ def evaluate(
             class_names=split.class_names,
             options=asdict(config),
             facts={
-                "weights": weights,
+                "weights": f"trained here, {steps} steps" if checkpoint is None else checkpoint,
                 "devices": describe_devices(experiment.mesh),
                 **describe_environment(),
             },
@@ -72,6 +87,36 @@ def evaluate(
     log.conclude({f"result/{name}": value for name, value in metrics.items() if isinstance(value, float)})
     log.say(headline(metrics))
     log.say(f"results: {folder / 'metrics.json'}  pictures: {folder / 'report.html'}")
+
+
+def _match_classes(experiment: Experiment, metadata: Metadata, checkpoint: str) -> Experiment:
+    """Label the data by the checkpoint's classes, unless the config says that the two orders are one.
+
+    Raises:
+        ValueError: the checkpoint has no class names, or the data set has other classes.
+    """
+    config, names = experiment.config, metadata.class_names
+    by_index = "--config.eval.match_classes=index"
+    if config.eval.match_classes == "index":
+        return experiment
+    if names is None:
+        raise ValueError(
+            f"{checkpoint}: has no class names to match with the data set's; "
+            f"if class i of both is the same, add {by_index}"
+        )
+    matched = replace(experiment, class_names=names)
+    try:
+        split = matched.open(config.eval.split)
+    except ClassMismatchError as error:
+        subset = f"for data of some of its classes, add --config.model.num_classes={len(names)}; "
+        hint = f"{subset if error.subset else ''}if class i of both is the same nevertheless, add {by_index}"
+        raise ValueError(f"{checkpoint}: {error}; {hint}") from error
+    own = experiment.open(config.eval.split).class_names
+    if list(own) != list(split.class_names):
+        experiment.log.say(
+            "classes: the data set's order is not the checkpoint's; labels are matched by name"
+        )
+    return matched
 
 
 def _data_set(config: RunConfig) -> str:

@@ -9,6 +9,7 @@ import jax
 from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
 
+from lctr_jax.data.class_names import match_class_names
 from lctr_jax.data.datasets import Split, open_split
 from lctr_jax.distributed.preemption import Interruption
 from lctr_jax.distributed.processes import raise_together
@@ -22,24 +23,33 @@ from lctr_jax.training.log import RunLog
 
 @dataclass(frozen=True)
 class Experiment:
-    """A run's options, folder, devices, log and stopping; `training_job` and `evaluation_job` work on it."""
+    """A run's options, folder, devices, log and stopping; `run.train` and `run.evaluate` work on it.
+
+    `class_names`: of the checkpoint that is evaluated, to which labels are matched; None: the data set's own.
+    """
 
     config: RunConfig
     workdir: Path
     mesh: Mesh
     log: RunLog
     interruption: Interruption
+    class_names: tuple[str, ...] | None = None
 
     def open(self, name: str) -> Split:
-        """A split of the config's data set, prepared if it is not yet.
+        """A split of the config's data set, prepared if it is not yet; labeled by `class_names`, if given.
 
         Raises:
-            ValueError: the data set or the split is unknown, or its files are not as they should be.
+            ValueError: the data set or the split is unknown, its files are not as they should be, or its
+                classes are not those of `class_names`.
             FileNotFoundError: the data is missing.
         """
         data = self.config.data
         boxes = {split: path for split, path in data.boxes.items() if path}
-        return open_split(data.name, name, data_dir=data.data_dir, root=data.root or None, boxes=boxes)
+        split = open_split(data.name, name, data_dir=data.data_dir, root=data.root or None, boxes=boxes)
+        if self.class_names is None:
+            return split
+        subset = self.config.model["num_classes"] == len(self.class_names)  # asked for by the user
+        return match_class_names(split, self.class_names, subset=subset)
 
     def open_log(self) -> None:
         """Report to the run's folder from now on, and to the trackers that the config names.

@@ -11,7 +11,7 @@ from flax.traverse_util import flatten_dict
 from lctr_jax.run.config import RunConfig
 
 # What may change while a run goes on: none of it changes the parameters that training ends with.
-_FREE = (
+FREE = (
     "eval",
     "log",
     "data.data_dir",
@@ -62,5 +62,5 @@ def _differences(started: Mapping[str, Any], asked: Mapping[str, Any]) -> list[s
     return [
         f"{name} was {theirs.get(name)!r}, is {ours.get(name)!r}"
         for name in sorted(ours | theirs)
-        if ours.get(name) != theirs.get(name) and not name.startswith(_FREE)
+        if ours.get(name) != theirs.get(name) and not name.startswith(FREE)
     ]

@@ -1,10 +1,13 @@
 """Mean and standard deviation of several runs' metrics."""
 
+import itertools
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lctr_jax.json_objects import describe, read_object, require_number
+from lctr_jax.run.evaluated_config import differences, is_same_training, read_evaluated
 
 METRICS = (
     "top1_cls",
@@ -28,6 +31,44 @@ SAME = ("protocol", "split", "num_images", "map_class", "first_box_only", "thres
 """What runs must share for an average to mean anything."""
 
 
+def summarize_folders(runs: Sequence[Path]) -> dict[str, Any]:
+    """Summarize runs that are seeds of one config.
+
+    Raises:
+        FileNotFoundError: a run has not been evaluated.
+        ValueError: a run is given twice, or two differ in more than their seed.
+    """
+    metrics = {str(run): read_metrics(run) for run in runs}
+    _check_seeds(runs)
+    return summarize_runs(metrics)
+
+
+def has_config(run: Path) -> bool:
+    """Whether a run says which options its numbers come from."""
+    return read_evaluated(_metrics_path(run)) is not None
+
+
+def _check_seeds(runs: Sequence[Path]) -> None:
+    """Refuse what are not seeds of one config, as far as the runs hold one."""
+    paths: dict[Path, Path] = {}
+    for run in runs:
+        if (same := paths.setdefault(_metrics_path(run).resolve(), run)) is not run:
+            raise ValueError(f"runs: {same} and {run} are the same run; expected runs of different seeds")
+    evaluated = {run: read_evaluated(_metrics_path(run)) for run in runs}
+    known = {run: each for run, each in evaluated.items() if each is not None}
+    for (first, ours), (second, theirs) in itertools.combinations(known.items(), 2):
+        if different := differences(ours, theirs):
+            raise ValueError(
+                f"runs: {first} and {second} differ in more than their seed: {'; '.join(different)}; "
+                "expected runs that differ in their seed alone"
+            )
+        if is_same_training(ours, theirs):
+            raise ValueError(
+                f"runs: {first} and {second} have the same seed or checkpoint, so they are one run twice; "
+                "expected runs that differ in their seed"
+            )
+
+
 def read_metrics(run: Path) -> dict[str, Any]:
     """Reads a run's `eval/metrics.json`; RUN may also be that file.
 
@@ -35,7 +76,7 @@ def read_metrics(run: Path) -> dict[str, Any]:
         FileNotFoundError: the run has not been evaluated.
         ValueError: the file holds something else.
     """
-    path = run if run.is_file() else run / "eval" / "metrics.json"
+    path = _metrics_path(run)
     if not path.is_file():
         raise FileNotFoundError(f"run: no {path}; expected the --workdir of a finished train.py")
     metrics = read_object(path)
@@ -58,6 +99,10 @@ def _check_types(metrics: dict[str, Any], *, where: str) -> None:
     for name, baseline in baselines.items():
         score = baseline.get("gt_known_loc") if isinstance(baseline, dict) else None
         require_number(score, where=f"{where}: gt_known_loc of baseline {name!r}")
+
+
+def _metrics_path(run: Path) -> Path:
+    return run if run.is_file() else run / "eval" / "metrics.json"
 
 
 def summarize_runs(runs: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def train_and_evaluate(experiment: Experiment) -> None:
     """
     split, spec, evaluator = assembly.open_training(experiment)
     state = _train(experiment, split, spec, evaluator)
-    evaluate(experiment, evaluator, spec, state.weights, weights=f"trained here, {int(state.step)} steps")
+    evaluate(experiment, evaluator, spec, state.weights, steps=int(state.step))
 
 
 def _train(experiment: Experiment, split: Split, spec: ModelSpec, evaluator: Evaluator) -> TrainState:

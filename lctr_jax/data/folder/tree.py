@@ -65,7 +65,7 @@ def _items(
         paths = list(_image_paths(root / split / name))
         if not paths:
             raise ValueError(f"data.root: class folder {root / split / name} has no images")
-        items += [_item(root, split, path, labels[name], annotations) for path in paths]
+        items += [_item(root, split, path, labels, annotations) for path in paths]
     if annotations and not any(len(item.boxes_xyxy) for item in items):
         raise ValueError(
             f"box list of {split}: it names none of the images; "
@@ -75,14 +75,25 @@ def _items(
 
 
 def _item(
-    root: Path, split: str, path: Path, label: int, annotations: Mapping[str, box_lists.Annotation]
+    root: Path,
+    split: str,
+    path: Path,
+    labels: Mapping[str, int],
+    annotations: Mapping[str, box_lists.Annotation],
 ) -> records.Item:
     image_id = path.relative_to(root / split).as_posix()
+    folder = path.relative_to(root / split).parts[0]
     annotation = box_lists.find(image_id, annotations, prefix=split)
+    if annotation and box_lists.contradicts(annotation, folder, labels):
+        raise ValueError(
+            f"box list of {split}: {image_id} has label {annotation.label!r} there, but its folder {folder} "
+            f"is class {labels[folder]} (class folders count from 0 in sorted order); mend the list, or "
+            "leave out its labels: lines `path,x0,y0,x1,y1`"
+        )
     mask = (root / "masks" / split / image_id).with_suffix(".png")
     return records.Item(
         id=image_id,
-        label=label,
+        label=labels[folder],
         image=records.ByteRange.of_file(path),
         boxes_xyxy=annotation.boxes_xyxy if annotation else records.NO_BOXES,
         mask=records.ByteRange.of_file(mask) if mask.exists() else None,

@@ -1,0 +1,95 @@
+"""`eval/config.json`: which options, weights and data an evaluation's numbers come from."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flax.traverse_util import flatten_dict
+
+from lctr_jax.checkpoints.store import CHECKPOINTS
+from lctr_jax.json_objects import read_object
+from lctr_jax.run.config import RunConfig
+from lctr_jax.run.saved_config import FREE, as_json
+
+FILE = "config.json"
+
+_NOT_COMPARED = (
+    "seed",
+    *(name for name in FREE if name != "eval"),
+    "eval.batch_size",
+    "eval.sheet_images",
+    "eval.untrained_baseline",
+    "eval.match_classes",
+)
+
+Evaluated = Mapping[str, Any]
+"""`training`: options that the weights were trained with, None if unknown; `checkpoint`: whose weights, where
+they were not trained by the same command; `evaluation`: options of the evaluation."""
+
+
+def record_evaluated(folder: Path, config: RunConfig, *, checkpoint: str | None) -> None:
+    """Write the file beside `metrics.json`; `checkpoint` is None for weights trained by this command."""
+    options = as_json(config)
+    evaluated = {
+        "training": options if checkpoint is None else _training_options(Path(checkpoint)),
+        "checkpoint": checkpoint,
+        "evaluation": options,
+    }
+    (folder / FILE).write_text(json.dumps(evaluated, indent=2) + "\n")
+
+
+def read_evaluated(metrics: Path) -> Evaluated | None:
+    """Read the file beside a `metrics.json`; None where there is none.
+
+    Raises:
+        ValueError: it is not what `record_evaluated` writes.
+    """
+    path = metrics.with_name(FILE)
+    if not path.is_file():
+        return None
+    evaluated = read_object(path)
+    training, evaluation = evaluated.get("training"), evaluated.get("evaluation")
+    if isinstance(training, dict | None) and isinstance(evaluation, dict) and "checkpoint" in evaluated:
+        return evaluated
+    raise ValueError(f"{path}: expected training, checkpoint and evaluation, the options of an evaluation")
+
+
+def differences(first: Evaluated, second: Evaluated) -> list[str]:
+    """`option is .. and ..` for every option, seed aside, that makes two evaluations differ."""
+    found: dict[str, str] = {}
+    for options in (_training, _evaluation):
+        ours, theirs = options(first), options(second)
+        for name in sorted(ours.keys() | theirs.keys()):
+            if ours.get(name) != theirs.get(name) and not name.startswith(_NOT_COMPARED):
+                found.setdefault(name, f"{name} is {ours.get(name)!r} and {theirs.get(name)!r}")
+    return list(found.values())
+
+
+def is_same_training(first: Evaluated, second: Evaluated) -> bool:
+    """Whether two evaluations are of one seed or, where seeds are unknown, of one checkpoint."""
+    if first["training"] and second["training"]:
+        return first["training"].get("seed") == second["training"].get("seed")
+    return first["checkpoint"] == second["checkpoint"]
+
+
+def _training(evaluated: Evaluated) -> dict[str, Any]:
+    options = evaluated["training"] or {}
+    return _flatten({group: value for group, value in options.items() if group != "eval"})
+
+
+def _evaluation(evaluated: Evaluated) -> dict[str, Any]:
+    return _flatten({group: evaluated["evaluation"].get(group) for group in ("model", "data", "eval")})
+
+
+def _flatten(options: Mapping[str, Any]) -> dict[str, Any]:
+    return flatten_dict(options, sep=".", keep_empty_nodes=True)
+
+
+def _training_options(checkpoint: Path) -> dict[str, Any] | None:
+    """The options of the run that a checkpoint is part of: RUN, RUN/checkpoints[/best][/STEP]."""
+    checkpoint = checkpoint.expanduser().resolve()
+    for folder in (checkpoint, *checkpoint.parents[:3]):
+        if (folder / FILE).is_file() and (folder / CHECKPOINTS).is_dir():
+            return read_object(folder / FILE)
+    return None
