@@ -18,6 +18,7 @@ from rich.table import Table
 
 from lctr_jax.data.box_lists import read_boxes
 from lctr_jax.data.geometry import Geometry
+from lctr_jax.data.image_sizes import read_image_sizes
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import path_argument, require_file_destination
 from lctr_jax.localization.content_free import ContentFree
@@ -45,26 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Console().print(_table(result))
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
-
-
-def read_image_sizes(path: Path) -> dict[str, tuple[int, int]]:
-    """Reads `path,width,height` lines.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a line is not of that form, or a size is not positive.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"image sizes: no such file: {path}; expected lines `path,width,height`")
-    sizes = {}
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        if not line.strip():
-            continue
-        name, *size = line.strip().rsplit(",", 2)
-        if len(size) != 2 or not all(side.strip().isdecimal() and int(side) for side in size):
-            raise ValueError(f"{path}:{number}: expected `path,width,height` with whole pixels, got {line!r}")
-        sizes[name] = (int(size[0]), int(size[1]))
-    return sizes
 
 
 def measure_list(

@@ -24,7 +24,7 @@ from lctr_jax.checkpoints.store import find_checkpoint
 from lctr_jax.data.data_config import DataOptions
 from lctr_jax.data.datasets import open_split
 from lctr_jax.data.geometry import Geometry, Protocol
-from lctr_jax.data.image_decoding import decode_rgb
+from lctr_jax.data.samples import decode_record
 from lctr_jax.errors import one_line, one_line_errors
 from lctr_jax.host.paths import path_argument, text_argument
 from lctr_jax.inference.images import find_images
@@ -98,14 +98,19 @@ def write_examples(checkpoint: str, folder: Path, *, data_dir: str | None) -> li
     boxes = {split: path for split, path in data.boxes.items() if path}
     try:
         split = open_split(
-            data.name, config["eval"]["split"], data_dir=data.data_dir, root=data.root or None, boxes=boxes
+            data.name,
+            config["eval"]["split"],
+            data_dir=data.data_dir,
+            root=data.root or None,
+            boxes=boxes,
+            exif=data.exif,
         )
     except (ValueError, OSError) as error:
         print(f"no examples: {one_line(error)}", file=sys.stderr)
         return []
     written = []
     for index in np.linspace(0, len(split) - 1, min(NUM_EXAMPLES, len(split))).astype(int).tolist():
-        image = decode_rgb(split[index]["image"])
+        image = decode_record(split[index])
         written.append(folder / f"{index}_{split[index]['label']}.png")
         image.save(written[-1])
     return written

@@ -4,7 +4,8 @@
     python -m lctr_jax.prepare imagenet --source DIR_OF_ARCHIVES --data_dir DIR
     python -m lctr_jax.prepare folder --source IMAGE_FOLDER --data_dir DIR
 
-A run that was cut short goes on where it stopped. docs/datasets.md says what to download and what is checked.
+What was found, left out or guessed is printed. A run that was cut short goes on where it stopped.
+docs/datasets.md says what to download and what is checked.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from lctr_jax.data.cub.builder import Cub
 from lctr_jax.data.digits.builder import Digits
 from lctr_jax.data.folder.builder import Folder
 from lctr_jax.data.imagenet.builder import Imagenet
+from lctr_jax.data.record_builder import RecordBuilder
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import path_argument
 
@@ -33,19 +35,51 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.boxes and options.name in ("cub", "digits"):
-        raise ValueError(f"--boxes: {options.name} brings its own; expected it with folder or imagenet alone")
+    _check_options(options)
     if options.source is None and options.name in ("folder", "imagenet"):
         parser.error(f"{options.name} needs --source")
     data_dir = options.data_dir.resolve()
     try:
         for make_builder in _builders(options, data_dir):
-            folder = datasets.prepare(make_builder, data_dir, overwrite=options.overwrite)
+            builders: list[tfds.core.DatasetBuilder] = []
+            folder = datasets.prepare(
+                lambda: builders.append(make_builder()) or builders[-1],  # noqa: B023 called at once
+                data_dir,
+                overwrite=options.overwrite,
+            )
             print(folder)
             Console().print(_summary(folder))
+            if isinstance(builders[-1], RecordBuilder):
+                for note in builders[-1].notes:
+                    print(note, file=sys.stderr)
     except BadRecordsError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         raise
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    """Refuse options that the data set would ignore.
+
+    Raises:
+        ValueError: naming the option.
+    """
+    if options.boxes and options.name in ("cub", "digits"):
+        raise ValueError(f"--boxes: {options.name} brings its own; expected it with folder or imagenet alone")
+    if options.name == "imagenet" and (other := set(dict(options.boxes)) - {"val"}):
+        raise ValueError(f"--boxes: got a list of {min(other)}; imagenet takes one of val alone")
+    takers = {
+        "source": ("folder", "cub", "imagenet"),
+        "segmentations": ("cub",),
+        "heldout": ("cub", "imagenet"),
+        "partial": ("cub", "imagenet"),
+        "no_decode": ("folder", "cub", "imagenet"),
+        "exif": ("folder",),
+    }
+    for option, names in takers.items():
+        if getattr(options, option) and options.name not in names:
+            raise ValueError(
+                f"--{option}: {options.name} does not take it; expected it with {' or '.join(names)} alone"
+            )
 
 
 def _builders(options: argparse.Namespace, data_dir: Path) -> list[Callable[[], tfds.core.DatasetBuilder]]:
@@ -58,7 +92,7 @@ def _builders(options: argparse.Namespace, data_dir: Path) -> list[Callable[[], 
             return [lambda c=c: Digits(data_dir=data_dir, config=c) for c in Digits.BUILDER_CONFIGS]
         case "folder":
             boxes = dict(options.boxes)
-            return [lambda: Folder(root=source, boxes=boxes, **writing)]
+            return [lambda: Folder(root=source, boxes=boxes, exif=options.exif or "auto", **writing)]
         case "cub":
             published = {"heldout": heldout, "partial": options.partial}
             return [lambda: Cub(source=source, segmentations=options.segmentations, **published, **writing)]
@@ -101,6 +135,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SPLIT=LIST",
         help="a box list in any format; may be repeated",
     )
+    parser.add_argument(
+        "--exif",
+        choices=("auto", "upright", "stored"),
+        help="folder: turn images upright by EXIF; auto: where a split has neither a box list nor masks",
+    )
     parser.add_argument("--segmentations", type=path_argument, help="cub: segmentations.tgz or its folder")
     parser.add_argument(
         "--heldout",
@@ -111,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--num_processes", type=int, default=os.cpu_count(), help="how many processes write")
     parser.add_argument(
-        "--no_decode", action="store_true", help="read image headers alone: damage stays hidden"
+        "--no_decode", action="store_true", help="read image headers alone: damaged images are not detected"
     )
     parser.add_argument("--partial", action="store_true", help="accept fewer images than were published")
     parser.add_argument("--overwrite", action="store_true", help="build it again even if it is there")

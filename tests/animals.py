@@ -32,8 +32,8 @@ def draw_animals(place):
     return root
 
 
-def open_split(root, split, **options):
-    return datasets.open_split("folder", split, data_dir=root.parent / "prepared", root=root, **options)
+def open_split(root, split, *, name="folder", **options):
+    return datasets.open_split(name, split, data_dir=root.parent / "prepared", root=root, **options)
 
 
 def by_id(split):

@@ -36,7 +36,7 @@ FAULTS = {
     "corrupt image": (
         lambda root: (root / "train" / "cat" / "cat_1.jpg").write_bytes(b"\xff\xd8 no JPEG"),
         ValueError,
-        r"1 bad records: cat/cat_1\.jpg: not an image of a format",
+        r"1 bad records: cat/cat_1\.jpg: cannot decode the image: it is in none of the formats JPEG, PNG",
     ),
     "truncated image": (
         lambda root: (root / "train" / "cat" / "cat_1.jpg").write_bytes(

@@ -14,11 +14,11 @@ from PIL import Image
 
 from benchmarks.fuzz.case import feed
 from benchmarks.fuzz.cases import CASES
-from lctr_jax.baselines import read_image_sizes
 from lctr_jax.checkpoints import torch_files
 from lctr_jax.checkpoints.conversion import convert
 from lctr_jax.data import box_lists, image_decoding
 from lctr_jax.data.geometry import Geometry
+from lctr_jax.data.image_sizes import read_image_sizes
 
 EXAMPLES = 60
 bounded = settings(

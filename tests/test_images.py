@@ -6,11 +6,12 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.data.image_decoding import CorruptImageError, decode_rgb, open_image
+from lctr_jax.data.orientation import upright_size
 from lctr_jax.data.train_transforms import draw_view
 
 
@@ -102,3 +103,92 @@ def test_extreme_images_have_a_frame_and_a_view(size, protocol):
     np.testing.assert_array_equal(geometry.transform_image(image), np.full((224, 224, 3), (9, 8, 7)))
     mask = Image.new("L", size, 1)
     np.testing.assert_array_equal(geometry.transform_mask(mask), np.ones((224, 224), np.uint8))
+
+
+def gray(values, kind, **options):
+    return encode(Image.fromarray(np.asarray(values)), kind, **options)
+
+
+RAMP = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM", "JPEG2000"])
+def test_16_bit_gray_is_scaled_and_not_cut_off(kind):
+    options = {"irreversible": False} if kind == "JPEG2000" else {}
+    decoded = np.asarray(decode_rgb(gray(RAMP, kind, **options)))
+    np.testing.assert_array_equal(decoded, np.repeat((RAMP >> 8)[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([[0, 4095, 2048]], np.uint16), [0, 255, 128]),  # 12 bits in a 16-bit file
+        (np.array([[0, 3, 255]], np.uint16), [0, 3, 255]),
+        (np.array([[0, 2**30, 2**31 - 1]], np.int32), [0, 128, 255]),
+        (np.array([[-10, 0, 10]], np.int32), [0, 128, 255]),
+        (np.array([[0.0, 0.25, 1.0]], np.float32), [0, 64, 255]),
+        (np.array([[-1e38, np.nan, 1e38, np.inf]], np.float32), [0, 0, 255, 255]),
+        (np.array([[7.0, 7.0]], np.float32), [128, 128]),
+        (np.array([[np.nan, np.inf]], np.float32), [0, 0]),
+    ],
+)
+def test_deep_gray(values, expected):
+    decoded = np.asarray(decode_rgb(gray(values, "TIFF")))
+    np.testing.assert_array_equal(decoded[0, :, 0], expected)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_upright_equals_pils_own_turning(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    encoded = encode(NOISE.convert("RGB"), "PNG", exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(encoded)))
+    np.testing.assert_array_equal(np.asarray(decode_rgb(encoded, upright=True)), np.asarray(expected))
+    assert upright_size(open_image(encoded)) == expected.size
+
+
+def test_a_tiff_is_turned_once():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    encoded = encode(NOISE, "TIFF", exif=exif)
+    assert decode_rgb(encoded).size == decode_rgb(encoded, upright=True).size == (30, 40)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        b"Exif\x00\x00",
+        b"Exif\x00\x00II*\x00\xff\xff\xff\xff",
+        b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x02\x00\x00\x00\x04abcd",
+        b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x09\x00\x00",
+        b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\xff\xff" + b"\x01\x12\x00\x0c\xff\xff\xff\xff" * 9,
+    ],
+)
+def test_a_damaged_exif_tag_costs_no_picture(tag):
+    encoded = encode(NOISE, "JPEG", exif=tag)
+    np.testing.assert_array_equal(
+        np.asarray(decode_rgb(encoded, upright=True)), np.asarray(decode_rgb(encoded))
+    )
+
+
+def test_formats_that_are_not_read_are_named_and_not_opened(monkeypatch):
+    monkeypatch.setattr("subprocess.check_call", lambda *_: pytest.fail("Ghostscript was started"))
+    for content, message in {
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n": "it is of the format EPS",
+        b"\x00\x00\x00\x18ftypisom" + bytes(50): "it is of the format video",
+        b"\x89PNG\r\n\x1a\n" + bytes(50): "begins as PNG, but its header is damaged|cannot decode",
+        b"qoif" + bytes(60): "it is of the format QOI; read are JPEG, PNG",
+    }.items():
+        with pytest.raises(CorruptImageError, match=message):
+            decode_rgb(content)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, IndexError, NotImplementedError, MemoryError, KeyError("x")])
+def test_whatever_a_decoder_raises_is_a_corrupt_image(monkeypatch, error):
+    def fail(self):
+        raise error
+
+    encoded = encode(NOISE, "PNG")
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
+    with pytest.raises(CorruptImageError, match=r"cannot decode the image: \S+"):
+        decode_rgb(encoded)

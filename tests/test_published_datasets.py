@@ -77,7 +77,8 @@ def test_cub_without_segmentations(tmp_path):
     assert "mask" not in split[0]
 
 
-def test_cub_with_the_held_out_split_of_wsoleval(tmp_path):
+def test_cub_with_the_held_out_split_of_wsoleval(tmp_path, monkeypatch):
+    monkeypatch.setattr(cub, "NUM_CLASSES", 3)
     source, _ = cub_source("archive", tmp_path / "downloads")
     keys = [f"{bird}/{number}.jpg" for number, bird in enumerate(published.BIRDS)]
     published.unpack(tmp_path / "CUBV2", {key: published.encode(key.__len__()) for key in keys})
@@ -219,13 +220,15 @@ def test_prepared_again_only_when_asked(tmp_path):
     source = published.unpack(tmp_path / "downloads", files)
     run("cub", source, tmp_path / "data", "--partial")
     published.unpack(tmp_path / "downloads", masks)
-    run("cub", source, tmp_path / "data", "--partial")
+    with pytest.raises(SystemExit):
+        run("cub", source, tmp_path / "data", "--partial")
     assert not datasets.open_split("cub", "test", data_dir=tmp_path / "data").has_masks
     run("cub", source, tmp_path / "data", "--partial", "--overwrite")
     assert datasets.open_split("cub", "test", data_dir=tmp_path / "data").has_masks
 
 
-def test_held_out_faults(tmp_path, capsys):
+def test_held_out_faults(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cub, "NUM_CLASSES", 3)
     source, _ = cub_source("folder", tmp_path / "downloads")
     images, lists = tmp_path / "images", tmp_path / "lists"
     published.unpack(images, {"a/1.jpg": published.encode(1)})
@@ -235,7 +238,7 @@ def test_held_out_faults(tmp_path, capsys):
     assert "localization.txt: no box for a/1.jpg" in fails(capsys, *command)
     published.unpack(lists, {"class_labels.txt": b"a/1.jpg,7\n", "localization.txt": b"a/1.jpg,1,2,3,4\n"})
     assert "a/1.jpg has label 7; expected 0..2" in fails(capsys, *command)
-    published.unpack(lists, {"class_labels.txt": b"a/2.jpg,0\n"})
+    published.unpack(lists, {"class_labels.txt": b"a/2.jpg,0\n", "localization.txt": b"a/2.jpg,1,2,3,4\n"})
     assert "lacks 1 images, such as a/2.jpg" in fails(capsys, *command)
     published.unpack(lists, {"class_labels.txt": b"../2.jpg,0\n"})
     assert "leaves the image folder" in fails(capsys, *command)

@@ -9,7 +9,9 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
+from lctr_jax.data.foreign_files import is_foreign
 from lctr_jax.data.records import ByteRange
 
 _DAMAGE = (
@@ -58,11 +60,22 @@ def _damaged(source: Path, error: Exception) -> ValueError:
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, ByteRange]]:
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders.sort()
+    seen = set()  # links to folders may lead in circles
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
+        if (real := os.path.realpath(parent)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not is_foreign(name))
         for name in sorted(names):
             path = Path(parent, name)
-            yield path.relative_to(folder).as_posix(), ByteRange.of_file(path)
+            if not is_foreign(name) and path.is_file():
+                yield path.relative_to(folder).as_posix(), ByteRange.of_file(path)
+
+
+def _raise(error: OSError) -> NoReturn:
+    """Tell of a folder that cannot be listed, which `os.walk` would leave out in silence."""
+    raise error
 
 
 def _members(tar: tarfile.TarFile, archive: Path, *, base: int) -> Iterator[tuple[str, ByteRange]]:

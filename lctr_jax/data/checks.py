@@ -4,9 +4,21 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import UnidentifiedImageError
+from PIL import Image
 
 from lctr_jax.data import image_decoding, records
+from lctr_jax.data.eight_bits import is_deep
+from lctr_jax.data.orientation import read_orientation, upright_size
+
+ROTATED, DEEP = "rotated", "deep"
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspection:
+    """What a look at an item found: its `problem` in a line, else what of `ROTATED` and `DEEP` it is."""
+
+    problem: str | None
+    kinds: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,26 +34,41 @@ class Checks:
     decode: bool = True
     box_slack: float | None = 1.0
 
-    def problem(self, item: records.Item, image: bytes, mask: bytes) -> str | None:
-        """Say in a line what is wrong with an item, if anything is."""
+    def inspect(self, item: records.Item, image: bytes, mask: bytes) -> Inspection:
+        """Look at an item: what is wrong with it, if anything, and what its pixels will go through."""
         try:
-            size = _size(image, decode=self.decode)
+            opened = image_decoding.open_image(image)
+            size = upright_size(opened) if item.upright else opened.size
+            kinds = [ROTATED] * (read_orientation(opened) != 1) + [DEEP] * is_deep(opened)
+            if self.decode:
+                size = image_decoding.load_rgb(opened, upright=item.upright).size
         except image_decoding.CorruptImageError as error:
-            return f"{item.id}: {_reason(error)}"
+            return Inspection(f"{item.id}: {error}")
+        other = "stored" if item.upright else "upright"
+        sideways = upright_size(opened) != opened.size
+        hint = f"; it fits the image {other}: try data.exif={other}" if sideways else ""
         for box in item.boxes_xyxy.tolist():
             if not self._box_fits(box, size):
-                return f"{item.id}: box {box} lies outside the image of {size[0]}x{size[1]} pixels"
-        return self._mask_problem(item, mask, size) if item.mask else None
+                problem = f"{item.id}: box {box} lies outside the image of {size[0]}x{size[1]} pixels"
+                return Inspection(problem + (hint if self._box_fits(box, (size[1], size[0])) else ""))
+        if item.mask and (problem := self._mask_problem(item, mask, size, hint=hint)):
+            return Inspection(problem)
+        return Inspection(None, tuple(kinds))
 
-    def _mask_problem(self, item: records.Item, mask: bytes, size: tuple[int, int]) -> str | None:
+    def _mask_problem(
+        self, item: records.Item, mask: bytes, size: tuple[int, int], *, hint: str
+    ) -> str | None:
         try:
-            mask_size = _size(mask, decode=self.decode)
+            opened = image_decoding.open_image(mask)
+            mask_size = opened.size
+            marks_no_object = self.decode and _marks_no_object(image_decoding.decode_mask(mask))
         except image_decoding.CorruptImageError as error:
-            return f"{item.id}: mask: {_reason(error)}"
+            return f"{item.id}: mask: {error}"
         if mask_size != size:
             (width, height), (mask_width, mask_height) = size, mask_size
-            return f"{item.id}: the mask has {mask_width}x{mask_height} pixels, the image {width}x{height}"
-        if self.decode and _marks_no_object(mask):
+            problem = f"{item.id}: the mask has {mask_width}x{mask_height} pixels, the image {width}x{height}"
+            return problem + (hint if mask_size == size[::-1] else "")
+        if marks_no_object:
             return f"{item.id}: the mask holds 0 and 255 alone; 255 is to be ignored, mark the object with 1"
         return None
 
@@ -62,19 +89,7 @@ class BadRecordsError(ValueError):
         super().__init__(f"{len(problems)} bad records: {'; '.join(problems[:3])}{more}")
 
 
-def _size(encoded: bytes, *, decode: bool) -> tuple[int, int]:
-    """Return width and height, having decoded every pixel if asked to."""
-    image = image_decoding.open_image(encoded)
-    return image_decoding.load_rgb(image).size if decode else image.size
-
-
-def _marks_no_object(mask: bytes) -> bool:
+def _marks_no_object(mask: Image.Image) -> bool:
     """Tell a mask that took 255 for the object: by the field's convention that means `ignore`."""
-    values = set(np.unique(np.asarray(image_decoding.decode_rgb(mask))).tolist())
+    values = set(np.unique(np.asarray(mask)).tolist())
     return 255 in values and values <= {0, 255}
-
-
-def _reason(error: image_decoding.CorruptImageError) -> str:
-    """PIL names the buffer that it could not identify; a user has no use for its address."""
-    unknown = isinstance(error.__cause__, UnidentifiedImageError)
-    return "not an image of a format that PIL knows" if unknown else str(error)

@@ -16,6 +16,8 @@ class DataOptions:
         data_dir: where prepared data sets are kept.
         train_split: what to train on.
         num_workers: processes that decode and augment; 0: threads of the training process.
+        exif: whether `folder` turns images upright by their EXIF orientation: "auto" (where the split has
+            neither a box list nor masks), "upright" or "stored".
         on_corrupt: an unreadable training image ends the run ("error") or is replaced and logged ("skip").
     """
 
@@ -26,6 +28,7 @@ class DataOptions:
     train_split: str = "train"
     num_workers: int = 0
     on_corrupt: str = "error"
+    exif: str = "auto"
 
     def __post_init__(self) -> None:
         """Expand `~` in paths, and refuse what cannot be read, before anything is prepared.
@@ -40,3 +43,5 @@ class DataOptions:
             raise ValueError(f"data.num_workers: got {self.num_workers}, expected 0 or more")
         if self.on_corrupt not in ("error", "skip"):
             raise ValueError(f"data.on_corrupt: got {self.on_corrupt!r}, expected 'error' or 'skip'")
+        if self.exif not in ("auto", "upright", "stored"):
+            raise ValueError(f"data.exif: got {self.exif!r}, expected 'auto', 'upright' or 'stored'")

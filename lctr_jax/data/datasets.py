@@ -5,7 +5,7 @@ import dataclasses
 import difflib
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -16,8 +16,10 @@ from lctr_jax.data.cub import release as cub
 from lctr_jax.data.cub.builder import Cub
 from lctr_jax.data.digits.builder import Digits
 from lctr_jax.data.folder.builder import Folder
+from lctr_jax.data.folder.layout import canonical
 from lctr_jax.data.imagenet import release as imagenet
 from lctr_jax.data.imagenet.builder import Imagenet
+from lctr_jax.data.record_builder import RecordBuilder
 from lctr_jax.data.shard_reader import ShardRecords, ShardSlice, tell_limit
 from lctr_jax.host.file_locks import lock_exclusively
 
@@ -31,7 +33,8 @@ class Split:
     """Records of one split, by index; small to pickle, and a source for `grain.MapDataset.source`.
 
     A record holds `image` (the encoded bytes as published), `id`, `label`, `boxes_xyxy` (float32 [n, 4], in
-    pixels of the original image, n = 0 where unknown) and, where there is one, `mask` (PNG bytes).
+    pixels of the original image, n = 0 where unknown), `upright` (as the split's) and, where there is one,
+    `mask` (PNG bytes).
     """
 
     name: str
@@ -39,6 +42,10 @@ class Split:
     has_boxes: bool
     has_masks: bool
     source: Any  # a TFDS ArrayRecord data source, or one that gives its records our fields
+    upright: bool = (
+        False  # images are to be turned by their EXIF orientation: boxes and masks are in that frame
+    )
+    notes: tuple[str, ...] = ()  # what a user should know of how the data set was read, one line each
 
     def __len__(self) -> int:
         return len(self.source)
@@ -47,7 +54,7 @@ class Split:
         if not 0 <= index.__index__() < len(self):
             raise IndexError(f"record {index.__index__()} of a split of {len(self)}")
         record = self.source[index]
-        record |= {"id": record["id"].decode(), "label": int(record["label"])}
+        record |= {"id": record["id"].decode(), "label": int(record["label"]), "upright": self.upright}
         if not record.get("mask"):  # empty where other images of the dataset have one
             record.pop("mask", None)
         return record
@@ -60,6 +67,7 @@ def open_split(
     data_dir: str | Path,
     root: str | Path | None = None,
     boxes: Mapping[str, str | Path] | None = None,
+    exif: str = "auto",
 ) -> Split:
     """Open a split, by its name or as a part of one in TFDS's syntax (`train[10%:]`).
 
@@ -69,6 +77,7 @@ def open_split(
         data_dir: where prepared datasets are kept; `digits` and `folder` are prepared there on first use.
         root: the image folder of `folder`.
         boxes: box lists by split: of `folder`, where they are not in `ROOT/list`, and of TFDS's datasets.
+        exif: whether `folder` turns images by their EXIF orientation: "auto", "upright" or "stored".
 
     Raises:
         FileNotFoundError: the images are not there; of `cub` and `imagenet` the message says how.
@@ -77,6 +86,10 @@ def open_split(
     data_dir, boxes = Path(data_dir).expanduser().resolve(), boxes or {}
     if boxes and name in _WITH_OWN_BOXES:
         raise ValueError(f"data.boxes: got {boxes}, but {name} has the boxes it was prepared with")
+    if exif == "upright" and name != "folder":
+        raise ValueError(
+            f"data.exif: got 'upright', but {name} has its boxes on images as stored; leave it out"
+        )
     match name:
         case "digits" | "digits/clean":
             style = name.removeprefix("digits").strip("/") or "scenes"
@@ -85,7 +98,7 @@ def open_split(
         case "folder":
             if not root:
                 raise ValueError("data.root: got nothing, expected the image folder of data.name='folder'")
-            return _open(prepare(lambda: Folder(root=root, data_dir=data_dir, boxes=boxes), data_dir), split)
+            return _open_folder(root, split, data_dir=data_dir, boxes=boxes, exif=exif)
         case "cub" | "imagenet":
             return _open(_prepared(name, data_dir), split)
         case "caltech_birds2011" | "imagenet2012":
@@ -103,9 +116,12 @@ def prepare(
     A finished one is found without a lock and without writing, so it may be on a read-only disk.
 
     Raises:
+        ValueError: it was prepared with other options than the builder's.
         OSError: it is not there, and `data_dir` cannot be written to.
     """
     builder = make_builder()
+    if isinstance(builder, RecordBuilder) and not overwrite:
+        builder.check_prepared()
     if _is_finished(builder) and not overwrite:
         return Path(builder.data_dir)
     try:
@@ -153,8 +169,23 @@ def _prepared(name: str, data_dir: Path) -> Path:
     return folder
 
 
-def _open(folder: Path, split: str) -> Split:
-    """Open a split of a dataset that one of our builders prepared."""
+def _open_folder(
+    root: str | Path, split: str, *, data_dir: Path, boxes: Mapping[str, str | Path], exif: Any
+) -> Split:
+    """Open a split of an image folder; what is said of it is of the folder as it is now."""
+    plans = []
+
+    def make_builder() -> Folder:
+        builder = Folder(root=root, data_dir=data_dir, boxes=boxes, exif=exif)
+        plans.append(builder.plan)
+        return builder
+
+    base, bracket, part = split.partition("[")
+    return _open(prepare(make_builder, data_dir), canonical(base) + bracket + part, notes=plans[-1].notes)
+
+
+def _open(folder: Path, split: str, *, notes: Sequence[str] | None = None) -> Split:
+    """Open a split of a dataset that one of our builders prepared; `notes` replace those kept with it."""
     builder: Any = tfds.builder_from_directory(folder)
     base = _known_split(builder, split)
     features, metadata = builder.info.features, builder.info.metadata
@@ -164,6 +195,8 @@ def _open(folder: Path, split: str) -> Split:
         has_boxes=base in metadata["splits_with_boxes"],
         has_masks=base in metadata["splits_with_masks"],
         source=_encoded_source(builder, split),
+        upright=base in metadata.get("splits_upright", ()),
+        notes=(*(metadata.get("notes", ()) if notes is None else notes), *metadata.get("pixel_notes", ())),
     )
 
 
@@ -174,12 +207,18 @@ def _open_joined(name: str, data_dir: Path, split: str, boxes: Mapping[str, str 
     stored = _tfds_split(builder, split)
     box_list = listed.get(_known_split(builder, stored))
     class_names = list(builder.info.features["label"].names)
+    source = tfds_prepared.join(_encoded_source(builder, stored), name, box_list, class_names=class_names)
     return Split(
         name=split,
         class_names=class_names,
         has_boxes=box_list is not None,
         has_masks="segmentation_mask" in builder.info.features,
-        source=tfds_prepared.join(_encoded_source(builder, stored), name, box_list, class_names=class_names),
+        source=source,
+        notes=(
+            f"boxes of {split}: {box_list} lists {len(source.boxes):,} images, the split has {len(source):,}",
+        )
+        if box_list is not None and len(source.boxes) != len(source)
+        else (),
     )
 
 

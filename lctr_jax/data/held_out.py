@@ -4,14 +4,27 @@ Choe et al., "Evaluating Weakly Supervised Object Localization Methods Right" (C
 folders of images beside `class_labels.txt` (`path,label`) and `localization.txt` (`path,x0,y0,x1,y1`).
 """
 
-from collections.abc import Iterable
-from pathlib import Path
+import collections
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
 
-from lctr_jax.data import archives, box_lists, records
+from lctr_jax.data import archives, box_lists, image_decoding, records
+from lctr_jax.data.image_sizes import read_image_sizes
+
+_Label = int
+_Size = tuple[int, int]
 
 
-def read_items(images: Path, lists: Path, *, num_classes: int, scratch: Path) -> list[records.Item]:
+def read_items(
+    images: Path, lists: Path, *, num_classes: int, published_classes: int, scratch: Path
+) -> tuple[list[records.Item], list[str]]:
     """Join the images under a folder or archive, wsoleval's image root, with their labels and boxes.
+
+    ImageNetV2's images as published since 2021 have other names than the lists: these are joined by label and
+    size, where exactly one listed and one found image have them; the others are left out.
+
+    Returns:
+        The items, and lines that say what was left out.
 
     Raises:
         FileNotFoundError: a list or an image is missing.
@@ -20,25 +33,89 @@ def read_items(images: Path, lists: Path, *, num_classes: int, scratch: Path) ->
     labels_path, boxes_path = lists / "class_labels.txt", lists / "localization.txt"
     if not labels_path.exists():
         raise FileNotFoundError(f"held-out split: expected {labels_path}, a list of `path,label`")
+    if num_classes != published_classes:
+        raise ValueError(
+            f"held-out split: {labels_path} counts {published_classes:,} classes, the data set has "
+            f"{num_classes:,}; its labels would mean other classes"
+        )
     labels, boxes = box_lists.read_class_labels(labels_path), box_lists.read_boxes(boxes_path)
-    places = _places(images, labels, scratch=scratch)
     for key, label in labels.items():
         if label >= num_classes:
             raise ValueError(f"{labels_path}: {key} has label {label}; expected 0..{num_classes - 1}")
         if key not in boxes:
             raise ValueError(f"{boxes_path}: no box for {key}")
-    return [
-        records.Item(id=key, label=label, image=places[key], boxes_xyxy=boxes[key])
-        for key, label in sorted(labels.items())
+    places = _places(images, labels, scratch=scratch)
+    notes = []
+    if missing := sorted(labels.keys() - places.keys()):
+        sizes_path = lists / "image_sizes.txt"
+        renamed = {}
+        if sizes_path.exists():
+            listed = {
+                key: (labels[key], size)
+                for key, size in read_image_sizes(sizes_path).items()
+                if key in missing
+            }
+            renamed = _match_renamed(listed, _labeled_images(images, scratch=scratch))
+        if not renamed:
+            raise FileNotFoundError(
+                f"held-out split: {images} lacks {len(missing)} images, such as {missing[0]}"
+            )
+        notes.append(
+            f"heldout: {len(places):,} of {len(labels):,} listed images found by name, {len(renamed):,} by "
+            f"label and size; {len(missing) - len(renamed):,} that fit none or several are left out, such as "
+            f"{next((key for key in missing if key not in renamed), missing[0])}"
+        )
+        places |= renamed
+    items = [
+        records.Item(id=key, label=labels[key], image=place, boxes_xyxy=boxes[key])
+        for key, place in sorted(places.items())
     ]
+    if more := boxes.keys() - labels.keys():
+        notes.append(f"heldout: {len(more):,} names of {boxes_path} have no label, such as {min(more)}")
+    return items, notes
 
 
 def _places(images: Path, keys: Iterable[str], *, scratch: Path) -> dict[str, records.ByteRange]:
     """Look up the images alone: their root holds the whole training set, too."""
     if images.is_dir():
-        places = {key: records.ByteRange.of_file(images / key) for key in keys if (images / key).is_file()}
-    else:
-        places = archives.list_files(images, scratch=scratch)
-    if missing := sorted(set(keys) - places.keys()):
-        raise FileNotFoundError(f"held-out split: {images} lacks {len(missing)} images, such as {missing[0]}")
-    return places
+        return {key: records.ByteRange.of_file(images / key) for key in keys if (images / key).is_file()}
+    listed = archives.list_files(images, scratch=scratch)
+    return {key: listed[key] for key in keys if key in listed}
+
+
+def _labeled_images(images: Path, *, scratch: Path) -> Iterator[tuple[_Label, records.ByteRange]]:
+    """Yield the images in folders that are named by a label, `IMAGES/7/...` or `IMAGES/val2/7/...`."""
+    if images.is_dir():
+        for parent in (images, *sorted(path for path in images.iterdir() if path.is_dir())):
+            for folder in sorted(path for path in parent.iterdir() if _is_label(path.name) and path.is_dir()):
+                for path in sorted(folder.iterdir()):
+                    if path.is_file():
+                        yield int(folder.name), records.ByteRange.of_file(path)
+        return
+    for name, place in sorted(archives.list_files(images, scratch=scratch).items()):
+        if _is_label(folder := PurePosixPath(name).parent.name):
+            yield int(folder), place
+
+
+def _is_label(name: str) -> bool:
+    return name.isascii() and name.isdecimal() and len(name) < 6
+
+
+def _match_renamed(
+    listed: Mapping[str, tuple[_Label, _Size]], found: Iterable[tuple[_Label, records.ByteRange]]
+) -> dict[str, records.ByteRange]:
+    """Join names with images where exactly one of each has a label and a size."""
+    images: dict[tuple[_Label, _Size], list[records.ByteRange]] = collections.defaultdict(list)
+    for label, place in found:
+        try:
+            images[label, image_decoding.open_image(place.read()).size].append(place)
+        except image_decoding.CorruptImageError:
+            continue  # no image, or none that could be used
+    names: dict[tuple[_Label, _Size], list[str]] = collections.defaultdict(list)
+    for key, identity in listed.items():
+        names[identity].append(key)
+    return {
+        keys[0]: images[identity][0]
+        for identity, keys in names.items()
+        if len(keys) == 1 and len(images.get(identity, ())) == 1
+    }

@@ -8,8 +8,10 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from lctr_jax.data import records, shards
+from lctr_jax.data import notes, records, shards
 from lctr_jax.data.checks import Checks
+
+_HEADERS = "headers alone checked"
 
 
 class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
@@ -20,7 +22,9 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         masks: whether any record has a mask.
         checks: what is asked of every image.
         num_processes: how many processes write.
-        num_images: how many images the splits must have, where that is known.
+        num_images: how many images the splits were published with, where that is known.
+        partial: accept fewer.
+        options: what the data set is prepared from and how; None: not asked for. Kept with it, and compared.
         read_mask: what a mask's bytes go through before they are kept.
     """
 
@@ -32,16 +36,50 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         checks: Checks,
         num_processes: int = 1,
         num_images: Mapping[str, int] | None = None,
+        partial: bool = False,
+        options: Mapping[str, str | None] | None = None,
         read_mask: Callable[[bytes], bytes] = bytes,
     ):
         self._masks = masks
-        self._num_images = num_images or {}
+        self._num_images, self._partial = num_images or {}, partial
+        self._options = dict(options or {})
         self._writer = shards.Writer(checks=checks, read_mask=read_mask, num_processes=num_processes)
         super().__init__(data_dir=data_dir)
 
     @abc.abstractmethod
     def _plan(self, dl_manager: tfds.download.DownloadManager) -> records.Plan:
         """List the items of every split, downloading first where that is possible."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of how the data set was read, once it is prepared."""
+        metadata: Any = self.info.metadata
+        return [*metadata.get("notes", ()), *metadata.get("pixel_notes", ())]
+
+    def check_prepared(self) -> None:
+        """Compare the data set that is there, if any, with what is asked for.
+
+        Raises:
+            ValueError: it was prepared from something else, or has fewer images than were published.
+        """
+        if not Path(self.data_dir, "dataset_info.json").exists():
+            return
+        info: Any = self.info
+        remedy = "--overwrite builds it again"
+        for option, asked in self._options.items():
+            stored = info.metadata.get("options", {}).get(option)
+            known = "options" in info.metadata or (option == "--heldout" and "heldout" not in info.splits)
+            if known and asked not in (None, stored, _HEADERS):
+                raise ValueError(
+                    f"{option}: {self.name} in {self.data_dir} was prepared with {stored or 'none'}, now "
+                    f"asked for {asked}; {remedy}"
+                )
+        for split, count in ({} if self._partial else self._num_images).items():
+            if (found := info.splits[split].num_examples) != count:
+                raise ValueError(
+                    f"{self.name} is prepared in {self.data_dir} with --partial: {split} has {found:,} of "
+                    f"{count:,} images; {remedy}, --partial takes it as it is"
+                )
 
     @property
     def _unfinished(self) -> Path:
@@ -60,7 +98,12 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         """Write the plan's shards aside, then move them in; a second try keeps the finished ones."""
         del download_config
         plan = self._plan(dl_manager)
-        records.check_plan(plan, self._num_images)
+        records.check_plan(plan, {} if self._partial else self._num_images)
+        short = [
+            f"{self.name}: {split} has {len(plan.splits.get(split, ())):,} of {count:,} images (--partial)"
+            for split, count in self._num_images.items()
+            if len(plan.splits.get(split, ())) != count
+        ]
         info: Any = self.info
         info.features["label"].names = plan.class_names
         info.metadata.update(records.metadata(plan.splits))
@@ -70,6 +113,12 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             self._unfinished,
             features=info.features,
             title=f"preparing {self.name}",
+        )
+        counts = {split: shards.read_counts(parts, self._unfinished) for split, parts in cut.items()}
+        info.metadata.update(
+            options=self._options,
+            notes=[*short, *plan.notes],
+            pixel_notes=notes.of_pixels(plan.splits, counts),
         )
         info.set_splits(tfds.core.SplitDict([self._move(split, cut[split]) for split in cut]))
         shutil.rmtree(self._unfinished)
@@ -89,3 +138,19 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             num_bytes=sum(path.stat().st_size for path in paths),
             filename_template=template,
         )
+
+
+def describe_options(
+    *,
+    source: Path | None = None,
+    segmentations: Path | None = None,
+    boxes: Path | None = None,
+    heldout: tuple[Path, Path] | None = None,
+    decode: bool = True,
+) -> dict[str, str | None]:
+    """Return the options of a preparation as they are kept and compared; what was not asked for is None."""
+    paths = {"--source": source, "--segmentations": segmentations, "--boxes": boxes}
+    described = {name: None if path is None else str(path.resolve()) for name, path in paths.items()}
+    described["--heldout"] = " ".join(str(path.resolve()) for path in heldout) if heldout else None
+    described["--no_decode"] = "whole images checked" if decode else _HEADERS
+    return described

@@ -15,6 +15,7 @@ from PIL import Image
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.data.image_decoding import CorruptImageError, decode_rgb, load_rgb, open_image
+from lctr_jax.data.orientation import read_orientation
 from lctr_jax.data.train_transforms import draw_view
 
 _log = logging.getLogger(__name__)
@@ -77,6 +78,8 @@ class TrainSample(grain.transforms.RandomMap):
             record = self.split[index]
             with _naming(record):
                 image = open_image(record["image"])
+                if record.get("upright") and read_orientation(image) != 1:
+                    image = load_rgb(image, upright=True)
                 return record, draw_view(image, self.augmentation, rng, image_size=self.image_size)
         record, image = self._last_read.get(index, self._read)
         return record, draw_view(image, self.augmentation, rng, image_size=self.image_size)
@@ -84,7 +87,7 @@ class TrainSample(grain.transforms.RandomMap):
     def _read(self, index: int) -> tuple[Record, Image.Image]:
         record = self.split[index]
         with _naming(record):
-            return record, load_rgb(open_image(record["image"]))
+            return record, decode_record(record)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,11 +107,20 @@ class EvaluationSample(grain.transforms.Map):
             return None
         record = self.split[element]
         with _naming(record):
-            image = decode_rgb(record["image"])
+            image = decode_record(record)
             framed = self.geometry.transform_image(image)
         described = {key: record[key] for key in ("id", "label", "boxes_xyxy")}
         described |= {"width": image.width, "height": image.height, "mask": record.get("mask")}
         return {"image": framed, "record": described}
+
+
+def decode_record(record: Record) -> Image.Image:
+    """The RGB image of a record, turned upright where its split is to be.
+
+    Raises:
+      CorruptImageError: when the bytes cannot be decoded.
+    """
+    return decode_rgb(record["image"], upright=record.get("upright", False))
 
 
 @contextlib.contextmanager

@@ -9,9 +9,11 @@ import dataclasses
 import functools
 import hashlib
 import itertools
+import json
 import multiprocessing
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from lctr_jax.data import image_decoding, records
-from lctr_jax.data.checks import BadRecordsError, Checks
+from lctr_jax.data.checks import BadRecordsError, Checks, Inspection
 
 _SHARD_BYTES = 128 << 20
 _MOST_SHARDS = 256
@@ -38,6 +40,11 @@ class Shard:
     def name(self) -> str:
         """Change with any item, so that a finished shard of an earlier try is known to be the same."""
         return hashlib.sha256(b"".join(item.digest() for item in self.items)).hexdigest()[:32]
+
+    def files(self, folder: Path) -> tuple[Path, Path]:
+        """The shard, and the counts of what is remarkable in it."""
+        name = self.name
+        return folder / name, folder / f"{name}.json"
 
 
 def cut(items: Sequence[records.Item]) -> list[Shard]:
@@ -67,11 +74,13 @@ class Writer:
     ) -> None:
         """Write every shard to `folder/NAME`, skipping those that an earlier try has finished.
 
+        What `Checks` found remarkable is counted beside each, in `folder/NAME.json`.
+
         Raises:
             BadRecordsError: items failed their checks; the sound shards stay for the next try.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        todo = [shard for shard in shards if not (folder / shard.name).exists()]
+        todo = [shard for shard in shards if not all(map(Path.exists, shard.files(folder)))]
         problems: list[str] = []
         with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
             bar = progress.add_task(title, total=sum(len(shard.items) for shard in shards))
@@ -87,25 +96,35 @@ class Writer:
         """Write a shard and return the problems of its items; with any problem, there will be no shard."""
         unfinished = folder / f"{shard.name}.{os.getpid()}.unfinished"
         writer = ArrayRecordWriter(str(unfinished), "group_size:1")
-        problems = []
+        problems: list[str] = []
+        counts: Counter[str] = Counter()
         for item in shard.items:
             image = item.image.read()
             try:
                 mask = self.read_mask(item.mask.read()) if item.mask else b""
-                problem = self.checks.problem(item, image, mask)
+                found = self.checks.inspect(item, image, mask)
             except image_decoding.CorruptImageError as error:
-                problem = f"{item.id}: mask: {error}"
-            if problem:
-                problems.append(problem)
+                found = Inspection(f"{item.id}: mask: {error}")
+            if found.problem:
+                problems.append(found.problem)
                 continue
+            counts.update(found.kinds)
             record = {"image": image, "id": item.id, "label": item.label, "boxes_xyxy": item.boxes_xyxy}
             writer.write(features.serialize_example(record | ({"mask": mask} if "mask" in features else {})))
         writer.close()
         if problems:
             unfinished.unlink()
         else:
+            (folder / f"{shard.name}.json").write_text(json.dumps(counts))
             unfinished.replace(folder / shard.name)
         return problems
+
+
+def read_counts(shards: Sequence[Shard], folder: Path) -> Counter[str]:
+    """Sum what was counted as these shards were written."""
+    return sum(
+        (Counter(json.loads((folder / f"{shard.name}.json").read_text())) for shard in shards), Counter()
+    )
 
 
 def _map(function: Callable[[Shard], list[str]], shards: Sequence[Shard], num_processes: int) -> Iterator:

@@ -65,18 +65,22 @@ def join(source: Any, name: str, boxes: str | Path | None, *, class_names: Seque
         ValueError: the list cannot be read, or, in the first 100 images, names none or has other labels.
     """
     listed = box_lists.read_annotations(boxes) if boxes else {}
-    by_stem = {PurePosixPath(key).stem: annotation for key, annotation in listed.items()}
+    by_stem: dict[str, box_lists.Annotation] = {}
+    for key, annotation in listed.items():
+        if (stem := PurePosixPath(key).stem) in by_stem:
+            raise ValueError(f"{boxes}: two entries fit the image {stem}, such as {key}; keep one of them")
+        by_stem[stem] = annotation
     joined = JoinedSource(source, NAMES[name], {key: note.boxes_xyxy for key, note in by_stem.items()})
     if not listed:
         return joined
     first = [joined[index] for index in range(min(len(joined), 100))]
     if not any(len(record["boxes_xyxy"]) for record in first):
         raise ValueError(f"{boxes}: none of the first 100 images of {name} is in this box list")
-    labels = {class_name: label for label, class_name in enumerate(class_names)}
+    labels = {class_name.casefold(): label for label, class_name in enumerate(class_names)}
     for record in first:
         path, label = record["id"].decode(), int(record["label"])
         annotation = by_stem.get(PurePosixPath(path).stem)
-        if annotation and box_lists.contradicts(annotation, class_names[label], labels):
+        if annotation and box_lists.contradicts(annotation, label, labels):
             raise ValueError(
                 f"{boxes}: {path} has label {annotation.label!r} there, "
                 f"but {name} has {label}, {class_names[label]}"

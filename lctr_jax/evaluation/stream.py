@@ -10,7 +10,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from lctr_jax.data.geometry import Geometry
-from lctr_jax.data.image_decoding import CorruptImageError, decode_gray
+from lctr_jax.data.image_decoding import CorruptImageError, decode_mask
 from lctr_jax.data.pipeline import evaluation_batches
 from lctr_jax.evaluation.forward import Forward, Maps, fetch
 from lctr_jax.localization.accumulator import Accumulator, Sums
@@ -130,7 +130,7 @@ def _mask_in_frame(record: dict[str, Any], geometry: Geometry) -> np.ndarray | N
     if record["mask"] is None:
         return None
     try:
-        return geometry.transform_mask(decode_gray(record["mask"]))
+        return geometry.transform_mask(decode_mask(record["mask"]))
     except CorruptImageError as error:
         raise CorruptImageError(f"mask of {record['id']!r}: {error}; mend or remove the file") from error
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
-from lctr_jax.data.folder.tree import IMAGE_SUFFIXES
-from lctr_jax.data.image_decoding import load_rgb, open_image
+from lctr_jax.data.image_decoding import decode_rgb
+from lctr_jax.data.image_formats import IMAGE_SUFFIXES
 from lctr_jax.errors import one_line
 
 
@@ -75,6 +75,4 @@ def read_upright(path: Path) -> Image.Image:
         OSError: the file cannot be read.
         ValueError: it is not an image, or a damaged one.
     """
-    image = open_image(path.read_bytes())
-    load_rgb(image)
-    return load_rgb(ImageOps.exif_transpose(image))
+    return decode_rgb(path.read_bytes(), upright=True)

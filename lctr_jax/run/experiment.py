@@ -45,7 +45,11 @@ class Experiment:
         """
         data = self.config.data
         boxes = {split: path for split, path in data.boxes.items() if path}
-        split = open_split(data.name, name, data_dir=data.data_dir, root=data.root or None, boxes=boxes)
+        split = open_split(
+            data.name, name, data_dir=data.data_dir, root=data.root or None, boxes=boxes, exif=data.exif
+        )
+        for note in split.notes:
+            self.log.say_once(note)
         if self.class_names is None:
             return split
         subset = self.config.model["num_classes"] == len(self.class_names)  # asked for by the user

@@ -23,6 +23,7 @@ class RunLog:
     def __init__(self, *, active: bool):
         self._active = active
         self._writers: list[Writer] = []
+        self._said: set[str] = set()
 
     def open(self, workdir: Path, log: LogOptions, options: Options) -> None:
         """Report to WORKDIR from now on, and to the trackers asked for; `options` are the run's.
@@ -58,6 +59,12 @@ class RunLog:
         """Print a line for the person who watches."""
         if self._active:
             print(text, file=sys.stderr, flush=True)
+
+    def say_once(self, text: str) -> None:
+        """Print a line unless it was printed so before."""
+        if text not in self._said:
+            self._said.add(text)
+            self.say(text)
 
     def __enter__(self) -> "RunLog":
         return self

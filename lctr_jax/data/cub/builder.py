@@ -50,7 +50,11 @@ class Cub(record_builder.RecordBuilder):
             checks=Checks(decode=decode, box_slack=None),  # 16 published boxes reach up to 32 pixels past
             num_processes=num_processes,
             read_mask=release.read_mask,
-            num_images=None if partial else release.NUM_IMAGES,
+            num_images=release.NUM_IMAGES,
+            partial=partial,
+            options=record_builder.describe_options(
+                source=self._source, segmentations=self._segmentations, heldout=heldout, decode=decode
+            ),
         )
 
     def _plan(self, dl_manager: tfds.download.DownloadManager) -> records.Plan:
@@ -61,9 +65,14 @@ class Cub(record_builder.RecordBuilder):
         plan = release.read_plan(archives.list_files(source, scratch=self._unfinished), masks)
         if self._heldout:
             images, lists = self._heldout
-            plan.splits["heldout"] = held_out.read_items(
-                images, lists, num_classes=len(plan.class_names), scratch=self._unfinished
+            plan.splits["heldout"], notes = held_out.read_items(
+                images,
+                lists,
+                num_classes=len(plan.class_names),
+                published_classes=release.NUM_CLASSES,
+                scratch=self._unfinished,
             )
+            plan.notes.extend(notes)
         return plan
 
 

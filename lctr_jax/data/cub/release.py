@@ -11,6 +11,7 @@ from tensorflow_datasets.core.download.checksums import UrlInfo
 from tensorflow_datasets.core.units import Size
 
 from lctr_jax.data import box_lists, image_decoding, records
+from lctr_jax.data.box_entry import read_lines
 
 HOW_TO_GET = (
     "download CUB_200_2011.tgz (1.1 GB) and, for masks, segmentations.tgz from "
@@ -31,6 +32,7 @@ URL_INFOS = {
     ),
 }
 NUM_IMAGES = {"train": 5_994, "test": 5_794}
+NUM_CLASSES = 200
 _LISTS = ("classes", "images", "image_class_labels", "train_test_split", "bounding_boxes")
 
 
@@ -94,19 +96,44 @@ def read_mask(encoded: bytes) -> bytes:
 
 
 def _read_lists(files: Mapping[str, records.ByteRange], prefix: str) -> tuple[dict, ...]:
-    """Return classes, image names, labels and split flags by number, and boxes by image name."""
+    """Return classes, image names, labels and split flags by number, and boxes by image name.
+
+    Raises:
+        FileNotFoundError: a list is missing.
+        ValueError: a list cannot be read, or they disagree on what there is.
+    """
     if missing := [name for name in _LISTS if f"{prefix}{name}.txt" not in files]:
         raise FileNotFoundError(f"cub: {missing[0]}.txt is missing beside images.txt")
-    texts = {name: files[f"{prefix}{name}.txt"].read() for name in _LISTS}
     with tempfile.TemporaryDirectory() as folder:  # an archive's lists, for the reader of list files
-        for name in ("images", "bounding_boxes"):
-            Path(folder, f"{name}.txt").write_bytes(texts[name])
+        for name in _LISTS:
+            Path(folder, f"{name}.txt").write_bytes(files[f"{prefix}{name}.txt"].read())
+        classes, names, labels, in_train = (_read_column(Path(folder, f"{name}.txt")) for name in _LISTS[:4])
         boxes = box_lists.read_boxes(folder)
-    columns = [
-        dict(line.split(maxsplit=1) for line in texts[name].decode().splitlines() if line.strip())
-        for name in _LISTS[:4]
-    ]
-    for name, column in zip(_LISTS[2:4], columns[2:], strict=True):
-        if column.keys() != columns[1].keys():
-            raise ValueError(f"cub: {name}.txt lists {len(column)} images, images.txt {len(columns[1])}")
-    return *columns, boxes
+    for name, column in zip(_LISTS[2:4], (labels, in_train), strict=True):
+        if column.keys() != names.keys():
+            raise ValueError(f"cub: {name}.txt lists {len(column)} images, images.txt {len(names)}")
+    if list(classes) != [str(number) for number in range(1, len(classes) + 1)]:
+        raise ValueError(f"cub: classes.txt: expected the ids 1 to {len(classes)}, in order")
+    for number, label in labels.items():
+        if label not in classes:
+            raise ValueError(
+                f"cub: image_class_labels.txt: image {number} has class {label}; expected 1 to {len(classes)}"
+            )
+        if in_train[number] not in ("0", "1"):
+            raise ValueError(
+                f"cub: train_test_split.txt: image {number} has {in_train[number]!r}; expected 0 or 1"
+            )
+    return classes, names, labels, in_train, boxes
+
+
+def _read_column(path: Path) -> dict[str, str]:
+    """Read lines `id value`."""
+    column: dict[str, str] = {}
+    for where, line in read_lines(path):
+        number, *value = line.split(maxsplit=1)
+        if not value or number in column:
+            raise ValueError(
+                f"cub: {path.name}:{where.rpartition(':')[2]}: expected a new id and its value, got {line!r}"
+            )
+        column[number] = value[0]
+    return column

@@ -41,7 +41,7 @@ class Digits(tfds.core.ShardBasedBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
-            features=records.features(class_names=[str(digit) for digit in range(10)], masks=True),
+            features=records.features(names=[str(digit) for digit in range(10)], masks=True),
             metadata=tfds.core.MetadataDict(splits_with_boxes=_SPLITS, splits_with_masks=_SPLITS),
         )
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import tensorflow_datasets as tfds
 
@@ -18,6 +19,7 @@ class Folder(record_builder.RecordBuilder):
         root: the image folder, laid out as `tree.read_plan` says.
         data_dir: where prepared datasets are kept.
         boxes: box lists by split, for lists that are not in `ROOT/list`.
+        exif: whether EXIF turns the images, as `tree.read_plan` says.
         num_processes: how many processes write.
         decode: decode every image to find the damaged ones now; else only read their headers.
     """
@@ -30,17 +32,24 @@ class Folder(record_builder.RecordBuilder):
         root: str | Path,
         data_dir: str | Path,
         boxes: Mapping[str, str | Path] | None = None,
+        exif: tree.Exif = "auto",
         num_processes: int = 1,
         decode: bool = True,
     ):
         root = Path(root).expanduser().resolve()
-        self.plan = tree.read_plan(root, boxes or {})
+        self.plan = tree.read_plan(root, boxes or {}, exif=exif)
         super().__init__(
             data_dir=Path(data_dir, f"{root.name}-{_fingerprint(self.plan)}"),
             masks=any(item.mask for items in self.plan.splits.values() for item in items),
             checks=Checks(decode=decode),
             num_processes=num_processes,
         )
+
+    @property
+    def notes(self) -> list[str]:
+        """Of the folder as it is now: files that are not images may have come since it was prepared."""
+        metadata: Any = self.info.metadata
+        return [*self.plan.notes, *metadata.get("pixel_notes", ())]
 
     def _plan(self, dl_manager: tfds.download.DownloadManager) -> records.Plan:
         del dl_manager

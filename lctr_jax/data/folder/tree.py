@@ -1,122 +1,196 @@
 """List an image folder: `ROOT/train/CLASS/*`, `ROOT/val|test/CLASS/*`, box lists and masks beside them."""
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from lctr_jax.data import box_lists, records
+from lctr_jax.data.folder import annotations, naming, scan
+from lctr_jax.data.folder.ignored import Ignored
+from lctr_jax.data.folder.layout import Layout, canonical, find_layout
+from lctr_jax.data.notes import some
 
-SPLITS = ("train", "val", "test")
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-)
+Exif = Literal["auto", "upright", "stored"]
 _HELD_OUT = 0.1  # share of each class that becomes `val` where the folder has `train` alone
 
 
-def read_plan(root: Path, boxes: Mapping[str, str | Path]) -> records.Plan:
+def read_plan(root: Path, boxes: Mapping[str, str | Path], *, exif: Exif = "auto") -> records.Plan:
     """List every image of a folder with its class, boxes and mask.
 
     Labels are the places of the class folders' names in sorted order. Boxes come from `boxes[split]`, else
     from `ROOT/list/SPLIT_boxes*` in any format of `box_lists`. Masks are `ROOT/masks/SPLIT/CLASS/NAME.png`.
+    Without any `val` or `test`, a tenth of each class is held out as `val`, images that a list of `val` names
+    first.
+
+    Images are turned upright by their EXIF orientation, or read as stored, where the split has a box list or
+    masks; `exif` overrides that for all splits.
 
     Raises:
-        FileNotFoundError: there is no such folder, or no `train` folder in it.
+        FileNotFoundError: there is no such folder, or no images are where they should be.
         ValueError: an empty class folder, a class that `train` lacks, a box list that does not fit.
     """
-    if not root.is_dir():
-        raise FileNotFoundError(f"data.root: no such folder: {root}")
-    if not (root / "train").is_dir():
-        raise FileNotFoundError(f"data.root: expected {root / 'train'} with one folder of images a class")
-    for split in boxes:
-        if not (root / split).is_dir():
-            raise ValueError(
-                f"box list of {split}: got {boxes[split]}, but there is no folder {root / split}"
+    ignored = Ignored(root)
+    layout = find_layout(root, ignored)
+    given = _canonical_lists(root, layout, boxes)
+    images = {split: _find_split(layout, split, root, ignored) for split in layout.splits}
+    _check_classes(layout, images)
+    folders = sorted(folder.name for folder in layout.classes["train"])
+    names, names_line = naming.read_names(root, folders)
+    reader = _Reader(root, layout, folders, names, given, exif)
+    splits = {split: reader.items(split, paths) for split, paths in images.items()}
+    held_out = list(splits) == ["train"]
+    if held_out:
+        splits = reader.hold_out(splits["train"])
+    else:
+        splits["train"] = records.stratify(splits["train"])
+    ignored_line = ignored.line()
+    lines = [
+        _counts(root, splits, flat=layout.flat, held_out=held_out),
+        names_line,
+        *reader.lines(splits),
+        annotations.unread_lists(root, list(splits)),
+        ignored_line and f"ignored in {root}: {ignored_line}",
+    ]
+    return records.Plan(names, splits, [line for line in lines if line])
+
+
+class _Reader:
+    """Makes items of image paths, and keeps the lines that say how boxes and masks were joined with them."""
+
+    def __init__(
+        self,
+        root: Path,
+        layout: Layout,
+        folders: Sequence[str],
+        names: Sequence[str],
+        given: Mapping[str, str | Path],
+        exif: Exif,
+    ):
+        self._root, self._layout, self._given, self._exif = root, layout, given, exif
+        self._labels = {folder: label for label, folder in enumerate(folders)}
+        self._names = names
+        self._by_name = {name.casefold(): label for label, name in [*enumerate(names), *enumerate(folders)]}
+        self._lists: dict[str, annotations.SplitBoxes | None] = {}
+        self._masks: dict[str, dict[str, records.ByteRange]] = {}
+        self._left_out: dict[str, int] = {}
+
+    def items(self, split: str, images: Mapping[str, Path]) -> list[records.Item]:
+        """The items of a split, with the boxes and masks that are there for it."""
+        path = annotations.find_list(self._root, split, self._given)
+        listed = (
+            annotations.read_boxes(path, split, list(images), self._layout, root=self._root) if path else None
+        )
+        masks = annotations.find_masks(self._root, split, flat=self._layout.flat)
+        self._lists[split], self._masks[split] = listed, masks
+        upright = self._exif == "upright" or (self._exif == "auto" and not listed and not masks)
+        return [
+            records.Item(
+                id=image_id,
+                label=self._labels[image_id.partition("/")[0]],
+                image=records.ByteRange.of_file(path),
+                boxes_xyxy=self._own_boxes(
+                    split, image_id, listed.by_image.get(image_id) if listed else None
+                ),
+                mask=masks.get(annotations.stem(image_id)),
+                upright=upright,
             )
-    class_names = _class_names(root / "train")
-    splits = {
-        split: _items(root, split, class_names, _box_list(root, split, boxes))
-        for split in SPLITS
-        if (root / split).is_dir()
-    }
-    splits["train"] = records.stratify(splits["train"])
-    if list(splits) == ["train"]:
-        if len(splits["train"]) < 2:
-            raise ValueError(f"data.root: {root / 'train'} has one image; expected two or more")
-        held_out = max(1, round(_HELD_OUT * len(splits["train"])))
-        splits = {"train": splits["train"][held_out:], "val": splits["train"][:held_out]}
-    return records.Plan(class_names, splits)
+            for image_id, path in images.items()
+        ]
+
+    def hold_out(self, train: list[records.Item]) -> dict[str, list[records.Item]]:
+        """Divide the training images into `train` and `val`.
+
+        Raises:
+            ValueError: there are too few of them.
+        """
+        held_out = max(1, round(_HELD_OUT * len(train)))
+        images = {item.id: Path(item.image.path) for item in train}
+        val = {item.id: item for item in self.items("val", images)} if self._has_own_val() else {}
+        ordered = records.stratify(train, first={name for name, item in val.items() if len(item.boxes_xyxy)})
+        splits = {"train": ordered[held_out:], "val": [val.get(item.id, item) for item in ordered[:held_out]]}
+        if lost := {item.label for item in splits["val"]} - {item.label for item in splits["train"]}:
+            raise ValueError(
+                f"data.root: class {self._names[min(lost)]!r} has too few images to hold a tenth out as val; "
+                f"expected more images, or a folder {self._root / 'val'}"
+            )
+        return splits
+
+    def lines(self, splits: Mapping[str, Sequence[records.Item]]) -> Iterator[str | None]:
+        """Say how boxes and masks were joined with the images."""
+        for split, items in splits.items():
+            yield annotations.boxes_line(split, items, self._lists.get(split), self._root)
+            if others := self._left_out.get(split):
+                yield f"boxes of {split}: {some(others, 'box')} of other classes than the image's left out"
+            yield annotations.masks_line(split, items, self._masks.get(split, {}))
+
+    def _has_own_val(self) -> bool:
+        masks = annotations.find_masks(self._root, "val", flat=False)
+        return bool(masks) or annotations.find_list(self._root, "val", self._given) is not None
+
+    def _own_boxes(
+        self, split: str, image_id: str, annotation: box_lists.Annotation | None
+    ) -> box_lists.Boxes:
+        """The boxes of the image's class.
+
+        Raises:
+            ValueError: the list gives the image another class.
+        """
+        if annotation is None:
+            return records.NO_BOXES
+        folder = image_id.partition("/")[0]
+        label = self._labels[folder]
+        if box_lists.contradicts(annotation, label, self._by_name):
+            raise ValueError(
+                f"box list of {split}: {image_id} has label {annotation.label!r} there, but its folder {folder} "
+                f"is class {label} (class folders count from 0 in sorted order); mend the list, or leave out its "
+                "labels: lines `path,x0,y0,x1,y1`"
+            )
+        boxes, others = annotations.keep_class(annotation, [folder, self._names[label]])
+        self._left_out[split] = self._left_out.get(split, 0) + others
+        return boxes
 
 
-def _class_names(folder: Path) -> list[str]:
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
-    if not names:
-        raise ValueError(f"data.root: {folder} has no class folders; expected one folder of images a class")
-    return names
+def _canonical_lists(root: Path, layout: Layout, boxes: Mapping[str, str | Path]) -> dict[str, str | Path]:
+    """Return the given lists by our names of the splits."""
+    has_val = "val" in layout.splits or list(layout.splits) == ["train"]
+    for split, path in boxes.items():
+        if canonical(split) not in layout.splits and not (canonical(split) == "val" and has_val):
+            raise ValueError(f"box list of {split}: got {path}, but there is no folder {root / split}")
+    return {canonical(split): path for split, path in boxes.items()}
 
 
-def _items(
-    root: Path, split: str, class_names: list[str], annotations: Mapping[str, box_lists.Annotation]
-) -> list[records.Item]:
-    items = []
-    labels = {name: label for label, name in enumerate(class_names)}
-    for name in _class_names(root / split):
-        if name not in labels:
-            raise ValueError(f"data.root: class folder {root / split / name} has no counterpart in train/")
-        paths = list(_image_paths(root / split / name))
+def _find_split(layout: Layout, split: str, root: Path, ignored: Ignored) -> dict[str, Path]:
+    """Return the images of a split by id, `CLASS/...`.
+
+    Raises:
+        ValueError: a class folder has no images.
+    """
+    images = {}
+    for folder in sorted(layout.classes[split]):
+        paths = scan.find_images(folder, root, ignored)
         if not paths:
-            raise ValueError(f"data.root: class folder {root / split / name} has no images")
-        items += [_item(root, split, path, labels, annotations) for path in paths]
-    if annotations and not any(len(item.boxes_xyxy) for item in items):
-        raise ValueError(
-            f"box list of {split}: it names none of the images; "
-            f"it has {_some(annotations)}, the folder has {_some(item.id for item in items)}"
-        )
-    return items
+            there = ignored.line(below=folder)
+            raise ValueError(
+                f"data.root: class folder {folder} has no images"
+                + (f"; ignored there: {there}" if there else "")
+            )
+        images |= {path.relative_to(layout.splits[split]).as_posix(): path for path in paths}
+    return images
 
 
-def _item(
-    root: Path,
-    split: str,
-    path: Path,
-    labels: Mapping[str, int],
-    annotations: Mapping[str, box_lists.Annotation],
-) -> records.Item:
-    image_id = path.relative_to(root / split).as_posix()
-    folder = path.relative_to(root / split).parts[0]
-    annotation = box_lists.find(image_id, annotations, prefix=split)
-    if annotation and box_lists.contradicts(annotation, folder, labels):
-        raise ValueError(
-            f"box list of {split}: {image_id} has label {annotation.label!r} there, but its folder {folder} "
-            f"is class {labels[folder]} (class folders count from 0 in sorted order); mend the list, or "
-            "leave out its labels: lines `path,x0,y0,x1,y1`"
-        )
-    mask = (root / "masks" / split / image_id).with_suffix(".png")
-    return records.Item(
-        id=image_id,
-        label=labels[folder],
-        image=records.ByteRange.of_file(path),
-        boxes_xyxy=annotation.boxes_xyxy if annotation else records.NO_BOXES,
-        mask=records.ByteRange.of_file(mask) if mask.exists() else None,
-    )
+def _check_classes(layout: Layout, images: Mapping[str, Mapping[str, Path]]) -> None:
+    known = {folder.name for folder in layout.classes["train"]}
+    for split in images:
+        if unknown := [folder for folder in layout.classes[split] if folder.name not in known]:
+            raise ValueError(f"data.root: class folder {unknown[0]} has no counterpart in train/")
 
 
-def _image_paths(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        folders.sort()
-        for file in sorted(files):
-            if file[0] != "." and Path(file).suffix.lower() in IMAGE_SUFFIXES:
-                yield Path(parent, file)
-
-
-def _box_list(root: Path, split: str, given: Mapping[str, str | Path]) -> dict[str, box_lists.Annotation]:
-    if split in given:
-        return box_lists.read_annotations(given[split])
-    found = sorted((root / "list").glob(f"{split}_boxes*"))
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise ValueError(f"data.root: {root / 'list'} has several box lists of {split}: {names}; keep one")
-    return box_lists.read_annotations(found[0]) if found else {}
-
-
-def _some(names) -> str:
-    return ", ".join(list(names)[:2])
+def _counts(root: Path, splits: Mapping[str, Sequence[records.Item]], *, flat: bool, held_out: bool) -> str:
+    """Say how many images of how many classes each split has."""
+    parts = [
+        f"{split} {some(len(items), 'image')} of {some(len({item.label for item in items}), 'class')}"
+        for split, items in splits.items()
+    ]
+    why = "class folders alone" if flat else "train alone"
+    tail = f"; {why}: a tenth of each class is held out as val" if held_out else ""
+    return f"{root}: {', '.join(parts)}{tail}"

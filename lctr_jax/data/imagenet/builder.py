@@ -43,17 +43,27 @@ class Imagenet(record_builder.RecordBuilder):
             masks=False,
             checks=Checks(decode=decode, box_slack=None),  # published boxes are kept as they are
             num_processes=num_processes,
-            num_images=None if partial else release.NUM_IMAGES,
+            num_images=release.NUM_IMAGES,
+            partial=partial,
+            options=record_builder.describe_options(
+                source=source, boxes=boxes, heldout=heldout, decode=decode
+            ),
         )
 
     def _plan(self, dl_manager: tfds.download.DownloadManager) -> records.Plan:
         del dl_manager
         wnids, train = release.read_train(archives.list_files(self._train, scratch=self._unfinished))
         val = archives.list_files(self._val, scratch=self._unfinished)
-        splits = {"train": train, "val": release.read_val(val, self._boxes, wnids)}
+        items, notes = release.read_val(val, self._boxes, wnids)
+        plan = records.Plan(wnids, {"train": train, "val": items}, notes)
         if self._heldout:
             images, lists = self._heldout
-            splits["heldout"] = held_out.read_items(
-                images, lists, num_classes=len(wnids), scratch=self._unfinished
+            plan.splits["heldout"], notes = held_out.read_items(
+                images,
+                lists,
+                num_classes=len(wnids),
+                published_classes=release.NUM_CLASSES,
+                scratch=self._unfinished,
             )
-        return records.Plan(wnids, splits)
+            plan.notes.extend(notes)
+        return plan

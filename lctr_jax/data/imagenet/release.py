@@ -10,6 +10,7 @@ HOW_TO_GET = (
     "download ILSVRC2012_img_train.tar (138 GB), ILSVRC2012_img_val.tar (6.3 GB) and "
     "ILSVRC2012_bbox_val_v3.tgz from https://image-net.org/ into one folder DIR"
 )
+NUM_CLASSES = 1_000
 NUM_IMAGES = {"train": 1_281_167, "val": 50_000}
 _WNID = re.compile(r"n\d{8}")
 _PLACES = {  # in the order of preference: the official downloads, plain folders, Kaggle's layout
@@ -56,15 +57,28 @@ def read_train(files: Mapping[str, records.ByteRange]) -> tuple[list[str], list[
     return wnids, records.stratify(items)
 
 
-def read_val(files: Mapping[str, records.ByteRange], boxes: Path, wnids: list[str]) -> list[records.Item]:
+def read_val(
+    files: Mapping[str, records.ByteRange], boxes: Path, wnids: list[str]
+) -> tuple[list[records.Item], list[str]]:
     """Join the validation images with their boxes, and with their labels where no class folder tells them.
+
+    A list's label that is an index counts all of ImageNet's classes: where the source has a part of them,
+    wnids alone tell labels.
+
+    Returns:
+        The items, and lines that say which names of the list have no image.
 
     Raises:
         ValueError: an image has no box or no label, or the list and the folders disagree on its label.
     """
-    annotations = {
-        PurePosixPath(key).stem: (key, note) for key, note in box_lists.read_annotations(boxes).items()
-    }
+    annotations: dict[str, tuple[str, box_lists.Annotation]] = {}
+    for key, note in box_lists.read_annotations(boxes).items():
+        stem = _stem(key)
+        if stem in annotations:
+            raise ValueError(
+                f"imagenet: {boxes} has {annotations[stem][0]} and {key}, two entries of one image"
+            )
+        annotations[stem] = key, note
     labels_path = (boxes if boxes.is_dir() else boxes.parent) / "class_labels.txt"
     listed = box_lists.read_class_labels(labels_path) if labels_path.exists() else {}
     items = []
@@ -72,26 +86,41 @@ def read_val(files: Mapping[str, records.ByteRange], boxes: Path, wnids: list[st
         if not path.lower().endswith((".jpeg", ".jpg")):
             continue
         name = PurePosixPath(path).name
-        if PurePosixPath(path).stem not in annotations:
+        if _stem(path) not in annotations:
             raise ValueError(f"imagenet: {boxes} has no box for {name}")
-        key, note = annotations[PurePosixPath(path).stem]
-        label = _label([_wnid_of(path), note.label, listed.get(key), _wnid_of(key)], wnids)
-        if label is None:
-            raise ValueError(f"imagenet: {name}: its folder and {boxes} give it no label, or different ones")
+        key, note = annotations[_stem(path)]
+        label = _label(name, [_wnid_of(path), note.label, listed.get(key), _wnid_of(key)], wnids, boxes)
         items.append(records.Item(name, label, files[path], note.boxes_xyxy))
-    return items
+    if unmatched := annotations.keys() - {_stem(item.id) for item in items}:
+        line = (
+            f"boxes of val: {len(items):,} of {len(items):,} images, from {boxes}; {len(unmatched):,} of the "
+        )
+        return items, [f"{line}list's {len(annotations):,} names fit no image, such as {min(unmatched)}"]
+    return items, []
 
 
-def _label(told: list[int | str | None], wnids: list[str]) -> int | None:
-    """Return the index that every source, an index or a wnid, agrees on, else None."""
-    labels = set()
-    for label in told:
-        match label:
-            case str():
-                labels.add(wnids.index(label) if label in wnids else None)
-            case int():
-                labels.add(label if label < len(wnids) else None)
-    return labels.pop() if len(labels) == 1 else None
+def _stem(path: str) -> str:
+    return PurePosixPath(path).stem
+
+
+def _label(name: str, told: list[int | str | None], wnids: list[str], boxes: Path) -> int:
+    """Return the index that every source, an index or a wnid, agrees on.
+
+    Raises:
+        ValueError: they tell none or different ones, or indices alone where they mean other classes.
+    """
+    labels = {wnids.index(label) if label in wnids else None for label in told if isinstance(label, str)}
+    indices = {label for label in told if isinstance(label, int)}
+    if len(wnids) == NUM_CLASSES:
+        labels |= {label if label < len(wnids) else None for label in indices}
+    elif not labels and indices:
+        raise ValueError(
+            f"imagenet: {boxes} labels {name} by an index among {NUM_CLASSES:,} classes, and the source has "
+            f"{len(wnids):,}; expected a list with wnids, or val/ in class folders"
+        )
+    if len(labels) != 1 or None in labels:
+        raise ValueError(f"imagenet: {name}: its folder and {boxes} give it no label, or different ones")
+    return labels.pop()  # pyright: ignore[reportReturnType]  not None, as just seen
 
 
 def _wnid_of(path: str) -> str | None:

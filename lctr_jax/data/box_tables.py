@@ -1,0 +1,105 @@
+"""Box lists as tables: CSV files whose header says which column is what."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lctr_jax.data.box_entry import Entry, read_text, to_numbers
+
+_NAMES = (
+    "filename",
+    "file_name",
+    "file",
+    "path",
+    "image_path",
+    "img_path",
+    "image",
+    "image_name",
+    "img",
+    "name",
+)
+_NAMES += ("image_id", "imageid")
+_LABELS = ("class", "class_name", "label", "label_name", "labelname", "category", "category_name")
+_CORNERS = (  # the columns of a box by their names, in the order of preference
+    ("x0", "y0", "x1", "y1"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x_min", "y_min", "x_max", "y_max"),
+    ("x1", "y1", "x2", "y2"),
+    ("left", "top", "right", "bottom"),
+)
+_SIDES = (
+    ("bbox_x", "bbox_y", "bbox_width", "bbox_height"),
+    ("x", "y", "w", "h"),
+    ("x", "y", "width", "height"),
+    ("left", "top", "width", "height"),
+)
+EXPECTED = (
+    "a CSV header with an image column and xmin,ymin,xmax,ymax (or x0,y0,x1,y1; x,y,w,h; x,y,width,height)"
+)
+
+
+def is_table(first_line: str) -> bool:
+    """Tell the header of a table of boxes by its first line."""
+    try:
+        return _columns(_header(first_line)) is not None
+    except csv.Error:
+        return False
+
+
+def read_table(path: Path) -> Iterator[Entry]:
+    """Read a table of one row per box; a row whose four coordinates are empty names an image without any.
+
+    Raises:
+        ValueError: a row cannot be read, or the coordinates are shares of the image's sides.
+    """
+    text = read_text(path).lstrip()
+    header = text.splitlines()[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(header))
+    columns = _columns(_header(header))
+    assert columns is not None  # `is_table` said so
+    name, box, label, is_sides = columns
+    shares: bool | None = None
+    try:
+        next(reader)
+        for row in reader:
+            where = f"{path}:{reader.line_num}"
+            if not any(cell.strip() for cell in row):
+                continue
+            if len(row) <= max(name, *box):
+                raise ValueError(f"{where}: expected {max(name, *box) + 1} columns or more, got {len(row)}")
+            cells = [row[column].strip() for column in box]
+            numbers = to_numbers(cells, where) if any(cells) else []
+            if numbers:
+                shares = shares is not False and all(0 <= number <= 1 for number in numbers)
+            if is_sides and numbers:
+                x, y, width, height = numbers
+                numbers = [x, y, x + width, y + height]
+            kind = row[label].strip() if label is not None and label < len(row) else None
+            yield Entry(row[name].strip(), numbers, kind, where, (kind,) if kind and numbers else ())
+    except csv.Error as error:
+        raise ValueError(f"{path}:{reader.line_num}: not a CSV file: {error}") from error
+    if shares:
+        raise ValueError(
+            f"{path}: all coordinates lie between 0 and 1, as shares of the image's sides; expected pixels"
+        )
+
+
+def _delimiter(header: str) -> str:
+    return max(",;\t", key=header.count)
+
+
+def _header(line: str) -> list[str]:
+    cells = next(csv.reader([line], delimiter=_delimiter(line)), [])
+    return [cell.strip().lower() for cell in cells]
+
+
+def _columns(header: Sequence[str]) -> tuple[int, list[int], int | None, bool] | None:
+    """Return the places of the name, of the box and of the label, and whether the box is x y width height."""
+    name = next((header.index(title) for title in _NAMES if title in header), None)
+    label = next((header.index(title) for title in _LABELS if title in header), None)
+    for layouts, is_sides in ((_CORNERS, False), (_SIDES, True)):
+        for layout in layouts:
+            if name is not None and all(title in header for title in layout):
+                return name, [header.index(title) for title in layout], label, is_sides
+    return None

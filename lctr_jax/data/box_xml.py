@@ -1,0 +1,113 @@
+"""Boxes in Pascal VOC's XML, one file per image: VOC's own, LabelImg's and ILSVRC's; folders and archives."""
+
+import lzma
+import os
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import NoReturn
+from xml.etree import ElementTree
+
+from lctr_jax.data.box_entry import Entry, shorten
+
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+_LARGEST = 16 << 20  # bytes: an annotation of one image, even with long polygons, is far smaller
+_DAMAGE = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError, OverflowError)
+
+
+class _NoDoctype(ElementTree.TreeBuilder):
+    """Refuses a document type, whatever its encoding: it could make a small file expand without end."""
+
+    def doctype(self, name: str, public_id: str | None, system: str | None) -> NoReturn:
+        raise ValueError("it declares a document type")
+
+
+def read_xml(path: Path) -> Iterator[Entry]:
+    """Read the XML files of a folder or a tar archive, or one file.
+
+    An image is named by the place of its XML file and `<filename>`; where no image has that name, by
+    `<folder>` and `<filename>`, by `<filename>` alone, or by the XML file's own name.
+
+    Raises:
+        ValueError: the archive is damaged, or a file is no annotation.
+    """
+    for where, place, content in _read_files(path):
+        yield _parse(content, where=where, place=place)
+
+
+def is_archive(path: Path) -> bool:
+    """Tell a tar archive, damaged ones included as far as they can be told."""
+    try:
+        return tarfile.is_tarfile(path)
+    except _DAMAGE:
+        return True
+
+
+def _read_files(path: Path) -> Iterator[tuple[str, PurePosixPath, bytes]]:
+    """Yield where it is, the path below the list's root, and the content of every XML file."""
+    if path.is_dir():
+        for parent, folders, files in os.walk(path):
+            folders[:] = sorted(name for name in folders if name[0] not in ".@")
+            for file in sorted(file for file in files if _is_xml(file)):
+                place = Path(parent, file)
+                yield str(place), PurePosixPath(place.relative_to(path).as_posix()), _bounded(place)
+    elif _is_xml(path.name):
+        yield str(path), PurePosixPath(path.name), _bounded(path)
+    else:
+        yield from _read_archive(path)
+
+
+def _is_xml(name: str) -> bool:
+    return name.lower().endswith(".xml") and not PurePosixPath(name).name.startswith(".")
+
+
+def _bounded(path: Path) -> bytes:
+    if path.stat().st_size > _LARGEST:
+        raise ValueError(f"{path}: {path.stat().st_size:,} bytes are too many for an annotation of one image")
+    return path.read_bytes()
+
+
+def _read_archive(path: Path) -> Iterator[tuple[str, PurePosixPath, bytes]]:
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                if not (_is_xml(member.name) and member.isreg()):
+                    continue
+                if member.size > _LARGEST:
+                    raise ValueError(f"{member.name} has {member.size:,} bytes, too many for an annotation")
+                file = archive.extractfile(member)
+                assert file is not None  # it is a regular file
+                yield f"{path}: {shorten(member.name)}", PurePosixPath(member.name), file.read()
+    except _DAMAGE as error:
+        raise ValueError(f"{path}: expected a sound tar archive: {shorten(str(error))}") from error
+
+
+def _parse(content: bytes, *, where: str, place: PurePosixPath) -> Entry:
+    try:
+        root = ElementTree.fromstring(content, ElementTree.XMLParser(target=_NoDoctype()))
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
+        raise ValueError(f"{where}: not a Pascal VOC annotation: {shorten(str(error))}") from error
+    objects = root.findall("object")
+    numbers = [(thing.findtext(f"bndbox/{side}") or "").strip() for thing in objects for side in _SIDES]
+    name = (root.findtext("filename") or "").strip().replace("\\", "/").rpartition("/")[2]
+    if root.tag != "annotation" or not name or "" in numbers:
+        raise ValueError(
+            f"{where}: not a Pascal VOC annotation: expected <annotation> with <filename> and, for every "
+            "object, <bndbox> with four sides"
+        )
+    labels = tuple((thing.findtext("name") or "").strip() for thing in objects)
+    folder = (root.findtext("folder") or "").strip()
+    parents = place.parent.as_posix()
+    inside = not place.is_absolute() and ".." not in place.parts and parents != "."
+    spellings = [name, place.stem]
+    if folder and folder not in (".", "..") and not set("/\\") & set(folder):
+        spellings.insert(0, f"{folder}/{name}")
+    return Entry(
+        f"{parents}/{name}" if inside else name,
+        numbers,
+        labels[0] if labels and labels[0] else None,
+        where,
+        box_labels=labels if all(labels) else (),
+        spellings=tuple(spellings),
+    )

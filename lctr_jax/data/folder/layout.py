@@ -1,0 +1,133 @@
+"""Where the splits of an image folder are: `ROOT/train/CLASS`, `ROOT/val/CLASS`, or `ROOT/CLASS` alone."""
+
+import dataclasses
+from pathlib import Path
+
+from lctr_jax.data import image_formats
+from lctr_jax.data.folder import scan
+from lctr_jax.data.folder.ignored import Ignored
+from lctr_jax.data.foreign_files import is_foreign
+from lctr_jax.data.notes import examples
+
+SPELLINGS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+_BESIDE = ("list", "masks")  # folders beside the splits that have a meaning of their own
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The folder of each split, and of each of its classes.
+
+    `flat`: there are class folders alone, and all of them are `train`.
+    """
+
+    splits: dict[str, Path]
+    classes: dict[str, list[Path]]
+    flat: bool
+
+
+def canonical(split: str) -> str:
+    """Return our name of a split for any of its spellings."""
+    return next((name for name, spellings in SPELLINGS.items() if split.lower() in spellings), split)
+
+
+def find_layout(root: Path, ignored: Ignored) -> Layout:
+    """Find the splits and the class folders; what lies beside them is noted as ignored.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or neither `train` nor class folders in it.
+        ValueError: a split has two folders or no class folders.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"data.root: no such folder: {root}")
+    folders = scan.subfolders(root, ignored)
+    splits = _splits(root, folders)
+    others = [f for f in folders if f not in splits.values() and f.name not in _BESIDE]
+    if _are_classes(others, splits):
+        return _flat(root, [*others, *splits.values()], ignored)
+    if "train" not in splits:
+        raise FileNotFoundError(
+            f"data.root: expected {root / 'train'} with one folder of images per class, or class folders "
+            f"alone in {root}; got {examples((f.name for f in folders), count=5) or 'no folders'}"
+        )
+    for folder in others:
+        ignored.add("folders beside the splits", folder)
+    classes = {split: _classes(folder, ignored) for split, folder in splits.items()}
+    _note_files(root, ignored, every=False)
+    return Layout(splits, classes, flat=False)
+
+
+def _splits(root: Path, folders: list[Path]) -> dict[str, Path]:
+    splits = {}
+    for name, spellings in SPELLINGS.items():
+        found = [folder for folder in folders if folder.name.lower() in spellings]
+        if len(found) > 1:
+            names = " and ".join(folder.name for folder in found)
+            raise ValueError(f"data.root: {root} has {names}, two folders of the split {name}; keep one")
+        if found:
+            splits[name] = found[0]
+    return splits
+
+
+def _are_classes(others: list[Path], splits: dict[str, Path]) -> bool:
+    """Tell class folders alone; `train`, `val` or `test` is a class among others if it has no folders."""
+    scratch = [Ignored(folder) for folder in splits.values()]
+    if any(scan.subfolders(folder, note) for folder, note in zip(splits.values(), scratch, strict=True)):
+        return False
+    if splits and not any(_has_image(folder) for folder in splits.values()):
+        return False
+    return any(_has_image(folder) or _nested(folder) for folder in others)
+
+
+def _flat(root: Path, folders: list[Path], ignored: Ignored) -> Layout:
+    classes = []
+    for folder in sorted(folders):
+        if _has_image(folder) or _nested(folder):
+            classes.append(folder)
+        else:
+            ignored.add("folders without images", folder)
+    if len(classes) == 1 and not _has_image(classes[0]):
+        raise ValueError(
+            f"data.root: {root} has one class folder, {classes[0].name}, whose images lie in "
+            f"{examples(sorted(_nested(classes[0])))}; did you mean {classes[0]}?"
+        )
+    _note_files(root, ignored, every=True)
+    return Layout({"train": root}, {"train": classes}, flat=True)
+
+
+def _classes(folder: Path, ignored: Ignored) -> list[Path]:
+    classes = scan.subfolders(folder, ignored)
+    if not classes:
+        raise ValueError(f"data.root: {folder} has no class folders; expected one folder of images per class")
+    _note_files(folder, ignored, every=True)
+    return classes
+
+
+def _has_image(folder: Path) -> bool:
+    return any(path.is_file() and _is_image(path) for path in folder.iterdir())
+
+
+def _nested(folder: Path) -> list[str]:
+    """Name the folders in a folder that hold images."""
+    inner = scan.subfolders(folder, Ignored(folder))
+    return [path.name for path in inner if _has_image(path)]
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in image_formats.IMAGE_SUFFIXES and not is_foreign(path.name)
+
+
+def _note_files(folder: Path, ignored: Ignored, *, every: bool) -> None:
+    """Note the images that lie beside the class folders, and the other files if `every` one matters."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() or is_foreign(path.name):
+            continue
+        if _is_image(path):
+            ignored.add("images beside the class folders", path)
+        elif path.suffix.lower() in image_formats.VIDEO_SUFFIXES:
+            ignored.add("videos beside the class folders", path)
+        elif every and path.name not in ("classes.txt", "words.txt"):
+            ignored.add("other files beside the class folders", path)

@@ -1,0 +1,50 @@
+"""The names of classes whose folders are named by WordNet ids or the like, from a list beside the images."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from lctr_jax.data.box_entry import read_lines
+
+_LISTS = ("classes.txt", "words.txt", "LOC_synset_mapping.txt")
+
+
+def read_names(root: Path, folders: Sequence[str]) -> tuple[list[str], str | None]:
+    """Return a name for each class folder, and a line that says where the names are from, if from a list.
+
+    A list has lines `FOLDER NAME`, such as `n02123045 tabby, tabby cat`: the first of several names is taken,
+    unless two classes share it. A folder that the list does not know keeps its own name.
+
+    Raises:
+        ValueError: the list is no text.
+    """
+    lines = []
+    for path in [root / name for name in _LISTS if (root / name).is_file()]:
+        listed = _read(path, frozenset(folders))
+        if listed:
+            missing = (
+                "" if len(listed) == len(folders) else f" ({len(folders) - len(listed)} keep their folder's)"
+            )
+            return _choose(folders, listed), f"class names: from {path.name}{missing}"
+        lines.append(f"class names: the folders'; {path.name} names none of them")
+    return list(folders), lines[0] if lines else None
+
+
+def _read(path: Path, folders: frozenset[str]) -> dict[str, str]:
+    listed = {}
+    for _, line in read_lines(path):
+        folder, *name = line.split(maxsplit=1)
+        if name and folder in folders:
+            listed[folder] = " ".join(name[0].split())
+    return listed
+
+
+def _choose(folders: Sequence[str], listed: dict[str, str]) -> list[str]:
+    """Prefer the first synonym, then all of them, then the name with its folder."""
+    names = [listed.get(folder, folder) for folder in folders]
+    short = [name.partition(",")[0].strip() or name for name in names]
+    counts, chosen = (Counter(short), Counter(names)), []
+    for folder, *candidates in zip(folders, short, names, strict=True):
+        unique = [name for name, every in zip(candidates, counts, strict=True) if every[name] == 1]
+        chosen.append(unique[0] if unique else f"{candidates[-1]} ({folder})")
+    return chosen

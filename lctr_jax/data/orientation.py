@@ -1,0 +1,46 @@
+"""EXIF orientation: how a stored picture is turned to be upright."""
+
+import warnings
+
+from PIL import Image
+
+_TAG = 0x0112
+_TURNS = {  # by the value of the tag, EXIF 2.32, table 6
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = (5, 6, 7, 8)
+
+
+def read_orientation(image: Image.Image) -> int:
+    """Return 1 to 8; 1, upright, where there is no tag or none that can be read.
+
+    TIFF pictures are 1: PIL turns them as it reads them.
+    """
+    if image.format == "TIFF":
+        return 1
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value = image.getexif().get(_TAG)
+    except (
+        Exception
+    ):  # a damaged tag raises whatever struct, dict or bytes happen to raise, and costs no pixel
+        return 1
+    return value if isinstance(value, int) and value in _TURNS else 1
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height after turning, from the header alone."""
+    width, height = image.size
+    return (height, width) if read_orientation(image) in _SIDEWAYS else (width, height)
+
+
+def turn(image: Image.Image, orientation: int) -> Image.Image:
+    """Turn pixels of that orientation upright."""
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
