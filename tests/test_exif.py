@@ -74,7 +74,7 @@ def test_training_sees_them_upright(root, fast_decode):
 
 def test_a_box_list_or_masks_keep_their_split_as_stored(root):
     (root / "list").mkdir()
-    (root / "list" / "val_boxes.txt").write_text("cat/0.png 0 20 0 40 30\n")
+    (root / "list" / "val_boxes.txt").write_text("cat/0.png 1 20 0 40 30\n")
     val, train = open_split(root, "val"), open_split(root, "train")
     assert (val.upright, train.upright) == (False, True)
     sample = frames(val, Geometry(image_size=32))["cat/0.png"]["record"]
@@ -91,7 +91,7 @@ def test_a_box_list_or_masks_keep_their_split_as_stored(root):
 def test_the_option_overrides_and_boxes_are_checked_in_its_frame(root):
     (root / "list").mkdir()
     path = root / "list" / "val_boxes.txt"
-    path.write_text("cat/0.png 0 0 20 30 40\n")  # drawn on the upright picture
+    path.write_text("cat/0.png 1 0 20 30 40\n")  # drawn on the upright picture
     with pytest.raises(
         BadRecordsError, match=r"outside the image of 40x30 pixels; .*: try data\.exif=upright"
     ):
@@ -99,7 +99,7 @@ def test_the_option_overrides_and_boxes_are_checked_in_its_frame(root):
     val = open_split(root, "val", exif="upright")
     assert val.upright
     np.testing.assert_array_equal(by_id(val)["cat/0.png"]["boxes_xyxy"], [[0, 20, 30, 40]])
-    path.write_text("cat/0.png 0 20 0 40 30\n")
+    path.write_text("cat/0.png 1 20 0 40 30\n")
     with pytest.raises(BadRecordsError, match=r"try data\.exif=stored"):
         open_split(root, "val", exif="upright")
     path.unlink()

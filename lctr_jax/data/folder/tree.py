@@ -8,6 +8,7 @@ from lctr_jax.data import box_lists, records
 from lctr_jax.data.folder import annotations, naming, scan
 from lctr_jax.data.folder.ignored import Ignored
 from lctr_jax.data.folder.layout import Layout, canonical, find_layout
+from lctr_jax.data.name_rules import check_class_names
 from lctr_jax.data.notes import some
 
 Exif = Literal["auto", "upright", "stored"]
@@ -36,6 +37,7 @@ def read_plan(root: Path, boxes: Mapping[str, str | Path], *, exif: Exif = "auto
     _check_classes(layout, images)
     folders = sorted(folder.name for folder in layout.classes["train"])
     names, names_line = naming.read_names(root, folders)
+    check_class_names(names)
     reader = _Reader(root, layout, folders, names, given, exif)
     splits = {split: reader.items(split, paths) for split, paths in images.items()}
     held_out = list(splits) == ["train"]
@@ -141,9 +143,9 @@ class _Reader:
         label = self._labels[folder]
         if box_lists.contradicts(annotation, label, self._by_name):
             raise ValueError(
-                f"box list of {split}: {image_id} has label {annotation.label!r} there, but its folder {folder} "
-                f"is class {label} (class folders count from 0 in sorted order); mend the list, or leave out its "
-                "labels: lines `path,x0,y0,x1,y1`"
+                f"box list of {split}: {image_id} has label {annotation.label!r} there, but its folder "
+                f"{folder} is class {label} (class folders count from 0 in sorted order); mend the list, or "
+                "leave out its labels: lines `path,x0,y0,x1,y1`"
             )
         boxes, others = annotations.keep_class(annotation, [folder, self._names[label]])
         self._left_out[split] = self._left_out.get(split, 0) + others
