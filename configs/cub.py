@@ -15,5 +15,4 @@ from lctr_jax.run.config import default_config
 def get_config() -> ConfigDict:
     config = default_config()  # the defaults are this recipe
     config.data.name = "cub"
-    config.data.num_workers = 8
     return config

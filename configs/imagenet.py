@@ -15,7 +15,6 @@ from lctr_jax.run.config import default_config
 def get_config() -> ConfigDict:
     config = default_config()
     config.data.name = "imagenet"
-    config.data.num_workers = 16
     config.train.epochs = 14
     config.train.batch_size = 1024
     config.train.lr = 5e-4

@@ -51,7 +51,12 @@ def main() -> None:
     join_processes(**command.processes)
     mesh = make_mesh(fsdp=config.train.fsdp)
     with open_experiment(
-        config, command.workdir, mesh, Interruption(), hold=not command.dry_run
+        config,
+        command.workdir,
+        mesh,
+        Interruption(),
+        hold=not command.dry_run,
+        trains=command.checkpoint is None,
     ) as experiment:
         experiment.log.say(f"on {describe_devices(mesh)}")
         if command.dry_run:

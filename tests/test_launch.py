@@ -1,7 +1,11 @@
 """The recipes that cannot be run here are at least well formed; tests/test_processes.py runs local.sh."""
 
 import re
+import shutil
 import subprocess
+import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -29,3 +33,33 @@ def test_the_jobset_starts_every_process_once():
     assert options["coordinator"].rpartition(":")[0] == first_pod
     mounted = {mount["name"] for mount in container["volumeMounts"]}
     assert mounted == {volume["name"] for volume in spec["template"]["spec"]["volumes"]}
+
+
+def test_the_dockerfile_passes_its_linter():
+    hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent))
+    if hadolint is None:
+        pytest.skip("hadolint is not installed")
+    done = subprocess.run([hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_image_is_built_from_what_is_there_for_a_user_who_is_not_root():
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    copied = [name for line in lines if line.startswith("COPY ") for name in line.split()[1:-1]]
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    for name in copied:
+        assert (ROOT / name).exists(), name
+        assert f"!{name}" in ignored, name
+    assert [line for line in lines if line.startswith("USER ")] == ["USER 10001"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (extra,) = [line.removeprefix("ARG EXTRA=") for line in lines if line.startswith("ARG EXTRA=")]
+    assert extra in extras
+
+
+@pytest.mark.parametrize("extra", ["cuda12", "cuda13", "tpu-vm"])
+def test_the_extras_for_devices_have_the_bounds_of_jax_itself(extra):
+    bounds = re.search(r"^jax(>=.*)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (requirement,) = extras[extra]
+    assert bounds is not None
+    assert requirement.partition("]")[2] == bounds[1]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from lctr_jax.data.feeding import AUTO
 from lctr_jax.host.paths import expand_text
 
 
@@ -15,7 +16,8 @@ class DataOptions:
         boxes: box lists by split, where the data set's own place holds none; empty: its own.
         data_dir: where prepared data sets are kept.
         train_split: what to train on.
-        num_workers: processes that decode and augment; 0: threads of the training process.
+        num_workers: processes that decode and augment, or "auto", by what the host has; 0: threads of the
+            training process.
         exif: whether `folder` turns images upright by their EXIF orientation: "auto" (where the split has
             neither a box list nor masks), "upright" or "stored".
         on_corrupt: an unreadable training image ends the run ("error") or is replaced and logged ("skip").
@@ -26,7 +28,7 @@ class DataOptions:
     boxes: dict[str, str] = field(default_factory=lambda: dict.fromkeys(("train", "val", "test"), ""))
     data_dir: str = "data"
     train_split: str = "train"
-    num_workers: int = 0
+    num_workers: int | str = AUTO
     on_corrupt: str = "error"
     exif: str = "auto"
 
@@ -39,8 +41,8 @@ class DataOptions:
         for name in ("root", "data_dir"):
             object.__setattr__(self, name, expand_text(getattr(self, name)))
         object.__setattr__(self, "boxes", {split: expand_text(path) for split, path in self.boxes.items()})
-        if self.num_workers < 0:
-            raise ValueError(f"data.num_workers: got {self.num_workers}, expected 0 or more")
+        if self.num_workers != AUTO and (not isinstance(self.num_workers, int) or self.num_workers < 0):
+            raise ValueError(f"data.num_workers: got {self.num_workers}, expected 0 or more, or {AUTO!r}")
         if self.on_corrupt not in ("error", "skip"):
             raise ValueError(f"data.on_corrupt: got {self.on_corrupt!r}, expected 'error' or 'skip'")
         if self.exif not in ("auto", "upright", "stored"):

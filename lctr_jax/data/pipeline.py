@@ -7,6 +7,7 @@ sequence of global batches does not depend on their number, and an iterator's wh
 import contextlib
 import functools
 import itertools
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,10 +27,18 @@ Shard = tuple[int, int]
 class TrainIterator(grain.DatasetIterator[Batch]):
     """Endless training batches; the state is the next step, valid under any number of workers and hosts."""
 
-    def __init__(self, batches: grain.MapDataset[Batch], *, num_workers: int, steps_per_epoch: int):
+    def __init__(
+        self,
+        samples: grain.MapDataset[dict[str, Any]],
+        *,
+        host_batch: int,
+        num_workers: int,
+        steps_per_epoch: int,
+    ):
         super().__init__()
         self.steps_per_epoch = steps_per_epoch
-        self._batches = batches
+        self._samples, self._host_batch = samples, host_batch
+        self._batches = samples.batch(host_batch, batch_fn=_stack_training)
         self._num_workers = num_workers
         self._next_step = 0
         self._prefetched: grain.DatasetIterator[Batch] | None = None
@@ -40,14 +49,20 @@ class TrainIterator(grain.DatasetIterator[Batch]):
             batch = self._start() if self._prefetched is None else next(self._prefetched)
         except Exception as error:
             self.close()  # the other workers: grain stops only the one that failed
-            if "terminated unexpectedly" in str(error):
-                raise ChildProcessError(
-                    f"data.num_workers: a worker process was lost: {error}; "
-                    "the same command goes on from the newest checkpoint"
-                ) from error
+            workers.tell_loss(error)
             raise
         self._next_step += 1
         return batch
+
+    def measure_rate(self, seconds: float) -> float:
+        """Images per second that one core decodes and augments, from that many seconds of doing so."""
+        index, last = self._next_step * self._host_batch, len(self._samples)
+        _ = self._samples[index % last]  # opens a shard
+        count, start = 0, time.perf_counter()
+        while (spent := time.perf_counter() - start) < seconds:
+            count += 1
+            _ = self._samples[(index + count) % last]
+        return count / spent
 
     def get_state(self) -> dict[str, int]:
         """The step of the batch that comes next."""
@@ -108,8 +123,12 @@ def train_batches(
     # The generator that grain hands to `random_map` depends on the seed and the global position alone.
     samples = order.random_map(TrainSample(split, augmentation, image_size, on_corrupt))
     local = sampling.HostChunk(samples, batch_size=batch_size, shard=shard)
-    batches = local.batch(sampling.per_host_batch_size(batch_size, shard), batch_fn=_stack_training)
-    return TrainIterator(batches, num_workers=num_workers, steps_per_epoch=steps)
+    return TrainIterator(
+        local,
+        host_batch=sampling.per_host_batch_size(batch_size, shard),
+        num_workers=num_workers,
+        steps_per_epoch=steps,
+    )
 
 
 def evaluation_batches(
@@ -140,9 +159,13 @@ def evaluation_batches(
 def _drain(batches: grain.DatasetIterator[Batch]) -> Iterator[Batch]:
     """All of them; stops the workers however it ends."""
     with contextlib.closing(batches):
-        with workers.hold_signals():  # the first batch starts the workers
-            first = list(itertools.islice(batches, 1))
-        yield from itertools.chain(first, batches)
+        try:
+            with workers.hold_signals():  # the first batch starts the workers
+                first = list(itertools.islice(batches, 1))
+            yield from itertools.chain(first, batches)
+        except RuntimeError as error:
+            workers.tell_loss(error)
+            raise
 
 
 def _stack_training(samples: Sequence[dict[str, Any]]) -> Batch:

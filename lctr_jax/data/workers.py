@@ -3,11 +3,14 @@
 import contextlib
 import multiprocessing
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from types import FrameType
+
+from lctr_jax.host import resources
 
 _HELD = (signal.SIGINT, signal.SIGTERM)
 _GRACE = 30.0  # seconds that a worker serves on after SIGTERM, while its parent comes to a step to save
@@ -38,6 +41,33 @@ def begin(index: int, count: int) -> None:
     signal.signal(signal.SIGTERM, _end_later)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def tell_loss(error: Exception) -> None:
+    """Raise what a lost worker process means to the user, if that is what grain's error says.
+
+    Raises:
+        ChildProcessError: with the likely cause and the remedy.
+    """
+    lost = re.search(r"terminated unexpectedly with exit code (-?\d+)", str(error))
+    if lost is None:
+        return
+    cause = _CAUSES.get(int(lost[1]))
+    if cause is None:
+        cause = "the same command goes on from the newest checkpoint"
+    free = resources.free_shared_memory() / 1e6
+    raise ChildProcessError(
+        f"data.num_workers: a worker process was lost with exit code {lost[1]}: {cause.format(free=free)}"
+    ) from error
+
+
+_CAUSES = {
+    -signal.SIGBUS: "shared memory (/dev/shm, {free:,.0f} MB free now) has run out, and would again; "
+    "enlarge it (docker run --shm-size=.. or --ipc=host), or set a smaller data.num_workers, 0 for threads",
+    -signal.SIGKILL: "killed, which is what the system does where memory runs out: if nobody else did it, "
+    "set a smaller data.num_workers; the same command goes on from the newest checkpoint",
+}
+"""By exit code, which is the negative number of the signal that ended the process."""
 
 
 def _end_later(number: int, frame: FrameType | None) -> None:

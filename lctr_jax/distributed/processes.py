@@ -5,11 +5,13 @@ import socket
 import sys
 import threading
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 
 MEETING_TIMEOUT = 300
@@ -68,6 +70,20 @@ def join_processes(
                 cluster_detection_method="deactivate",
                 initialization_timeout=meeting_timeout + _SPARE_SECONDS,
             )
+
+
+def count_processes_here() -> tuple[int, int]:
+    """How many of the run's processes are on this host, and how many of those use the same cores.
+
+    To be called by all. A scheduler may bind each process to cores of its own, or leave all cores to all.
+    """
+    if jax.process_count() == 1:
+        return 1, 1
+    host = socket.gethostname()
+    cores = f"{host} {sorted(os.sched_getaffinity(0))}"
+    own = np.array([zlib.crc32(name.encode()) for name in (host, cores)], np.uint32)
+    on_host, sharing_cores = (multihost_utils.process_allgather(own) == own).sum(axis=0).tolist()
+    return on_host, sharing_cores
 
 
 def alone_among_tasks() -> str:

@@ -48,15 +48,16 @@ def open_training(experiment: Experiment) -> tuple[Split, ModelSpec, Evaluator]:
     return split, spec, evaluator
 
 
-def open_batches(config: RunConfig, split: Split, spec: ModelSpec) -> TrainIterator:
+def open_batches(experiment: Experiment, split: Split, spec: ModelSpec) -> TrainIterator:
     """This process's part of the training batches."""
+    config = experiment.config
     return train_batches(
         split,
         batch_size=config.train.batch_size,
         image_size=spec.image_size,
         seed=config.seed,
         augmentation=config.augmentation,
-        num_workers=config.data.num_workers,
+        num_workers=experiment.workers.count,
         shard=(jax.process_index(), jax.process_count()),
         on_corrupt=cast(CorruptPolicy, config.data.on_corrupt),
     )

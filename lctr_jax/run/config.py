@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from flax.traverse_util import flatten_dict
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FieldReference
 from ml_collections.config_dict import placeholder
 
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.data_config import DataOptions
+from lctr_jax.data.feeding import AUTO
 from lctr_jax.evaluation.evaluation_config import EvaluationOptions
 from lctr_jax.host.paths import expand_text
 from lctr_jax.models.spec import ModelSpec, model_spec
@@ -62,7 +63,8 @@ def default_config() -> ConfigDict:
             "seed": 0,
             "init_from": "",
             "model": {**model, **{name: placeholder(int) for name in own}},
-            "data": dataclasses.asdict(DataOptions()),
+            # A number too: `object` lets an option be of any type.
+            "data": dataclasses.asdict(DataOptions()) | {"num_workers": FieldReference(AUTO, object)},
             "augmentation": dataclasses.asdict(Augmentation.published()),
             "train": dataclasses.asdict(TrainingOptions()),
             "eval": dataclasses.asdict(EvaluationOptions()),

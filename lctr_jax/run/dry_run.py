@@ -15,6 +15,7 @@ from lctr_jax.models.parameters import Parameters, bind
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run import assembly
 from lctr_jax.run.experiment import Experiment
+from lctr_jax.run.feeding import compare_rates, images_made
 from lctr_jax.training.flops import product_flops
 from lctr_jax.training.loop import Plan
 from lctr_jax.training.optimizer import adamw
@@ -35,13 +36,15 @@ def dry_run(experiment: Experiment) -> None:
     """
     config = experiment.config
     split, spec, _ = assembly.open_training(experiment)
-    batches = assembly.open_batches(config, split, spec)
+    batches = assembly.open_batches(experiment, split, spec)
     plan = assembly.make_plan(config.train, batches.steps_per_epoch)
     schedule = assembly.make_schedule(config.train, batches.steps_per_epoch)
     optimizer = adamw(schedule, weight_decay=config.train.weight_decay)
     state = assembly.initialize_state(experiment, spec, optimizer, init_from=config.init_from)
     console = Console(quiet=jax.process_index() != 0, highlight=False)
     console.print(parameter_table(state.parameters))
+    made = images_made(experiment.workers, batches)
+    console.print(f"{experiment.workers}", markup=False)
     with closing(assembly.feed_devices(experiment, batches)) as feed:
         (batch, _), seconds_reading = _timed(lambda: next(feed))
     _print_shapes(console, spec, state.parameters, batch)
@@ -52,12 +55,17 @@ def dry_run(experiment: Experiment) -> None:
         assembly.compile_training(config, experiment.mesh, state, plain, optimizer), state, batch
     )
     step_fn = assembly.compile_training(config, experiment.mesh, state, spec, optimizer)
-    costs = {"first batch": f"{seconds_reading:.1f} s", **_costs(step_fn, state, batch, plan, flops=flops)}
+    costs = {
+        "first batch": f"{seconds_reading:.1f} s",
+        **_costs(step_fn, state, batch, plan, flops=flops, made=made),
+    }
     for name, text in costs.items():
         console.print(f"{name:<13}{text}")
 
 
-def _costs(step_fn: Wrapped, state: TrainState, batch: Batch, plan: Plan, *, flops: int) -> dict[str, str]:
+def _costs(
+    step_fn: Wrapped, state: TrainState, batch: Batch, plan: Plan, *, flops: int, made: float
+) -> dict[str, str]:
     compiled, seconds_compiling = _timed(lambda: step_fn.lower(state, batch).compile())
     (state, metrics), seconds_first = _timed(lambda: compiled(state, batch))
     _, seconds = _timed(lambda: compiled(state, batch))
@@ -69,6 +77,7 @@ def _costs(step_fn: Wrapped, state: TrainState, batch: Batch, plan: Plan, *, flo
         f"{flops / seconds / 1e12:.3f} TFLOP/s",
         "compilation": f"{seconds_compiling:.1f} s; the first step took {seconds_first:.2f} s",
         "step": f"{seconds:.3f} s, {plan.batch_size / seconds:,.1f} images/s",
+        "data": compare_rates(taken=plan.batch_size / seconds, made=made),
         "training": f"{plan.total_steps:,} steps, {training} if the data keeps up; evaluation comes on top",
     }
 

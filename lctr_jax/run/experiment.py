@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import jax
@@ -11,12 +12,14 @@ from jax.sharding import Mesh
 
 from lctr_jax.data.class_names import match_class_names
 from lctr_jax.data.datasets import Split, open_split
+from lctr_jax.data.feeding import Workers
 from lctr_jax.distributed.preemption import Interruption
 from lctr_jax.distributed.processes import raise_together
 from lctr_jax.evaluation.evaluator import Evaluator
 from lctr_jax.models.parameters import Parameters, initialize
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run.config import RunConfig
+from lctr_jax.run.feeding import decide_workers
 from lctr_jax.run.workdir import claim
 from lctr_jax.training.log import RunLog
 
@@ -34,6 +37,16 @@ class Experiment:
     log: RunLog
     interruption: Interruption
     class_names: tuple[str, ...] | None = None
+    trains: bool = True
+
+    @cached_property
+    def workers(self) -> Workers:
+        """How many worker processes read; asked for by all processes of a run alike.
+
+        Raises:
+            ValueError: the machine has no room for the number that was asked for.
+        """
+        return decide_workers(self.config, self.mesh, trains=self.trains)
 
     def open(self, name: str) -> Split:
         """A split of the config's data set, prepared if it is not yet; labeled by `class_names`, if given.
@@ -78,18 +91,25 @@ class Experiment:
             spec,
             self.mesh,
             open_split=self.open,
-            num_workers=self.config.data.num_workers,
+            num_workers=self.workers.count,
             on_batch=self.interruption.check,
         )
 
 
 @contextmanager
 def open_experiment(
-    config: RunConfig, workdir: Path, mesh: Mesh, interruption: Interruption, *, hold: bool = True
+    config: RunConfig,
+    workdir: Path,
+    mesh: Mesh,
+    interruption: Interruption,
+    *,
+    hold: bool = True,
+    trains: bool = True,
 ) -> Iterator[Experiment]:
     """The run, its folder held against other ones; `interruption` is the process's only one.
 
-    Not `hold`: nothing is going to be written, and the folder is not even made.
+    Not `hold`: nothing is going to be written, and the folder is not even made. Not `trains`: only an
+    evaluation is going to read data.
 
     Raises:
         ValueError: another run holds the folder, or it is none.
@@ -103,4 +123,4 @@ def open_experiment(
             error = found
         raise_together(error)
         log = stack.enter_context(RunLog(active=first))
-        yield Experiment(config, workdir, mesh, log, interruption)
+        yield Experiment(config, workdir, mesh, log, interruption, trains=trains)

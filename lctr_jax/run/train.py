@@ -17,6 +17,7 @@ from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run import assembly
 from lctr_jax.run.evaluate import evaluate
 from lctr_jax.run.experiment import Experiment
+from lctr_jax.run.feeding import describe_feeding
 from lctr_jax.run.saved_config import as_json, record_config, require_same
 from lctr_jax.run.validation import look
 from lctr_jax.training.best_checkpoint import BestCheckpoint
@@ -43,7 +44,8 @@ def train_and_evaluate(experiment: Experiment) -> None:
 
 def _train(experiment: Experiment, split: Split, spec: ModelSpec, evaluator: Evaluator) -> TrainState:
     config = experiment.config
-    batches = assembly.open_batches(config, split, spec)
+    batches = assembly.open_batches(experiment, split, spec)
+    experiment.log.say(describe_feeding(experiment.workers, batches))
     schedule = assembly.make_schedule(config.train, batches.steps_per_epoch)
     optimizer = adamw(schedule, weight_decay=config.train.weight_decay)
     with _open_checkpoints(experiment, _metadata(experiment, split, spec)) as (kept, best):

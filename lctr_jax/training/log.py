@@ -78,13 +78,15 @@ class RunLog:
 def progress_line(step: int, *, total_steps: int, scalars: Mapping[str, float], seconds_left: float) -> str:
     """One readable line of progress, rate, share of time spent waiting for data, and time left."""
     minutes, seconds = divmod(round(seconds_left), 60)
+    waiting, rate = scalars["train/waiting_for_data"], scalars["train/images_per_second"]
+    short = f" (short: devices could take {rate / (1 - waiting):.0f} img/s)" if 0.05 < waiting < 1 else ""
     replaced = f"replaced {scalars['train/replaced']:.0f}  " if scalars["train/replaced"] else ""
     skipped = f"skipped {scalars['train/skipped_steps']:.0f}  " if scalars.get("train/skipped_steps") else ""
     loss, accuracy = (scalars.get(f"train/{name}", math.nan) for name in ("loss", "accuracy"))
     return (
         f"step {step:>{len(str(total_steps))}}/{total_steps}  epoch {scalars['train/epoch']:.2f}  "
         f"loss {loss:.4f}  acc {100 * accuracy:5.1f}%  "
-        f"lr {scalars['train/learning_rate']:.2e}  {scalars['train/images_per_second']:.0f} img/s  "
-        f"data {100 * scalars['train/waiting_for_data']:.0f}%  {replaced}{skipped}"
+        f"lr {scalars['train/learning_rate']:.2e}  {rate:.0f} img/s  "
+        f"data {100 * waiting:.0f}%{short}  {replaced}{skipped}"
         f"left {minutes}:{seconds:02d}"
     )

@@ -1,0 +1,153 @@
+"""Whether this device computes what the reference computes: goldens, attention, a short training."""
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from benchmarks.accelerator.scale import Scale, implementations
+from lctr_jax.checkpoints import torch_names
+from lctr_jax.models.parameters import Parameters, bind, initialize
+from lctr_jax.models.spec import ModelSpec, model_spec
+from lctr_jax.training.optimizer import adamw
+from lctr_jax.training.steps import gradients
+
+GOLDENS = Path(__file__).parents[2] / "tests" / "goldens"
+NETWORKS = {
+    "tiny": ("tiny_lctr.npz", ModelSpec(num_classes=7, width=48, depth=3, heads=3)),
+    "small": ("deit_small_lctr_200.npz", model_spec("deit_small", num_classes=200)),
+}
+DTYPES = ("float32", "bfloat16")
+LARGEST = {"float32": 1e-3, "bfloat16": 0.1}
+"""The relative error of values above which something is wrong, on any device; ten times for gradients."""
+
+_gradients = jax.jit(gradients, static_argnums=0)
+
+
+def golden_cases(scale: Scale) -> list[Any]:
+    """(network, dtype)."""
+    return [(network, dtype) for network in scale.networks for dtype in DTYPES]
+
+
+def compare_with_golden(scale: Scale, case: Any) -> list[str]:
+    """Logits, maps, loss and gradients of a golden network."""
+    network, dtype = case
+    file, spec = NETWORKS[network]
+    spec = dataclasses.replace(spec, dtype=dtype)
+    golden, parameters, seeded = np.load(GOLDENS / file), golden_parameters(spec), _seeded()
+    images = jnp.asarray(seeded.images(2, 0))
+    output = jax.jit(lambda parameters, images: bind(spec, parameters)(images))(parameters, images)
+    values = [
+        relative_error(output.logits, golden["logits"]),
+        relative_error(output.class_map, golden["cam"]),
+        relative_error(output.relation_map, golden["rpam"]),
+    ]
+    labels = jax.nn.one_hot(jnp.asarray(seeded.labels(2, spec.num_classes, 0)), spec.num_classes)
+    loss, _, gradient = _gradients(spec, parameters, images, labels)
+    values.append(abs(float(loss) / float(golden["loss"]) - 1))
+    worst = worst_gradient(gradient, golden, spec)
+    return [network, dtype, *map(show_error, (*values, worst)), verdict(max(values), worst, dtype)]
+
+
+def worst_gradient(gradient: Parameters, golden: Any, spec: ModelSpec) -> float:
+    """The largest relative error of a gradient, or of its norm where the golden holds that alone."""
+    flat = {path: np.asarray(leaf, np.float32) for path, leaf in flatten_dict(gradient, sep=".").items()}
+    errors = []
+    for name, value in torch_names.to_torch(flat, torch_names.LCTR, spec.depth).items():
+        if f"grad/{name}" in golden:
+            expected = golden[f"grad/{name}"]
+            errors.append(float(np.linalg.norm(value - expected) / np.linalg.norm(expected)))
+        else:
+            errors.append(abs(float(np.linalg.norm(value)) / float(golden[f"grad_norm/{name}"]) - 1))
+    return max(errors)
+
+
+def attention_cases(scale: Scale) -> list[Any]:
+    """(implementation, dtype, image side)."""
+    sides = (224, 256) if "small" in scale.networks else (224,)
+    return [(name, dtype, side) for name in implementations() for dtype in DTYPES for side in sides]
+
+
+def compare_attention(scale: Scale, case: Any) -> list[str]:
+    """Logits and gradients of a two-layer network of the published head width, against plain attention."""
+    name, dtype, side = case
+    spec = ModelSpec(num_classes=10, width=192, depth=2, heads=3, image_size=side, dtype=dtype)
+    parameters = initialize(spec, jax.random.key(0))
+    images = jax.random.normal(jax.random.key(1), (4, side, side, 3))
+    targets = jax.nn.one_hot(jnp.arange(4), 10)
+    got, expected = (
+        _gradients(dataclasses.replace(spec, attention=attention), parameters, images, targets)
+        for attention in (name, "plain")
+    )
+    logits = relative_error(got[1], np.asarray(expected[1], np.float32))
+    pairs = zip(jax.tree.leaves(got[2]), jax.tree.leaves(expected[2]), strict=True)
+    worst = max(
+        float(jnp.linalg.norm(a - b) / (jnp.linalg.norm(b) + 1e-12))
+        for a, b in pairs
+        if float(jnp.abs(b).max())
+    )
+    tokens = str((side // 16) ** 2 + 1)
+    return [name, dtype, tokens, show_error(logits), show_error(worst), verdict(logits, worst, dtype)]
+
+
+def trajectory_cases(scale: Scale) -> list[Any]:
+    """(dtype)."""
+    return list(DTYPES)
+
+
+def follow_trajectory(scale: Scale, case: Any) -> list[str]:
+    """The golden training: 30 steps of AdamW on three batches in turn."""
+    golden, seeded = np.load(GOLDENS / "trajectory.npz"), _seeded()
+    spec = dataclasses.replace(NETWORKS["tiny"][1], dtype=case)
+    parameters, optimizer = golden_parameters(spec), adamw(1e-3, weight_decay=0.05)
+    optimizer_state, errors, loss = optimizer.init(parameters), [], 0.0
+    update = jax.jit(optimizer.update)
+    for step, expected in enumerate(golden["losses"]):
+        images = jnp.asarray(seeded.images(8, 100 + step % 3))
+        labels = jax.nn.one_hot(jnp.asarray(seeded.labels(8, 7, 100 + step % 3)), 7)
+        loss, _, gradient = _gradients(spec, parameters, images, labels)
+        updates, optimizer_state = update(gradient, optimizer_state, parameters)
+        parameters = optax.apply_updates(parameters, updates)
+        errors.append(abs(float(loss) / float(expected) - 1))
+    error = max(errors)
+    return [case, show_error(error), f"{float(loss):.4f}", verdict(error, 0.0, case)]
+
+
+def golden_parameters(spec: ModelSpec) -> Parameters:
+    """The weights that the goldens were made with."""
+    seeded = _seeded()
+    state = seeded.state_dict(seeded.lctr_shapes(spec.num_classes, spec.width, spec.depth), 0)
+    flat = torch_names.from_torch(state, torch_names.LCTR, spec.depth)
+    return jax.tree.map(jnp.asarray, unflatten_dict(flat, sep="."))
+
+
+def relative_error(got: Any, expected: np.ndarray) -> float:
+    """Largest difference over the largest expected magnitude."""
+    return float(np.abs(np.asarray(got, np.float32) - expected).max() / np.abs(expected).max())
+
+
+def show_error(error: float) -> str:
+    """An error as a cell."""
+    return f"{error:.1e}"
+
+
+def verdict(values: float, gradients: float, dtype: str) -> str:
+    """Whether errors are what the dtype alone explains; NaN is not."""
+    return "yes" if values <= LARGEST[dtype] and gradients <= 10 * LARGEST[dtype] else "NO"
+
+
+def _seeded() -> ModuleType:
+    """The module beside the goldens that their inputs come from."""
+    spec = importlib.util.spec_from_file_location("seeded", GOLDENS / "seeded.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,142 @@
+"""How many worker processes read for a run, and whether the machine has room for them.
+
+Workers hand their batches over in shared memory. Where that runs out the kernel kills them with SIGBUS, so it
+is checked before any is started.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+from lctr_jax.host import open_files, resources
+
+AUTO = "auto"
+MOST = 64
+"""Beyond this one process cannot take what they make."""
+
+_BATCHES_PER_WORKER, _BATCHES_BESIDE = 3, 6
+"""Two wait in a worker's buffer and one at its door; others wait for the devices or to be given back."""
+
+_WORKER_MEMORY = 300 << 20
+_FILES_PER_WORKER, _FILES_BESIDE = 24, 64
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Room:
+    """What a host has for the run's processes on it.
+
+    Attributes:
+        cores: this process's share of those that it may use.
+        processes: of this run on the host, this one included.
+        shared_memory: bytes free.
+        memory: bytes available; None where that is not known.
+        open_files: how many more this process may open.
+    """
+
+    cores: int
+    processes: int
+    shared_memory: int
+    memory: int | None
+    open_files: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Workers:
+    """How many worker processes a run's process starts, and the reason in words."""
+
+    count: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"data workers: {self.count or 'none, threads of this process read'} ({self.reason})"
+
+
+def measure_room(*, processes: int, sharing_cores: int) -> Room:
+    """What this host has now for each of its processes; raises the limit on open files first."""
+    return Room(
+        cores=max(1, resources.usable_cores() // sharing_cores),
+        processes=processes,
+        shared_memory=resources.free_shared_memory(),
+        memory=resources.available_memory(),
+        open_files=open_files.raise_limit() - open_files.count_open(),
+    )
+
+
+def choose_workers(option: int | str, room: Room, *, batch_bytes: Sequence[int], on_cpu: bool) -> Workers:
+    """Decide on a number for `data.num_workers`.
+
+    Args:
+        option: a number, or "auto".
+        room: of the host.
+        batch_bytes: the images of one batch of this process, one number per pipeline that may run at a time.
+        on_cpu: whether the network computes on the CPU; "auto" then leaves the cores to it.
+
+    Raises:
+        ValueError: there is no room for the number that was asked for, with the remedy.
+    """
+    limits = _limits(room, batch_bytes)
+    if option != AUTO:
+        asked = int(option)
+        for short in limits:
+            if asked > short.workers:
+                raise ValueError(f"data.num_workers: {short.explain(asked)}")
+        return Workers(asked, "data.num_workers")
+    if on_cpu:
+        return Workers(0, "auto: the network computes on the same cores")
+    by_cores = min(room.cores, MOST)
+    tightest = min(limits, key=lambda limit: limit.workers)
+    cores = f"auto: {room.cores} cores" + (" for this process" if room.processes > 1 else "")
+    if tightest.workers >= by_cores:
+        return Workers(by_cores, cores)
+    return Workers(tightest.workers, f"{cores}, but {tightest.explain(by_cores)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Limit:
+    """How many workers one resource has room for; `text` is given the number that was wanted."""
+
+    workers: int
+    what: str
+    remedy: str
+    per_worker: int
+    beside: int
+    left: int
+    unit: str
+
+    def explain(self, wanted: int) -> str:
+        need = self.beside + wanted * self.per_worker
+        if self.unit == "MB":
+            amounts = f"need {need / 1e6:,.0f} MB, {self.left / 1e6:,.0f} MB are free"
+        else:
+            amounts = f"need {need:,}, {self.left:,} are left"
+        fits = f"data.num_workers={self.workers}" + ("" if self.workers else ", threads instead")
+        return f"{self.what}: {wanted} worker processes {amounts}; {self.remedy}, or {fits}"
+
+
+def _limits(room: Room, batch_bytes: Sequence[int]) -> list[_Limit]:
+    batch = sum(batch_bytes)
+    needs = [
+        (
+            "shared memory (/dev/shm)",
+            "enlarge it (docker run --shm-size=.. or --ipc=host; in Kubernetes an emptyDir of medium Memory)",
+            (
+                _BATCHES_PER_WORKER * batch,
+                _BATCHES_BESIDE * batch,
+                room.shared_memory // room.processes,
+                "MB",
+            ),
+        ),
+        (
+            "open files",
+            "allow more (ulimit -n 65536)",
+            (_FILES_PER_WORKER, _FILES_BESIDE, room.open_files, ""),
+        ),
+    ]
+    if room.memory is not None:
+        share = room.memory // room.processes
+        needs.append(
+            ("memory", "use a larger machine", (_WORKER_MEMORY + batch, _BATCHES_BESIDE * batch, share, "MB"))
+        )
+    return [
+        _Limit(max(0, (left - beside) // each), what, remedy, each, beside, left, unit)
+        for what, remedy, (each, beside, left, unit) in needs
+    ]
