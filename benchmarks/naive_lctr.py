@@ -39,7 +39,7 @@ def naive_train_step(
     value, gradient = jax.value_and_grad(loss)(state.parameters)
     updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
     parameters = jax.tree.map(jnp.add, state.parameters, updates)
-    return TrainState(state.step + 1, parameters, optimizer_state, {}), value
+    return TrainState(state.step + 1, parameters, optimizer_state, {}, {}), value
 
 
 def naive_forward(

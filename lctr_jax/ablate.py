@@ -18,11 +18,10 @@ from lctr_jax.distributed.preemption import Interruption, stop_status
 from lctr_jax.distributed.processes import join_processes
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import expand
+from lctr_jax.models.methods import METHODS, get_method
 from lctr_jax.run.ablation import carry_out, plan_runs, write_table
 from lctr_jax.run.config import RunConfig, parse_config
 from lctr_jax.run.flags import define_processes, parse_flags, read_processes
-
-DEFAULT_METHODS = ("lctr", "lctr_without_rpam", "lctr_without_cdm", "tscam", "rollout", "cam")
 
 USAGE = (
     "python -m lctr_jax.ablate [--config configs/NAME.py|NAME] [--workdir DIR] [--methods A,B,..] "
@@ -45,7 +44,9 @@ class Command(NamedTuple):
 def main() -> None:
     """Run the ablation that `sys.argv` asks for; a user's mistake exits 2 with one line."""
     if {"-h", "--help"} & set(sys.argv):
-        print(f"{__doc__}\nusage: {USAGE}")
+        methods = [f"  {name:<19}{get_method(name).description}" for name in METHODS]
+        heading = f"{__doc__}\nusage: {USAGE}\n\nmethods, or module paths (docs/extending.md):"
+        print("\n".join([heading, *methods]))
         return
     workdir, config, methods, seeds, processes = _parse(sys.argv)
     runs = plan_runs(workdir, config, methods=methods, seeds=seeds)
@@ -61,6 +62,11 @@ def main() -> None:
         write_table(workdir, methods=methods, seeds=seeds, minutes=minutes)
 
 
+def default_methods() -> list[str]:
+    """The methods that are compared unless `--methods` names others."""
+    return [name for name in METHODS if get_method(name).compared]
+
+
 def _say(text: str) -> None:
     if jax.process_index() == 0:
         print(text, file=sys.stderr, flush=True)
@@ -69,7 +75,7 @@ def _say(text: str) -> None:
 def _parse(argv: list[str]) -> Command:
     values: Any = flags.FlagValues()
     flags.DEFINE_string("workdir", "runs/ablation", "the folder of all runs", flag_values=values)
-    flags.DEFINE_list("methods", list(DEFAULT_METHODS), "what to compare, in order", flag_values=values)
+    flags.DEFINE_list("methods", default_methods(), "what to compare, in order", flag_values=values)
     flags.DEFINE_integer("seeds", 3, "runs of each method, seeds 0, 1, ..", flag_values=values)
     define_processes(values)
     if not any(argument.partition("=")[0] in ("--config", "-config") for argument in argv):

@@ -28,6 +28,9 @@ from lctr_jax.data.imagenet.builder import Imagenet
 from lctr_jax.data.record_builder import RecordBuilder
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import path_argument
+from lctr_jax.plugins import is_module_path
+
+_NAMES = ("digits", "folder", "cub", "imagenet")
 
 
 @one_line_errors()
@@ -96,10 +99,13 @@ def _builders(options: argparse.Namespace, data_dir: Path) -> list[Callable[[], 
         case "cub":
             published = {"heldout": heldout, "partial": options.partial}
             return [lambda: Cub(source=source, segmentations=options.segmentations, **published, **writing)]
-        case _:
+        case "imagenet":
             published = {"heldout": heldout, "partial": options.partial}
             boxes = dict(options.boxes).get("val")
             return [lambda: Imagenet(source=source, boxes=boxes, **published, **writing)]
+        case _:
+            make_builder, boxes = datasets.outside_builder(options.name), dict(options.boxes)
+            return [lambda: make_builder(root=source, boxes=boxes, **writing)]
 
 
 def _summary(folder: Path) -> Table:
@@ -120,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", choices=("digits", "folder", "cub", "imagenet"))
+    parser.add_argument("name", type=_name, help=f"{', '.join(_NAMES)}, or a module path (docs/extending.md)")
     parser.add_argument(
         "--source", type=path_argument, help="the image folder, or the archive or folder as published"
     )
@@ -155,6 +161,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--partial", action="store_true", help="accept fewer images than were published")
     parser.add_argument("--overwrite", action="store_true", help="build it again even if it is there")
     return parser
+
+
+def _name(text: str) -> str:
+    if text not in _NAMES and not is_module_path(text):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected {', '.join(_NAMES)}, or a module path")
+    return text
 
 
 def _split_and_path(text: str) -> tuple[str, Path]:

@@ -9,12 +9,14 @@ from flax.traverse_util import unflatten_dict
 from goldens import seeded
 
 from lctr_jax.checkpoints import torch_names
+from lctr_jax.models.methods import get_method
 from lctr_jax.models.parameters import Parameters
 from lctr_jax.models.spec import ModelSpec, model_spec
 
 GOLDENS = Path(__file__).parent / "goldens"
 TINY = ModelSpec(num_classes=7, width=48, depth=3, heads=3)
 SMALL = model_spec("deit_small", num_classes=200)
+LAYOUTS = torch_names.BACKBONE | dict(get_method("lctr").torch_names)
 
 
 def torch_state(spec: ModelSpec) -> dict[str, np.ndarray]:
@@ -24,7 +26,7 @@ def torch_state(spec: ModelSpec) -> dict[str, np.ndarray]:
 
 def parameters(spec: ModelSpec) -> Parameters:
     """The same weights as our parameters."""
-    flat = torch_names.from_torch(torch_state(spec), torch_names.LCTR, spec.depth)
+    flat = torch_names.from_torch(torch_state(spec), LAYOUTS, spec.depth)
     return jax.tree.map(jnp.asarray, unflatten_dict(flat, sep="."))
 
 

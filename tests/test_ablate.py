@@ -53,7 +53,7 @@ def test_a_row_a_method_with_mean_and_deviation():
 
 def test_each_head_is_trained_once_a_seed():
     config = parse_config(default_config())
-    runs = ablate.plan_runs(Path("out"), config, methods=ablate.DEFAULT_METHODS, seeds=2)
+    runs = ablate.plan_runs(Path("out"), config, methods=ablate.default_methods(), seeds=2)
     assert [(str(run.workdir), run.trained_in and str(run.trained_in)) for run in runs[:6]] == [
         ("out/lctr/0", None),
         ("out/lctr_without_rpam/0", "out/lctr/0"),
@@ -63,7 +63,7 @@ def test_each_head_is_trained_once_a_seed():
         ("out/cam/0", None),
     ]
     assert [run.config.seed for run in runs] == [0] * 6 + [1] * 6
-    assert [run.config.model["method"] for run in runs] == [*ablate.DEFAULT_METHODS] * 2
+    assert [run.config.model["method"] for run in runs] == [*ablate.default_methods()] * 2
     assert runs[7].trained_in == Path("out/lctr/1")
 
 

@@ -24,9 +24,10 @@ from lctr_jax.inference.localizer import Localizer
 from lctr_jax.localization.maps import resize_map
 from lctr_jax.localization.protocols import LCTR
 from lctr_jax.localization.thresholds import Threshold
+from lctr_jax.models.methods import METHODS
 from lctr_jax.models.normalization import normalize
 from lctr_jax.models.parameters import initialize
-from lctr_jax.models.spec import METHODS, ModelSpec
+from lctr_jax.models.spec import ModelSpec
 
 NAMES = ("cat", "dog", "naïve", "wren", "fox", "owl")
 DOC = Path(__file__).parents[1] / "docs" / "export.md"

@@ -26,8 +26,8 @@ ALLOWED = {
     },
 }
 # The package's root: one module per command, which no other module imports, and what every command needs.
-COMMANDS = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "errors", "json_objects"}
-PUBLIC = {"__init__": {"inference", "models"}, "errors": set(), "json_objects": set()}
+COMMANDS = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "errors", "json_objects", "plugins"}
+PUBLIC = {"__init__": {"inference", "models"}, "errors": set(), "json_objects": set(), "plugins": set()}
 TORCH, JAX = {"torch"}, {"jax", "flax"}
 THIRD_PARTY = {"localization": TORCH | JAX, "data": TORCH | JAX, "models": TORCH}
 READS_TORCH = "torch_files.py"

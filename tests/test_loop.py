@@ -35,7 +35,7 @@ class Stop(Interruption):
 def run(workdir, *, start=0, losses=(), norms=(), stop=0, looked=True, **options):
     """Twelve steps, evaluated every 2 and saved every 3; returns what happened, and the state's step."""
     happened = []
-    state = TrainState(jnp.int32(start), {"weight": jnp.zeros(())}, (), {})
+    state = TrainState(jnp.int32(start), {"weight": jnp.zeros(())}, (), {}, {})
     interruption = Stop(stop)
 
     def step_fn(state, batch):
@@ -135,7 +135,7 @@ def test_many_ids_are_cut():
     ids = [f"{number}.png" for number in range(512)]
     plan = Plan(total_steps=1, steps_per_epoch=1, batch_size=512, log_every=1, save_every=0, evaluate_every=0)
     metrics = StepMetrics(jnp.float32(np.nan), jnp.float32(0), jnp.float32(1), jnp.int32(0))
-    state = TrainState(jnp.int32(0), {}, (), {})
+    state = TrainState(jnp.int32(0), {}, (), {}, {})
     with (
         RunLog(active=True) as log,
         pytest.raises(NonFiniteLossError, match=r"63\.png and 448 more$"),

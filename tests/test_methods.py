@@ -14,9 +14,10 @@ from safetensors.numpy import load_file, save_file
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import load_weights, require_spec, save_weights
 from lctr_jax.convert import main
+from lctr_jax.models.methods import METHODS
 from lctr_jax.models.parameters import bind, parameter_shapes
 from lctr_jax.models.rollout import attention_rollout
-from lctr_jax.models.spec import METHODS, ModelSpec
+from lctr_jax.models.spec import ModelSpec
 from lctr_jax.training.steps import gradients
 
 SPEC = ModelSpec(
@@ -135,7 +136,7 @@ def test_every_head_learns(method):
     spec = spec_of(method)
     parameters = parameters_of(spec)
     targets = jax.nn.one_hot(jnp.array([1, 4]), 5)
-    loss, _, gradient = jax.jit(gradients, static_argnums=0)(spec, parameters, IMAGES, targets)
+    loss, _, gradient, _ = jax.jit(gradients, static_argnums=0)(spec, parameters, IMAGES, targets)
     flat = flatten_dict(gradient, sep=".")
     assert np.isfinite(loss)
     assert all(np.isfinite(leaf).all() and np.any(leaf) for leaf in flat.values())

@@ -42,10 +42,10 @@ def test_every_gradient_equals_the_reference(spec, name):
     golden = np.load(reference.GOLDENS / f"{name}.npz")
     labels = jax.nn.one_hot(reference.labels(2, spec.num_classes, 0), spec.num_classes)
     step = jax.jit(gradients, static_argnums=0)
-    loss, _, gradient = step(spec, reference.parameters(spec), reference.images(2, 0), labels)
+    loss, _, gradient, _ = step(spec, reference.parameters(spec), reference.images(2, 0), labels)
     assert float(loss) == pytest.approx(float(golden["loss"]), rel=1e-5)
     flat = {path: np.asarray(leaf) for path, leaf in flatten_dict(gradient, sep=".").items()}
-    ours = torch_names.to_torch(flat, torch_names.LCTR, spec.depth)
+    ours = torch_names.to_torch(flat, reference.LAYOUTS, spec.depth)
     for name, value in ours.items():
         if f"grad/{name}" in golden:
             error = np.linalg.norm(value - golden[f"grad/{name}"])

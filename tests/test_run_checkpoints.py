@@ -83,6 +83,23 @@ def test_a_state_comes_back_on_any_number_of_devices(tmp_path):
         checkpoints.close()
 
 
+@pytest.mark.parametrize("averaging", [False, True])
+def test_frozen_modules_and_running_statistics_come_back(tmp_path, averaging):
+    parameters = initialize(SPEC, jax.random.key(0))
+    backbone = {"backbone": parameters.pop("backbone")}
+    state = new_state(parameters, OPTIMIZER, others=backbone, averaging=averaging)
+    state = jax.device_put(state, state_shardings(mesh_of(1), state))
+    checkpoints = RunCheckpoints(tmp_path, METADATA, keep=1)
+    checkpoints.save(state, 0, progress_at(0))
+    checkpoints.wait()
+    like = jax.tree.map(jnp.zeros_like, state)
+    restored = checkpoints.restore(like)
+    checkpoints.close()
+    assert jax.tree.structure(restored) == jax.tree.structure(state)
+    assert_same(restored, state)
+    assert_same(load_weights(tmp_path)[1], {**backbone, **parameters})
+
+
 def test_what_a_run_needs_beside_its_arrays_is_inside(run):
     checkpoints = RunCheckpoints(run, METADATA, keep=9)
     assert checkpoints.progress() == progress_at(6)

@@ -11,7 +11,6 @@ import reference
 from flax.traverse_util import flatten_dict
 from jax.sharding import AxisType, Mesh
 
-from lctr_jax.checkpoints import torch_names
 from lctr_jax.distributed.mesh import BATCH_AXES, batch_sharding, check_batch, put_batch, state_shardings
 from lctr_jax.models.parameters import initialize
 from lctr_jax.models.spec import ModelSpec
@@ -29,7 +28,7 @@ def test_thirty_steps_follow_the_reference():
 
     @jax.jit
     def step(parameters, optimizer_state, images, labels):
-        loss, _, gradient = gradients(reference.TINY, parameters, images, jax.nn.one_hot(labels, 7))
+        loss, _, gradient, _ = gradients(reference.TINY, parameters, images, jax.nn.one_hot(labels, 7))
         updates, optimizer_state = optimizer.update(gradient, optimizer_state, parameters)
         return optax.apply_updates(parameters, updates), optimizer_state, loss
 
@@ -65,7 +64,7 @@ def test_the_rate_is_the_published_one_in_every_epoch(name, batch_size, lr):
 def test_decay_spares_what_the_recipe_spares():
     # The recipe, on PyTorch's tensors: no decay for one-dimensional ones, pos_embed and cls_token.
     mask = flatten_dict(decayed(reference.parameters(reference.TINY)), sep=".")
-    for path, layout in torch_names.LCTR.items():
+    for path, layout in reference.LAYOUTS.items():
         shape = reference.torch_state(reference.TINY)[layout.name.format(0)].shape
         assert mask[path] == (len(shape) > 1 and layout.name not in ("pos_embed", "cls_token")), path
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import lctr_jax
+from lctr_jax.models.methods import require_trusted
 from lctr_jax.models.spec import ModelSpec
 
 Kind = Literal["network", "backbone"]
@@ -68,9 +69,12 @@ class Metadata:
         """The inverse of `to_json`.
 
         Raises:
-            ValueError: `stored` is not what `to_json` writes, or a newer version wrote it.
+            ValueError: `stored` is not what `to_json` writes, a newer version wrote it, or it names a method
+                whose code is not trusted (`methods.require_trusted`).
         """
         try:
+            if "method" in stored["model"]:
+                require_trusted(stored["model"]["method"])
             names: Sequence[str] | None = stored["class_names"]
             return cls(
                 kind=stored["kind"],

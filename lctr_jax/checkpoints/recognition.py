@@ -8,22 +8,24 @@ from collections.abc import Mapping
 import numpy as np
 
 from lctr_jax.checkpoints.metadata import BACKBONE_FIELDS, Kind
+from lctr_jax.models.methods import get_method, named_methods
 from lctr_jax.models.spec import SIZES, ModelSpec, model_spec
+from lctr_jax.models.torch_layout import shape_of
 
 HEAD_WIDTH = 64  # of one attention head, in every published size that `SIZES` does not tell otherwise
 
 
 def recognize(tensors: Mapping[str, np.ndarray], *, heads: int | None = None) -> tuple[Kind, ModelSpec]:
-    """What the tensors are of: an LCTR, a TS-CAM, or the backbone of a plain ViT.
+    """What the tensors are of: a network of a method that recognizes them, or the backbone of a plain ViT.
 
     `heads`: what shapes do not tell; by default as in the size of that width and depth, or width / 64.
 
     Raises:
         ValueError: they are of no plain ViT, its patches form no square, or its heads cannot be guessed.
     """
-    pos_embed, patch_embed, hidden = _shapes(
-        tensors, {"pos_embed": 3, "patch_embed.proj.weight": 4, "blocks.0.mlp.fc1.weight": 2}
-    )
+    pos_embed = shape_of(tensors, "pos_embed", rank=3)
+    patch_embed = shape_of(tensors, "patch_embed.proj.weight", rank=4)
+    hidden = shape_of(tensors, "blocks.0.mlp.fc1.weight", rank=2)
     blocks = {int(found[1]) for name in tensors if (found := re.match(r"blocks\.(\d+)\.", name))}
     depth = 1 + max(blocks)
     if len(blocks) != depth:  # now: a name alone must not make a network of a billion blocks
@@ -43,16 +45,13 @@ def recognize(tensors: Mapping[str, np.ndarray], *, heads: int | None = None) ->
         patch_size=patch[0],
         mlp_ratio=hidden[0] // width,
         layer_scale="blocks.0.ls1.gamma" in tensors,
-        registers=_shapes(tensors, {"reg_token": 3})[0][1] if "reg_token" in tensors else 0,
+        registers=shape_of(tensors, "reg_token", rank=3)[1] if "reg_token" in tensors else 0,
         cls_position=cls_position,
     )
-    if "head.weight" in tensors and tensors["head.weight"].ndim == 4:
-        classes = tensors["head.weight"].shape[0]
-        return "network", dataclasses.replace(backbone, num_classes=classes, method="tscam")
-    if not any(name.startswith(("CDM.", "conv3x3.")) for name in tensors):
-        return "backbone", backbone
-    experts, num_classes = _shapes(tensors, {"CDM.weight": 5})[0][:2]
-    return "network", dataclasses.replace(backbone, num_classes=num_classes, experts=experts)
+    for name in named_methods():
+        if (fields := get_method(name).recognize(tensors)) is not None:
+            return "network", dataclasses.replace(backbone, method=name, **fields)
+    return "backbone", backbone
 
 
 def config_options(spec: ModelSpec) -> str:
@@ -75,18 +74,6 @@ def _grid_side(rows: int) -> tuple[int, bool]:
         if side and side**2 == patches:
             return side, cls_position
     raise ValueError(f"pos_embed: got {rows} rows, expected a square number of patches, or 1 more for CLS")
-
-
-def _shapes(tensors: Mapping[str, np.ndarray], ranks: Mapping[str, int]) -> list[tuple[int, ...]]:
-    for name, rank in ranks.items():
-        if name not in tensors:
-            found = ", ".join(list(tensors)[:5])
-            raise ValueError(
-                f"got no tensor {name!r}, expected a ViT, DeiT or LCTR; the file starts with {found}"
-            )
-        if tensors[name].ndim != rank:
-            raise ValueError(f"{name}: got shape {list(tensors[name].shape)}, expected {rank} dimensions")
-    return [tensors[name].shape for name in ranks]
 
 
 def _guess_heads(width: int, depth: int) -> int:

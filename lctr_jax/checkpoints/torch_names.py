@@ -1,57 +1,28 @@
-"""Our parameters beside the tensors of a PyTorch checkpoint, LCTR's or timm's: names and axis orders."""
+"""Convert between our parameters and the tensors of a PyTorch checkpoint by a table of names and axis orders.
+
+The backbone's table is here; each method declares its head's (`Method.torch_names`).
+"""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from lctr_jax.checkpoints.metadata import Metadata
-
-
-class Layout(NamedTuple):
-    """A PyTorch tensor's name and the axis order that turns it into ours (None: as it is).
-
-    A name with `{}` stands for one tensor a block; ours stacks them along a leading layer axis.
-    """
-
-    name: str
-    axes: tuple[int, ...] | None = None
-
-
-_DENSE, _CONV = (1, 0), (2, 3, 1, 0)
-
-
-def _layer(ours: str, torch: str, weight: str, axes: tuple[int, ...] | None) -> dict[str, Layout]:
-    return {f"{ours}.{weight}": Layout(f"{torch}.weight", axes), f"{ours}.bias": Layout(f"{torch}.bias")}
-
+from lctr_jax.models.methods import get_method
+from lctr_jax.models.torch_layout import Layout, conv, linear, norm
 
 BACKBONE: dict[str, Layout] = {
     "backbone.cls_token": Layout("cls_token"),
     "backbone.pos_embed": Layout("pos_embed"),
-    **_layer("backbone.patch_embed", "patch_embed.proj", "kernel", _CONV),
-    **_layer("backbone.blocks.norm1", "blocks.{}.norm1", "scale", None),
-    **_layer("backbone.blocks.attn.qkv", "blocks.{}.attn.qkv", "kernel", _DENSE),
-    **_layer("backbone.blocks.attn.proj", "blocks.{}.attn.proj", "kernel", _DENSE),
-    **_layer("backbone.blocks.norm2", "blocks.{}.norm2", "scale", None),
-    **_layer("backbone.blocks.mlp.fc1", "blocks.{}.mlp.fc1", "kernel", _DENSE),
-    **_layer("backbone.blocks.mlp.fc2", "blocks.{}.mlp.fc2", "kernel", _DENSE),
-    **_layer("backbone.norm", "norm", "scale", None),
-}
-CDM: dict[str, Layout] = {
-    **_layer("cdm.conv3x3", "conv3x3", "kernel", _CONV),
-    **_layer("cdm.route_mean", "CDM._routing_fn_two.fc", "kernel", _DENSE),
-    **_layer("cdm.route_max", "CDM._routing_fn_two.fc2", "kernel", _DENSE),
-    "cdm.kernels": Layout("CDM.weight", (3, 4, 2, 0, 1)),
-    "cdm.bias": Layout("CDM.bias"),
-}
-_LINEAR = _layer("head", "head", "kernel", _DENSE)
-LCTR: dict[str, Layout] = BACKBONE | CDM
-HEADS: dict[str, dict[str, Layout]] = {
-    "cdm": CDM,
-    "conv": _layer("head", "head", "kernel", _CONV),  # as the published TS-CAM names it
-    "cls": _LINEAR,
-    "mean": _LINEAR,
+    **conv("backbone.patch_embed", "patch_embed.proj"),
+    **norm("backbone.blocks.norm1", "blocks.{}.norm1"),
+    **linear("backbone.blocks.attn.qkv", "blocks.{}.attn.qkv"),
+    **linear("backbone.blocks.attn.proj", "blocks.{}.attn.proj"),
+    **norm("backbone.blocks.norm2", "blocks.{}.norm2"),
+    **linear("backbone.blocks.mlp.fc1", "blocks.{}.mlp.fc1"),
+    **linear("backbone.blocks.mlp.fc2", "blocks.{}.mlp.fc2"),
+    **norm("backbone.norm", "norm"),
 }
 LAYER_SCALE: dict[str, Layout] = {
     f"backbone.blocks.ls{branch}.scale": Layout(f"blocks.{{}}.ls{branch}.gamma") for branch in (1, 2)
@@ -65,7 +36,7 @@ def layouts(metadata: Metadata) -> dict[str, Layout]:
     optional = (LAYER_SCALE if spec.layer_scale else {}) | (REGISTERS if spec.registers else {})
     if metadata.kind == "backbone":
         return BACKBONE | optional
-    return BACKBONE | HEADS[spec.head] | optional
+    return BACKBONE | dict(get_method(spec.method).torch_names) | optional
 
 
 def torch_names(layouts: Mapping[str, Layout], depth: int) -> list[str]:

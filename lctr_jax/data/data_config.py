@@ -11,8 +11,8 @@ class DataOptions:
     """Which data set, and how it is read.
 
     Attributes:
-        name: of the data set, as `datasets.open_split` takes it.
-        root: the image folder of `folder`.
+        name: of the data set, as `datasets.open_split` takes it; a module path for one from outside.
+        root: the image folder of `folder`, or what a builder from outside reads.
         boxes: box lists by split, where the data set's own place holds none; empty: its own.
         data_dir: where prepared data sets are kept.
         train_split: what to train on.

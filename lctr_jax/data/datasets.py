@@ -22,6 +22,7 @@ from lctr_jax.data.imagenet.builder import Imagenet
 from lctr_jax.data.record_builder import RecordBuilder
 from lctr_jax.data.shard_reader import ShardRecords, ShardSlice, tell_limit
 from lctr_jax.host.file_locks import lock_exclusively
+from lctr_jax.plugins import is_module_path, load_plugin
 
 _WITH_OWN_BOXES = ("digits", "digits/clean", "cub", "imagenet")
 _WITH_LISTS = ("folder", *tfds_prepared.NAMES)
@@ -72,10 +73,10 @@ def open_split(
     """Open a split, by its name or as a part of one in TFDS's syntax (`train[10%:]`).
 
     Args:
-        name: one of `NAMES`.
+        name: one of `NAMES`, or the module path of a builder from outside the package (docs/extending.md).
         split: what the dataset calls it.
         data_dir: where prepared datasets are kept; `digits` and `folder` are prepared there on first use.
-        root: the image folder of `folder`.
+        root: the image folder of `folder`, or what a builder from outside reads.
         boxes: box lists by split: of `folder`, where they are not in `ROOT/list`, and of TFDS's datasets.
         exif: whether `folder` turns images by their EXIF orientation: "auto", "upright" or "stored".
 
@@ -103,9 +104,29 @@ def open_split(
             return _open(_prepared(name, data_dir), split)
         case "caltech_birds2011" | "imagenet2012":
             return _open_joined(name, data_dir, split, boxes)
+    if is_module_path(name):
+        make_builder = outside_builder(name)
+        folder = prepare(lambda: make_builder(root=root, data_dir=data_dir, boxes=boxes), data_dir)
+        return _open(folder, split)
     close = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(NAMES)}"
+    hint = (
+        f"did you mean {close[0]!r}?"
+        if close
+        else f"known: {', '.join(NAMES)}, or a module path such as my_package.my_data"
+    )
     raise ValueError(f"data.name: no dataset is called {name!r}; {hint}")
+
+
+def outside_builder(name: str) -> Callable[..., tfds.core.DatasetBuilder]:
+    """The builder class of a data set from outside the package: the module's `BUILDER`, or `module:CLASS`.
+
+    It takes what `Folder` takes: `root`, `data_dir`, `boxes`, and optionally `num_processes` and `decode`.
+
+    Raises:
+        ModuleNotFoundError: there is no such module.
+        ValueError: it declares no builder.
+    """
+    return load_plugin(name, default="BUILDER", kind=RecordBuilder, option="data.name")
 
 
 def prepare(

@@ -1,12 +1,14 @@
 """The base of the TFDS builders that read image files: find the items, write them, register the splits."""
 
 import abc
+import inspect
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
+from etils import epath
 
 from lctr_jax.data import notes, records, shards
 from lctr_jax.data.checks import Checks
@@ -16,6 +18,8 @@ _HEADERS = "headers alone checked"
 
 class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """A TFDS builder whose `_plan` lists every image; the images are written without TensorFlow.
+
+    A subclass sets `VERSION` and may live in any module (docs/extending.md).
 
     Args:
         data_dir: where prepared datasets are kept.
@@ -27,6 +31,11 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         options: what the data set is prepared from and how; None: not asked for. Kept with it, and compared.
         read_mask: what a mask's bytes go through before they are kept.
     """
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Tell TFDS the class's folder, which it would only find for a package, and not its name."""
+        super().__init_subclass__(**{"skip_registration": True} | arguments)
+        cls.pkg_dir_path = epath.Path(inspect.getfile(cls)).parent
 
     def __init__(
         self,

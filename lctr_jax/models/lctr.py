@@ -1,59 +1,80 @@
 """LCTR: DeiT's backbone, RPAM and CDM, from images to logits and maps."""
 
-import jax
-from flax import nnx
-from jaxtyping import Array, Float, Float32, Int, Key
+import functools
+from collections.abc import Mapping
 
+import jax
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float32, Int
+
+from lctr_jax.models.attention import Statistics
 from lctr_jax.models.cdm import CueDigging
+from lctr_jax.models.method import Method
+from lctr_jax.models.network import Network
 from lctr_jax.models.output import Output, asked_classes
 from lctr_jax.models.spec import ModelSpec
-from lctr_jax.models.vit import VisionTransformer
+from lctr_jax.models.torch_layout import Layout, conv, linear, shape_of
+from lctr_jax.models.vit import BackboneOutput
 
 
-class LCTR(nnx.Module):
-    """LCTR (Chen et al., "LCTR: On Awakening the Local Continuity of Transformer for WSOL", AAAI 2022).
+class LCTR(Network):
+    """LCTR (Chen et al., "LCTR: On Awakening the Local Continuity of Transformer for WSOL", AAAI 2022)."""
 
-    Without RPAM, its relation map is CLS's attention, as in TS-CAM; RPAM has no part in training.
-    """
+    statistics: Statistics = "relation"
 
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
-        self.backbone = VisionTransformer(spec, rngs=rngs)
+        super().__init__(spec, rngs=rngs)
         self.cdm = CueDigging(spec, rngs=rngs)
-        self.rpam = spec.method != "lctr_without_rpam"
 
-    def logits(
-        self,
-        images: Float[Array, "batch height width 3"],
-        *,
-        drop_path_keys: Key[Array, " batch"] | None = None,
-    ) -> Float32[Array, "batch classes"]:
-        """What training needs: logits of normalized images, no maps."""
-        features = self.backbone(images, statistics="cls", drop_path_keys=drop_path_keys)
-        routing = self.cdm.route(features.patch_tokens, features.cls_attention)
-        return self.cdm.logits(features.patch_tokens, routing)
+    def head_logits(self, features: BackboneOutput) -> Float32[Array, "batch classes"]:
+        """The mean of the pooled dynamic convolution, in closed form."""
+        return self.cdm.logits(features.patch_tokens, self._routing(features))
 
-    def __call__(
-        self,
-        images: Float[Array, "batch height width 3"],
-        classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None = None,
+    def output(
+        self, features: BackboneOutput, classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None
     ) -> Output:
-        """Logits and maps of normalized images.
-
-        `classes` asks for class maps: [batch] for one an image, [batch, asked] for several; a negative number
-        asks for the predicted class, as does leaving them out.
-        """
-        features = self.backbone(images, statistics="relation" if self.rpam else "cls")
-        routing = self.cdm.route(features.patch_tokens, features.cls_attention)
+        """The dynamic convolution's maps of the classes asked for, and RPAM's relation map."""
+        routing = self._routing(features)
         logits = self.cdm.logits(features.patch_tokens, routing)
         asked = asked_classes(logits, classes)
-        maps = self.cdm.class_maps(features.patch_tokens, routing, asked.reshape(images.shape[0], -1))
-        relation = features.relation if self.rpam else features.cls_attention
-        assert relation is not None
+        maps = self.cdm.class_maps(features.patch_tokens, routing, asked.reshape(asked.shape[0], -1))
         return Output(
             logits=logits,
             class_map=jax.nn.relu(maps).reshape(*asked.shape, *maps.shape[2:]),
-            relation_map=relation,
+            relation_map=features.cls_attention if features.relation is None else features.relation,
             cls_attention=features.cls_attention,
             routing=routing,
             patch_tokens=features.patch_tokens,
         )
+
+    def _routing(self, features: BackboneOutput) -> Float32[Array, "batch experts"]:
+        return self.cdm.route(features.patch_tokens, features.cls_attention)
+
+
+class LCTRWithoutRPAM(LCTR):
+    """LCTR with CLS's attention as its relation map, as in TS-CAM; RPAM has no part in training."""
+
+    statistics: Statistics = "cls"
+
+
+def _recognize(tensors: Mapping[str, np.ndarray]) -> dict[str, int] | None:
+    if not any(name.startswith(("CDM.", "conv3x3.")) for name in tensors):
+        return None
+    experts, num_classes = shape_of(tensors, "CDM.weight", rank=5)[:2]
+    return {"num_classes": num_classes, "experts": experts}
+
+
+_cdm = functools.partial(
+    Method,
+    head="cdm",
+    torch_names={
+        **conv("cdm.conv3x3", "conv3x3"),
+        **linear("cdm.route_mean", "CDM._routing_fn_two.fc"),
+        **linear("cdm.route_max", "CDM._routing_fn_two.fc2"),
+        "cdm.kernels": Layout("CDM.weight", (3, 4, 2, 0, 1)),
+        "cdm.bias": Layout("CDM.bias"),
+    },
+)
+LCTR_METHOD = _cdm(network=LCTR, description="RPAM x CDM (Chen et al., AAAI 2022)", recognize=_recognize)
+WITHOUT_RPAM = _cdm(network=LCTRWithoutRPAM, description="ablation of LCTR: CLS's attention x CDM")

@@ -21,7 +21,7 @@ class Output(NamedTuple):
     relation_map: Float32[Array, "batch grid_h grid_w"]
     cls_attention: Float32[Array, "batch grid_h grid_w"]
     patch_tokens: Float[Array, "batch grid_h grid_w width"]
-    routing: Float32[Array, "batch experts"] | None
+    routing: Float32[Array, "batch experts"] | None = None
 
     @property
     def localization_map(self) -> Float32[Array, "batch *asked grid_h grid_w"]:

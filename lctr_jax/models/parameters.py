@@ -1,4 +1,4 @@
-"""A network's parameters as a plain nested dict of arrays, apart from the module that reads them.
+"""A network's arrays as a plain nested dict, apart from the module that reads them.
 
 Training, checkpoints and converters pass this dict around; `bind` turns it back into a callable module.
 """
@@ -8,27 +8,16 @@ from typing import Any
 
 import jax
 from flax import nnx
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Key
 
-from lctr_jax.models.cam import CAM
-from lctr_jax.models.deit import DeiT
-from lctr_jax.models.lctr import LCTR
-from lctr_jax.models.rollout import Rollout
+from lctr_jax.models.methods import get_method
+from lctr_jax.models.network import Network
 from lctr_jax.models.spec import ModelSpec
-from lctr_jax.models.tscam import TSCAM
 
-Network = LCTR | TSCAM | CAM | DeiT
 Parameters = dict[str, Any]  # nested by module name; leaves are float32 arrays
 
-_NETWORKS: dict[str, type[Network]] = {
-    "lctr": LCTR,
-    "lctr_without_rpam": LCTR,
-    "lctr_without_cdm": TSCAM,
-    "tscam": TSCAM,
-    "rollout": Rollout,
-    "cam": CAM,
-    "deit": DeiT,
-}
+_STORED = (nnx.Param, nnx.BatchStat)  # the kinds of variables that a network may have
 
 
 def initialize(spec: ModelSpec, key: Key[Array, ""]) -> Parameters:
@@ -49,15 +38,45 @@ def parameter_shapes(spec: ModelSpec) -> Parameters:
     return nnx.to_pure_dict(_structure(spec)[1])
 
 
+def split_trained(spec: ModelSpec, parameters: Parameters) -> tuple[Parameters, Parameters]:
+    """What the optimizer trains, and the rest: frozen modules and running statistics."""
+    trained, flat = _trained_paths(spec), flatten_dict(parameters)
+    rest = {path: leaf for path, leaf in flat.items() if path not in trained}
+    return unflatten_dict({path: flat[path] for path in flat if path in trained}), unflatten_dict(rest)
+
+
+def merge(parameters: Parameters, others: Parameters) -> Parameters:
+    """Both in one nested dict; where both have an array, that of `others`."""
+    return unflatten_dict(flatten_dict(parameters) | flatten_dict(others)) if others else parameters
+
+
+def restrict(parameters: Parameters, like: Parameters) -> Parameters:
+    """Of `parameters` those that `like` has, too."""
+    wanted = flatten_dict(like)
+    return unflatten_dict({path: leaf for path, leaf in flatten_dict(parameters).items() if path in wanted})
+
+
+def running_statistics(network: Network) -> Parameters:
+    """A network's running statistics as they stand; most methods have none."""
+    return nnx.to_pure_dict(nnx.state(network, nnx.BatchStat))
+
+
 def _network(spec: ModelSpec, rngs: nnx.Rngs) -> Network:
-    return _NETWORKS[spec.method](spec, rngs=rngs)
+    return get_method(spec.method).network(spec, rngs=rngs)
 
 
 @functools.partial(jax.jit, static_argnums=0)  # one program instead of an operation at a time
 def _initialize(spec: ModelSpec, key: Array) -> Parameters:
-    return nnx.to_pure_dict(nnx.state(_network(spec, nnx.Rngs(key)), nnx.Param))
+    return nnx.to_pure_dict(nnx.state(_network(spec, nnx.Rngs(key)), _STORED))
 
 
 @functools.cache
 def _structure(spec: ModelSpec) -> tuple[nnx.GraphDef[Network], nnx.State]:
-    return nnx.split(nnx.eval_shape(lambda: _network(spec, nnx.Rngs(0))), nnx.Param)
+    return nnx.split(nnx.eval_shape(lambda: _network(spec, nnx.Rngs(0))), _STORED)
+
+
+@functools.cache
+def _trained_paths(spec: ModelSpec) -> frozenset[tuple[str, ...]]:
+    abstract = nnx.eval_shape(lambda: _network(spec, nnx.Rngs(0)))
+    parameters = flatten_dict(nnx.to_pure_dict(nnx.state(abstract, nnx.Param)))
+    return frozenset(path for path in parameters if path[0] not in get_method(spec.method).frozen)

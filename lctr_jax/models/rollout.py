@@ -4,31 +4,31 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from lctr_jax.models.attention import Statistics
 from lctr_jax.models.deit import DeiT
+from lctr_jax.models.method import Method
 from lctr_jax.models.output import Output, asked_classes
+from lctr_jax.models.torch_layout import linear
 from lctr_jax.models.vit import BackboneOutput
 
 
 class Rollout(DeiT):
     """DeiT's classifier, localized by attention rollout: one map, whatever the class."""
 
-    def __call__(
-        self,
-        images: Float[Array, "batch height width 3"],
-        classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None = None,
+    statistics: Statistics = "matrix"
+
+    def output(
+        self, features: BackboneOutput, classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None
     ) -> Output:
-        """Logits and maps of normalized images; the class maps are ones, for as many `classes` as asked."""
-        features = self.backbone(images, statistics="matrix")
-        logits = self.head(features.cls_token.astype(jnp.float32))
-        asked = asked_classes(logits, classes)
+        """The rollout as relation map; the class maps are ones, for as many classes as asked for."""
+        logits = self.head_logits(features)
         relation = _patches_of(features)
         return Output(
             logits=logits,
-            class_map=jnp.ones((*asked.shape, *relation.shape[1:])),
+            class_map=jnp.ones((*asked_classes(logits, classes).shape, *relation.shape[1:])),
             relation_map=relation,
             cls_attention=features.cls_attention,
             patch_tokens=features.patch_tokens,
-            routing=None,
         )
 
 
@@ -54,3 +54,11 @@ def _patches_of(features: BackboneOutput) -> Float[Array, "batch grid_h grid_w"]
     assert features.attention is not None
     grid = features.cls_attention.shape
     return attention_rollout(features.attention)[:, -grid[1] * grid[2] :].reshape(grid)
+
+
+METHOD = Method(
+    network=Rollout,
+    description="attention rollout of a plain classifier (Abnar and Zuidema, ACL 2020)",
+    head="cls",
+    torch_names=linear("head", "head"),
+)

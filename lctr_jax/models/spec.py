@@ -5,21 +5,9 @@ import difflib
 from dataclasses import dataclass
 from typing import Any
 
-METHODS = {
-    "lctr": "cdm",
-    "lctr_without_rpam": "cdm",
-    "lctr_without_cdm": "conv",
-    "tscam": "conv",
-    "rollout": "cls",
-    "cam": "mean",
-    "deit": "cls",
-}
-"""What reads the backbone (docs/methods.md), and the head by which it learns: LCTR's, TS-CAM's convolution, a
-linear one on CLS or on the mean patch token. Methods of one head differ in their maps alone."""
-
+from lctr_jax.models.methods import get_method
 
 _CHOICES = {
-    "method": tuple(METHODS),
     "dtype": ("float32", "bfloat16"),
     "initialization": ("deit", "fan_in"),
     "attention": ("auto", "plain", "tpu", "cpu", "cudnn", "xla"),
@@ -31,14 +19,14 @@ _CHOICES = {
 class ModelSpec:
     """Every hyperparameter that shapes a network.
 
-    `method` names what reads the backbone, of `METHODS`. `image_size` and `patch_size` are pixels of a
-    square; `mlp_ratio` is the MLP's hidden width over `width`; `experts` the number of kernels that CDM
-    mixes; `layer_scale` whether each residual branch has a learned factor a channel; `registers` the number
-    of tokens beside CLS that belong to no patch; `cls_position` whether CLS has a row of its own in the
-    position embedding; `drop_path` the rate of the last block, earlier ones rise to it linearly from 0;
-    `dtype` the compute type (parameters, softmax, LayerNorm and loss stay float32); `initialization` of the
-    backbone's kernels "deit", a standard deviation of 0.02, or "fan_in", 1 / sqrt(fan-in), which narrow
-    networks need to start learning at once.
+    `method` names the localization method, one of `methods.METHODS` or a module path. `image_size` and
+    `patch_size` are pixels of a square; `mlp_ratio` is the MLP's hidden width over `width`; `experts` the
+    number of kernels that CDM mixes; `layer_scale` whether each residual branch has a learned factor per
+    channel; `registers` the number of tokens beside CLS that belong to no patch; `cls_position` whether CLS
+    has a row of its own in the position embedding; `drop_path` the rate of the last block, earlier ones rise
+    to it linearly from 0; `dtype` the compute type (parameters, softmax, LayerNorm and loss stay float32);
+    `initialization` of the backbone's kernels "deit", a standard deviation of 0.02, or "fan_in",
+    1 / sqrt(fan-in), which narrow networks need to start learning at once.
 
     Two fields say how, not what, to compute in training. `attention`: "plain"; fused as "tpu", "cudnn" or
     "xla"; "cpu", the plain form on parts of the batch; or "auto", what suits the device. `rematerialize`:
@@ -68,7 +56,8 @@ class ModelSpec:
         """Refuse what no network can be built from.
 
         Raises:
-            ValueError: a field is out of range or two fields disagree.
+            ValueError: a field is out of range, two fields disagree, or there is no such method.
+            ModuleNotFoundError: there is no module of the method's path.
         """
         for name in (
             "num_classes",
@@ -98,11 +87,12 @@ class ModelSpec:
         for name, choices in _CHOICES.items():
             if (value := getattr(self, name)) not in choices:
                 raise ValueError(f"model.{name}: got {value!r}, expected one of {', '.join(choices)}")
+        get_method(self.method)
 
     @property
     def head(self) -> str:
         """The method's head: what training trains."""
-        return METHODS[self.method]
+        return get_method(self.method).head
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -1,23 +1,31 @@
 """TS-CAM, the token semantic coupled attention map; with RPAM's relation map, LCTR without CDM."""
 
-import jax.numpy as jnp
-from flax import nnx
-from jaxtyping import Array, Float, Float32, Int, Key
+import functools
+from collections.abc import Mapping
 
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float32, Int
+
+from lctr_jax.models.attention import Statistics
 from lctr_jax.models.initializers import uniform_initializer
+from lctr_jax.models.method import Method
+from lctr_jax.models.network import Network
 from lctr_jax.models.output import Output, asked_classes, choose_maps
 from lctr_jax.models.spec import ModelSpec
-from lctr_jax.models.vit import BackboneOutput, VisionTransformer
+from lctr_jax.models.torch_layout import conv
+from lctr_jax.models.vit import BackboneOutput
 
 
-class TSCAM(nnx.Module):
+class TSCAM(Network):
     """A 3x3 convolution of the patch tokens to classes, coupled with CLS's attention (Gao et al., ICCV 2021).
 
     A class's logit is the mean of its class map, which may be negative: the published code has no relu.
     """
 
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
-        self.backbone = VisionTransformer(spec, rngs=rngs)
+        super().__init__(spec, rngs=rngs)
         init = uniform_initializer(fan_in=9 * spec.width)
         self.head = nnx.Conv(
             spec.width,
@@ -29,37 +37,44 @@ class TSCAM(nnx.Module):
             bias_init=init,
             rngs=rngs,
         )
-        self.rpam = spec.method == "lctr_without_cdm"
 
-    def logits(
-        self,
-        images: Float[Array, "batch height width 3"],
-        *,
-        drop_path_keys: Key[Array, " batch"] | None = None,
-    ) -> Float32[Array, "batch classes"]:
-        """Logits of normalized images."""
-        features = self.backbone(images, statistics="cls", drop_path_keys=drop_path_keys)
-        return self._evidence(features).mean((1, 2))
+    def head_logits(self, features: BackboneOutput) -> Float32[Array, "batch classes"]:
+        """The mean of each class's map."""
+        return self._class_maps(features).mean((1, 2))
 
-    def __call__(
-        self,
-        images: Float[Array, "batch height width 3"],
-        classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None = None,
+    def output(
+        self, features: BackboneOutput, classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None
     ) -> Output:
-        """Logits and maps of normalized images; `classes` as LCTR takes them."""
-        features = self.backbone(images, statistics="relation" if self.rpam else "cls")
-        evidence = self._evidence(features)
-        logits = evidence.mean((1, 2))
-        relation = features.relation if self.rpam else features.cls_attention
-        assert relation is not None
+        """The convolution's maps of the classes asked for, and CLS's attention or RPAM's relation map."""
+        maps = self._class_maps(features)
+        logits = maps.mean((1, 2))
         return Output(
             logits=logits,
-            class_map=choose_maps(evidence, asked_classes(logits, classes)),
-            relation_map=relation,
+            class_map=choose_maps(maps, asked_classes(logits, classes)),
+            relation_map=features.cls_attention if features.relation is None else features.relation,
             cls_attention=features.cls_attention,
             patch_tokens=features.patch_tokens,
-            routing=None,
         )
 
-    def _evidence(self, features: BackboneOutput) -> Float32[Array, "batch grid_h grid_w classes"]:
+    def _class_maps(self, features: BackboneOutput) -> Float32[Array, "batch grid_h grid_w classes"]:
         return self.head(features.patch_tokens).astype(jnp.float32)
+
+
+class LCTRWithoutCDM(TSCAM):
+    """TS-CAM's head with RPAM's relation map."""
+
+    statistics: Statistics = "relation"
+
+
+def _recognize(tensors: Mapping[str, np.ndarray]) -> dict[str, int] | None:
+    head = tensors.get("head.weight")
+    return None if head is None or head.ndim != 4 else {"num_classes": head.shape[0]}
+
+
+_conv = functools.partial(Method, head="conv", torch_names=conv("head", "head"))
+TSCAM_METHOD = _conv(
+    network=TSCAM,
+    description="CLS's attention x a convolution (Gao et al., ICCV 2021)",
+    recognize=_recognize,
+)
+LCTR_WITHOUT_CDM = _conv(network=LCTRWithoutCDM, description="ablation of LCTR: RPAM x TS-CAM's convolution")

@@ -12,7 +12,8 @@ from jax.sharding import Mesh
 
 from lctr_jax.distributed.preemption import Interruption
 from lctr_jax.distributed.processes import decide_together
-from lctr_jax.models.spec import METHODS
+from lctr_jax.models.methods import METHODS, get_method
+from lctr_jax.plugins import is_module_path
 from lctr_jax.run.ablation_table import markdown_table
 from lctr_jax.run.config import RunConfig
 from lctr_jax.run.evaluate import evaluate_checkpoint
@@ -37,8 +38,10 @@ def plan_runs(workdir: Path, config: RunConfig, *, methods: Sequence[str], seeds
     Raises:
         ValueError: a method is unknown or given twice, or there are no seeds.
     """
-    if unknown := [method for method in methods if method not in METHODS]:
-        raise ValueError(f"--methods: got {unknown[0]!r}, expected some of {','.join(METHODS)}")
+    if unknown := [method for method in methods if method not in METHODS and not is_module_path(method)]:
+        raise ValueError(
+            f"--methods: got {unknown[0]!r}, expected some of {','.join(METHODS)}, or module paths"
+        )
     if len(set(methods)) < len(methods):
         raise ValueError(f"--methods: got {','.join(methods)}, expected each once")
     if seeds < 1:
@@ -47,7 +50,7 @@ def plan_runs(workdir: Path, config: RunConfig, *, methods: Sequence[str], seeds
     for seed in range(seeds):
         trained: dict[str, Path] = {}
         for method in methods:
-            folder, head = workdir / method / str(seed), METHODS[method]
+            folder, head = workdir / method / str(seed), get_method(method).head
             own = replace(config, seed=seed, model={**config.model, "method": method})
             runs.append(Run(workdir=folder, config=own, trained_in=trained.get(head)))
             trained.setdefault(head, folder)

@@ -16,6 +16,7 @@ from lctr_jax.data.pipeline import TrainIterator, train_batches
 from lctr_jax.data.samples import CorruptPolicy
 from lctr_jax.distributed.mesh import batch_sharding, check_batch, put_batch, state_shardings
 from lctr_jax.evaluation.evaluator import Evaluator
+from lctr_jax.models.parameters import split_trained
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run.config import RunConfig
 from lctr_jax.run.experiment import Experiment
@@ -84,7 +85,10 @@ def initialize_state(
     if init_from:
         parameters, report = initialize_from(init_from, spec, parameters)
         log.say(str(report))
-    state = new_state(parameters, optimizer, averaging=config.train.ema_decay > 0)
+    trained, others = split_trained(spec, parameters)
+    if others:
+        log.say(f"trained: {count_parameters(trained)}")
+    state = new_state(trained, optimizer, others=others, averaging=config.train.ema_decay > 0)
     return jax.device_put(state, state_shardings(experiment.mesh, state))
 
 

@@ -42,12 +42,12 @@ def dry_run(experiment: Experiment) -> None:
     optimizer = adamw(schedule, weight_decay=config.train.weight_decay)
     state = assembly.initialize_state(experiment, spec, optimizer, init_from=config.init_from)
     console = Console(quiet=jax.process_index() != 0, highlight=False)
-    console.print(parameter_table(state.parameters))
+    console.print(parameter_table(state.weights))
     made = images_made(experiment.workers, batches)
     console.print(f"{experiment.workers}", markup=False)
     with closing(assembly.feed_devices(experiment, batches)) as feed:
         (batch, _), seconds_reading = _timed(lambda: next(feed))
-    _print_shapes(console, spec, state.parameters, batch)
+    _print_shapes(console, spec, state.weights, batch)
 
     # Counted with plain attention: what a fused kernel multiplies does not show in a trace.
     plain = dataclasses.replace(spec, attention="plain")

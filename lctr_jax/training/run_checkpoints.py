@@ -20,6 +20,7 @@ from lctr_jax.checkpoints.store import (
     weights_items,
 )
 from lctr_jax.distributed.processes import raise_together
+from lctr_jax.models.parameters import restrict
 from lctr_jax.training.state import TrainState
 
 _RUN = "run"
@@ -93,8 +94,14 @@ class RunCheckpoints:
         }
         restored = self._manager.restore(self.latest_step, args=ocp.args.Composite(**items))
         weights, rest = restored[PARAMETERS], restored[TRAINING]
-        average = weights if like.average else {}
-        return TrainState(rest["step"], rest.get("parameters", weights), rest["optimizer"], average)
+        parameters = restrict(weights, like.parameters)
+        return TrainState(
+            rest["step"],
+            rest.get("parameters", parameters),
+            rest["optimizer"],
+            average=parameters if like.average else {},
+            others=restrict(weights, like.others),
+        )
 
     def wait(self) -> None:
         """Wait until everything is on disk.

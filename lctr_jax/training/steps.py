@@ -11,7 +11,7 @@ from jax.stages import Wrapped
 from jaxtyping import Array, Float, Float32, Int32, Key
 
 from lctr_jax.distributed.mesh import batch_sharding, replicated, state_shardings
-from lctr_jax.models.parameters import Parameters, bind
+from lctr_jax.models.parameters import Parameters, bind, merge, running_statistics
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.training.device_augmentation import DeviceAugmentation
 from lctr_jax.training.state import TrainState
@@ -28,11 +28,13 @@ class StepMetrics(NamedTuple):
     replaced: Int32[Array, ""]
 
 
-def cross_entropy(
-    logits: Float[Array, "batch classes"], targets: Float[Array, "batch classes"]
-) -> Float32[Array, ""]:
-    """Mean over the batch, in float32; `targets` are distributions over the classes."""
-    return optax.softmax_cross_entropy(logits.astype(jnp.float32), targets).mean()
+class Gradients(NamedTuple):
+    """Of a batch: the mean loss, the logits, the loss's gradient, and what becomes of `TrainState.others`."""
+
+    loss: Float32[Array, ""]
+    logits: Float[Array, "batch classes"]
+    gradient: Parameters
+    others: Parameters
 
 
 def gradients(
@@ -40,16 +42,21 @@ def gradients(
     parameters: Parameters,
     images: Float[Array, "batch height width 3"],
     targets: Float[Array, "batch classes"],
-    drop_path_keys: Key[Array, " batch"] | None = None,
-) -> tuple[Float32[Array, ""], Float[Array, "batch classes"], Parameters]:
-    """The mean loss of normalized images, the logits, and the loss's gradient."""
+    keys: Key[Array, " batch"] | None = None,
+    others: Parameters | None = None,
+) -> Gradients:
+    """The loss of normalized images by the network's own `loss`, and its gradient by `parameters`.
+
+    `others` are the network's arrays that are not differentiated (`split_trained`).
+    """
 
     def loss(parameters: Parameters):
-        logits = bind(spec, parameters).logits(images, drop_path_keys=drop_path_keys)
-        return cross_entropy(logits, targets), logits
+        network = bind(spec, merge(parameters, others or {}))
+        value, logits = network.loss(images, targets, keys=keys)
+        return value, (logits, running_statistics(network))
 
-    (value, logits), gradient = jax.value_and_grad(loss, has_aux=True)(parameters)
-    return value, logits, gradient
+    (value, (logits, statistics)), gradient = jax.value_and_grad(loss, has_aux=True)(parameters)
+    return Gradients(value, logits, gradient, merge(others or {}, statistics))
 
 
 def accumulated_gradients(
@@ -57,26 +64,33 @@ def accumulated_gradients(
     parameters: Parameters,
     images: Float[Array, "batch height width 3"],
     targets: Float[Array, "batch classes"],
-    drop_path_keys: Key[Array, " batch"],
+    keys: Key[Array, " batch"],
+    others: Parameters,
     *,
     micro_batches: int,
-) -> tuple[Float32[Array, ""], Float[Array, "batch classes"], Parameters]:
-    """`gradients`, one micro-batch after the other: the same result in less memory."""
+) -> Gradients:
+    """`gradients`, one micro-batch after the other: the same result in less memory.
+
+    Running statistics are updated by every micro-batch in turn.
+    """
     if micro_batches == 1:
-        return gradients(spec, parameters, images, targets, drop_path_keys)
+        return gradients(spec, parameters, images, targets, keys, others)
 
     # Rows i, i + micro_batches, ... form micro-batch i: every device keeps to the rows that it holds.
     def split(array: Array) -> Array:
         return jnp.moveaxis(array.reshape(-1, micro_batches, *array.shape[1:]), 1, 0)
 
-    def add(total, micro_batch):
-        loss, logits, gradient = gradients(spec, parameters, *micro_batch)
-        return jax.tree.map(jnp.add, total, (loss, gradient)), logits
+    def add(carried, micro_batch):
+        total, others = carried
+        images, targets, keys = micro_batch
+        found = gradients(spec, parameters, images, targets, keys, others)
+        total = jax.tree.map(jnp.add, total, (found.loss, found.gradient))
+        return (total, found.others), found.logits
 
     zeros = (jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, parameters))
-    total, logits = jax.lax.scan(add, zeros, jax.tree.map(split, (images, targets, drop_path_keys)))
+    (total, others), logits = jax.lax.scan(add, (zeros, others), jax.tree.map(split, (images, targets, keys)))
     loss, gradient = jax.tree.map(lambda leaf: leaf / micro_batches, total)
-    return loss, jnp.moveaxis(logits, 0, 1).reshape(-1, logits.shape[-1]), gradient
+    return Gradients(loss, jnp.moveaxis(logits, 0, 1).reshape(-1, logits.shape[-1]), gradient, others)
 
 
 def train_step(
@@ -98,12 +112,13 @@ def train_step(
     """
     drop_key, augment_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
     images, targets = augmentation(augment_key, batch["image"], batch["label"], num_classes=spec.num_classes)
-    loss, logits, gradient = accumulated_gradients(
+    loss, logits, gradient, others = accumulated_gradients(
         spec,
         state.parameters,
         images,
         targets,
         jax.random.split(drop_key, len(images)),
+        state.others,
         micro_batches=micro_batches,
     )
     updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
@@ -112,7 +127,7 @@ def train_step(
         lambda old, new: ema_decay * old + (1 - ema_decay) * new, state.average, parameters
     )
     norm = optax.global_norm(gradient)
-    changed = TrainState(state.step + 1, parameters, optimizer_state, average)
+    changed = TrainState(state.step + 1, parameters, optimizer_state, average, others)
     if skip_nonfinite:
         sound = jnp.isfinite(loss) & jnp.isfinite(norm)
         kept = state._replace(step=state.step + 1)

@@ -1,0 +1,43 @@
+"""What a localization method declares about itself (docs/extending.md)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lctr_jax.models.torch_layout import Layout
+
+if TYPE_CHECKING:
+    from lctr_jax.models.network import Network
+
+
+def recognize_nothing(tensors: Mapping[str, np.ndarray]) -> dict[str, int] | None:
+    """The default of `Method.recognize`: no published files."""
+    del tensors
+    return None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Method:
+    """A localization method: the network on top of the shared backbone.
+
+    Attributes:
+        network: called as `network(spec, rngs=rngs)`, such as a subclass of `Network`.
+        description: one line for lists of methods.
+        head: name of what the method trains. Methods with the same head have the same parameters and the
+            same training, differ in their maps alone, and read each other's checkpoints.
+        torch_names: for each array outside the backbone, by dotted path, its PyTorch name and axis order.
+        recognize: called with the tensors of a PyTorch file of unknown origin; returns the fields of
+            `ModelSpec` to set (such as `num_classes`) if they are of this method, else None.
+        frozen: top-level modules, such as "backbone", whose parameters training does not change.
+        compared: whether `lctr_jax.ablate` includes the method by default.
+    """
+
+    network: Callable[..., "Network"]
+    description: str
+    head: str
+    torch_names: Mapping[str, Layout]
+    recognize: Callable[[Mapping[str, np.ndarray]], dict[str, Any] | None] = recognize_nothing
+    frozen: tuple[str, ...] = field(default=())
+    compared: bool = True

@@ -1,0 +1,58 @@
+"""How one of our parameters corresponds to a PyTorch tensor: its name there and the order of its axes."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Layout(NamedTuple):
+    """A PyTorch tensor's name and the axis order that turns it into ours (None: as it is).
+
+    A name with `{}` stands for one tensor per block; ours stacks them along a leading layer axis.
+    """
+
+    name: str
+    axes: tuple[int, ...] | None = None
+
+
+def linear(ours: str, torch: str) -> dict[str, Layout]:
+    """The layouts of an `nnx.Linear` and a `torch.nn.Linear`."""
+    return {f"{ours}.kernel": Layout(f"{torch}.weight", (1, 0)), f"{ours}.bias": Layout(f"{torch}.bias")}
+
+
+def conv(ours: str, torch: str) -> dict[str, Layout]:
+    """The layouts of a 2-D `nnx.Conv` and a `torch.nn.Conv2d`."""
+    return {
+        f"{ours}.kernel": Layout(f"{torch}.weight", (2, 3, 1, 0)),
+        f"{ours}.bias": Layout(f"{torch}.bias"),
+    }
+
+
+def norm(ours: str, torch: str) -> dict[str, Layout]:
+    """The layouts of scale and bias of a LayerNorm or BatchNorm."""
+    return {f"{ours}.scale": Layout(f"{torch}.weight"), f"{ours}.bias": Layout(f"{torch}.bias")}
+
+
+def batch_statistics(ours: str, torch: str) -> dict[str, Layout]:
+    """The layouts of a BatchNorm's running statistics."""
+    return {
+        f"{ours}.mean": Layout(f"{torch}.running_mean"),
+        f"{ours}.var": Layout(f"{torch}.running_var"),
+    }
+
+
+def shape_of(tensors: Mapping[str, np.ndarray], name: str, *, rank: int) -> tuple[int, ...]:
+    """The shape of a tensor that a network of the file's kind has.
+
+    Raises:
+        ValueError: there is no such tensor, or it has another number of dimensions.
+    """
+    if name not in tensors:
+        found = ", ".join(list(tensors)[:5])
+        raise ValueError(
+            f"got no tensor {name!r}, expected a ViT, DeiT or LCTR; the file starts with {found}"
+        )
+    if tensors[name].ndim != rank:
+        raise ValueError(f"{name}: got shape {list(tensors[name].shape)}, expected {rank} dimensions")
+    return tensors[name].shape
