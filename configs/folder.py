@@ -1,4 +1,4 @@
-"""LCTR on a labeled image folder: ROOT/train/CLASS/*, ROOT/val/CLASS/*, optional box lists in ROOT/list/.
+"""LCTR on a labeled image folder: ROOT/CLASS/* or ROOT/train|val|test/CLASS/*, box lists in ROOT/list/.
 
     python train.py --config configs/folder.py --config.data.root=ROOT
 

@@ -67,6 +67,9 @@ def test_case_alone_tells_two_images_apart():
         joined("cat/a.JPG", images=["cat/a.jpg", "cat/A.jpg"])
 
 
-def test_other_spellings_are_tried_in_order():
+def test_other_spellings_are_tried_in_order_until_one_is_unique():
+    assert joined(**{"a.jpg": ("dog/a.jpg", "a")}) == ({"dog/a.jpg": "a.jpg"}, [])
+    with pytest.raises(ValueError, match=r"'a\.jpg' fits 2 images"):
+        joined(**{"a.jpg": ("cow/a.jpg", "a")})
     assert joined(x=("dog/a.jpg", "cat/a.jpg")) == ({"dog/a.jpg": "x"}, [])
     assert joined(x=("cow/a.jpg", "b.jpg")) == ({"cat/b.JPG": "x"}, [])

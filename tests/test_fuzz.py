@@ -2,23 +2,17 @@
 
 import io
 import json
-import tarfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from benchmarks.fuzz.case import feed
 from benchmarks.fuzz.cases import CASES
 from lctr_jax.checkpoints import torch_files
 from lctr_jax.checkpoints.conversion import convert
-from lctr_jax.data import box_lists, image_decoding
-from lctr_jax.data.geometry import Geometry
-from lctr_jax.data.image_sizes import read_image_sizes
 
 EXAMPLES = 60
 bounded = settings(
@@ -55,98 +49,6 @@ def damaged(sound: bytes):
     place = st.integers(0, len(sound))
     changes = st.lists(st.tuples(place, st.integers(0, 255)), max_size=8)
     return st.builds(apply, changes, place, place) | st.binary(max_size=200)
-
-
-def encoded(kind: str) -> bytes:
-    file = io.BytesIO()
-    pixels = np.random.default_rng(0).integers(0, 256, (9, 12, 3)).astype(np.uint8)
-    Image.fromarray(pixels).save(file, kind)
-    return file.getvalue()
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "PPM"])
-def test_images(kind):
-    @bounded
-    @given(damaged(encoded(kind)))
-    def check(content):
-        image = tried(image_decoding.decode_rgb, content)
-        if image is not None:
-            assert image.mode == "RGB"
-            tried(Geometry(image_size=32).transform_image, image)
-
-    check()
-
-
-NUMBERS = st.sampled_from(["0", "1", "-5", "7.5", "1e300", "nan", "-inf", "9" * 400, ".", "-", "٣", "x", ""])
-NAMES = st.sampled_from(
-    ["a/b.jpg", "../b.jpg", "/etc/passwd", "a\\..\\b", "n01440764", "", "a b", "\x00", "ü"]
-)
-WORDS = st.lists(NAMES | NUMBERS | st.text(max_size=4), max_size=12)
-SEPARATORS = st.sampled_from([" ", ",", "\t", ", "])
-LINES = st.builds(lambda words, separator: separator.join(words), WORDS, SEPARATORS)
-LISTS = st.lists(LINES, max_size=5).map("\n".join)
-HEADED = st.builds(str.__add__, st.sampled_from(["", "ImageId,PredictionString\n", "﻿", "<xml>"]), LISTS)
-CONTENT = HEADED.map(lambda text: text.encode("utf-8", "surrogatepass")) | st.binary(max_size=60)
-
-
-def sound_boxes(annotations):
-    for name, annotation in (annotations or {}).items():
-        boxes = annotation.boxes_xyxy
-        assert np.isfinite(boxes).all()
-        assert (boxes[:, 2:] >= boxes[:, :2]).all()
-        assert not Path(name).is_absolute()
-        assert ".." not in Path(name).parts
-
-
-@bounded
-@given(CONTENT)
-def test_box_lists(tmp_path, content):
-    path = tmp_path / "val_boxes.txt"
-    path.write_bytes(content)
-    sound_boxes(tried(box_lists.read_annotations, path))
-    tried(box_lists.read_class_labels, path)
-    tried(read_image_sizes, path)
-
-
-@bounded
-@given(CONTENT, CONTENT)
-def test_cubs_pair_of_files(tmp_path, names, boxes):
-    (tmp_path / "images.txt").write_bytes(names)
-    (tmp_path / "bounding_boxes.txt").write_bytes(boxes)
-    sound_boxes(tried(box_lists.read_annotations, tmp_path))
-
-
-XML = b"""<annotation><filename>n1_2</filename><object><name>n1</name><bndbox><xmin>1</xmin><ymin>2</ymin>
-<xmax>30</xmax><ymax>40</ymax></bndbox></object></annotation>"""
-
-
-@bounded
-@given(damaged(XML))
-def test_ilsvrc_files(tmp_path, content):
-    path = tmp_path / "n1_2.xml"
-    path.write_bytes(content)
-    sound_boxes(tried(box_lists.read_annotations, path))
-
-
-def packed(kind: str) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode=f"w:{kind}") as archive:
-        member = tarfile.TarInfo("n1/n1_2.xml")
-        member.size = len(XML)
-        archive.addfile(member, io.BytesIO(XML))
-    return file.getvalue()
-
-
-@pytest.mark.parametrize("kind", ["", "gz", "bz2", "xz"])
-def test_ilsvrc_archives(tmp_path, kind):
-    @bounded
-    @given(damaged(packed(kind)))
-    def check(content):
-        path = tmp_path / "boxes.tar"
-        path.write_bytes(content)
-        sound_boxes(tried(box_lists.read_annotations, path))
-
-    check()
 
 
 def vit(**changes) -> dict[str, np.ndarray]:

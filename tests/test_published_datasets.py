@@ -1,6 +1,7 @@
 import functools
 import http.server
 import io
+import re
 import threading
 
 import numpy as np
@@ -262,3 +263,69 @@ def test_summary_and_usage(tmp_path, capsys):
 def test_a_box_list_that_nothing_would_read_is_refused(name, tmp_path, capsys):
     message = fails(capsys, name, tmp_path, tmp_path / "data", "--boxes", "val=list.txt")
     assert message == f"error: --boxes: {name} brings its own; expected it with folder or imagenet alone"
+
+
+def test_a_second_time_with_other_options_is_refused(tmp_path, capsys, monkeypatch):
+    """What is there was prepared from something else: nothing of it passes for what is asked for."""
+    monkeypatch.setattr(cub, "NUM_CLASSES", 3)
+    source, _ = cub_source("folder", tmp_path / "downloads")
+    other, _ = cub_source("folder", tmp_path / "elsewhere")
+    published.unpack(tmp_path / "CUBV2", {"a/1.jpg": published.encode(1)})
+    lists = {"class_labels.txt": b"a/1.jpg,0\n", "localization.txt": b"a/1.jpg,1,2,3,4\n"}
+    published.unpack(tmp_path / "lists", lists)
+    heldout = ("--heldout", str(tmp_path / "CUBV2"), str(tmp_path / "lists"))
+    command = ("cub", source, tmp_path / "data")
+    run(*command, "--partial", "--no_decode")
+    said = capsys.readouterr().err
+    assert "cub: train has 6 of 5,994 images (--partial)" in said
+    notes = datasets.open_split("cub", "train", data_dir=tmp_path / "data").notes
+    assert "cub: train has 6 of 5,994 images (--partial)" in notes
+    run(*command, "--partial", "--no_decode")  # the same again
+    for refused, message in (
+        ((*command, "--no_decode"), "cub is prepared in .* with --partial: train has 6 of 5,994 images"),
+        (
+            (*command, "--partial", "--no_decode", *heldout),
+            "--heldout: cub in .* was prepared with none, now",
+        ),
+        (
+            (*command, "--partial"),
+            "--no_decode: cub in .* was prepared with headers alone checked, now asked",
+        ),
+        (
+            ("cub", other, tmp_path / "data", "--partial", "--no_decode"),
+            "--source: cub in .* was prepared with",
+        ),
+    ):
+        line = fails(capsys, *refused)
+        assert re.search(message, line)
+        assert "--overwrite builds it again" in line
+    run(*command, "--partial", "--overwrite", *heldout)
+    assert len(datasets.open_split("cub", "heldout", data_dir=tmp_path / "data")) == 1
+
+
+@pytest.mark.parametrize("option", ["--partial", "--no_decode", "--exif=stored", "--segmentations=x"])
+def test_options_that_a_data_set_would_ignore_are_refused(option, tmp_path, capsys):
+    name = "cub" if "exif" in option else "digits" if "decode" in option else "folder"
+    arguments = [name, "--data_dir", str(tmp_path), option] + ["--source", "x"] * (name != "digits")
+    with pytest.raises(SystemExit):
+        prepare.main(arguments)
+    assert f"error: {option.partition('=')[0]}: {name} does not take it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "message"),
+    [
+        ("image_class_labels", "1 0", "image 1 has class 0; expected 1 to 3"),
+        ("image_class_labels", "1 four", "image 1 has class four"),
+        ("train_test_split", "1 2", "image 1 has '2'; expected 0 or 1"),
+        ("classes", "0 x", "classes.txt: expected the ids 1 to 3"),
+        ("image_class_labels", "1", "expected a new id and its value, got '1'"),
+        ("bounding_boxes", "", "no box for 1 of the 12 images of images.txt"),
+    ],
+)
+def test_cub_lists_with_a_wrong_line(tmp_path, capsys, name, line, message):
+    files, _, _ = published.cub_files()
+    folder = published.unpack(tmp_path / "downloads", files) / "CUB_200_2011"
+    lines = (folder / f"{name}.txt").read_text().splitlines()
+    (folder / f"{name}.txt").write_text("\n".join([line, *lines[1:]]))
+    assert message in fails(capsys, "cub", folder, tmp_path / "data", "--partial")

@@ -95,3 +95,53 @@ def test_imagenet_faults(tmp_path, capsys):
     published.ilsvrc_box_list("xml", tmp_path / "downloads", val)
     assert "train: found 9 images, expected 1281167" in fails(capsys, *source)
     assert imagenet.NUM_IMAGES == {"train": 1_281_167, "val": 50_000}
+
+
+def test_labels_by_index_are_refused_for_a_part_of_the_classes(tmp_path, capsys):
+    """They count 1,000 classes, and the source has three."""
+    _, val = imagenet_source("folders", tmp_path / "downloads")
+    published.ilsvrc_box_list("wsoleval", tmp_path / "downloads", val)
+    message = fails(capsys, "imagenet", tmp_path / "downloads", tmp_path / "data", "--partial")
+    assert "by an index among 1,000 classes, and the source has 3; expected a list with wnids" in message
+    keys = ["val2/0/a.jpeg"]
+    published.unpack(tmp_path / "downloads", {key: published.encode(1) for key in keys})
+    lists = {"class_labels.txt": b"val2/0/a.jpeg,0\n", "localization.txt": b"val2/0/a.jpeg,1,2,9,9\n"}
+    published.unpack(tmp_path / "lists", lists)
+    published.ilsvrc_box_list("xml", tmp_path / "downloads", val)
+    heldout = ("--heldout", str(tmp_path / "downloads"), str(tmp_path / "lists"))
+    message = fails(capsys, "imagenet", tmp_path / "downloads", tmp_path / "other", "--partial", *heldout)
+    assert "counts 1,000 classes, the data set has 3; its labels would mean other classes" in message
+
+
+def test_imagenet_v2_under_its_names_since_2021(tmp_path, monkeypatch, capsys):
+    """Joined by label and size, where one listed and one found image have them."""
+    monkeypatch.setattr(imagenet, "NUM_CLASSES", 3)
+    _, val = imagenet_source("folders", tmp_path / "downloads")
+    published.ilsvrc_box_list("xml", tmp_path / "downloads", val)
+    listed = {"val2/0/0.jpeg": (50, 40), "val2/0/1.jpeg": (60, 40), "val2/1/0.jpeg": (50, 40)}
+    listed |= {"val2/2/0.jpeg": (50, 40), "val2/2/1.jpeg": (50, 40)}
+    lists = {
+        "class_labels.txt": "".join(f"{key},{key.split('/')[1]}\n" for key in listed),
+        "localization.txt": "".join(f"{key},1,2,{9 + n},9\n" for n, key in enumerate(listed)),
+        "image_sizes.txt": "".join(f"{key},{width},{height}\n" for key, (width, height) in listed.items()),
+    }
+    published.unpack(tmp_path / "lists", {name: text.encode() for name, text in lists.items()})
+    v2 = tmp_path / "v2" / "imagenetv2-matched-frequency-format-val"
+    images = {
+        f"{key.split('/')[1]}/{'abc'[number % 3]}{number}f.jpeg": published.encode(number, size=size)
+        for number, (key, size) in enumerate(listed.items())
+    }
+    published.unpack(v2, images)
+    heldout = ("--heldout", str(tmp_path / "v2"), str(tmp_path / "lists"))
+    run("imagenet", tmp_path / "downloads", tmp_path / "data", "--partial", *heldout)
+    records = by_id(datasets.open_split("imagenet", "heldout", data_dir=tmp_path / "data"))
+    assert {key: record["boxes_xyxy"].tolist() for key, record in records.items()} == {
+        "val2/0/0.jpeg": [[1, 2, 9, 9]],
+        "val2/0/1.jpeg": [[1, 2, 10, 9]],
+        "val2/1/0.jpeg": [[1, 2, 11, 9]],
+    }
+    assert records["val2/0/1.jpeg"]["image"] == images["0/b1f.jpeg"]
+    assert (
+        "heldout: 0 of 5 listed images found by name, 3 by label and size; 2 that fit none or several are "
+        "left out, such as val2/2/0.jpeg"
+    ) in capsys.readouterr().err

@@ -1,5 +1,5 @@
 """Every reader's cases."""
 
-from benchmarks.fuzz import archives, config_flags, results
+from benchmarks.fuzz import archives, box_lists, config_flags, images, results
 
-CASES = (*config_flags.CASES, *results.CASES, *archives.CASES)
+CASES = (*box_lists.CASES, *images.CASES, *config_flags.CASES, *results.CASES, *archives.CASES)

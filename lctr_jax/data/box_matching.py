@@ -49,7 +49,8 @@ def match(
     found: dict[str, str] = {}
     unmatched = []
     for key, annotation in annotations.items():
-        images = next(filter(None, (index.find(s) for s in (key, *annotation.spellings))), [])
+        found_images = [index.find(spelling) for spelling in (key, *annotation.spellings)]
+        images = min(filter(None, found_images), key=lambda images: len(images) > 1, default=[])
         if not images and root and _folders(key) == root and not index.has_folder(root[-1]):
             images = index.find(PurePosixPath(key).name)
         if len(images) > 1:
