@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.goals import goal_lines
+from lctr_jax.host.paths import path_argument
 
 FOLDER = Path(__file__).parent
 QUICK = {
@@ -102,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--only", nargs="+", default=present, choices=present, metavar="NAME")
     parser.add_argument("--long", action="store_true", help="for figures to publish")
-    parser.add_argument("--out", type=Path, default=FOLDER / "RESULTS.md", metavar="FILE")
+    parser.add_argument("--out", type=path_argument, default=FOLDER / "RESULTS.md", metavar="FILE")
     return parser
 
 

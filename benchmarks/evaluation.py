@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -21,6 +20,7 @@ from benchmarks.measurement import describe_machine, show, summarize, summarize_
 from benchmarks.naive_sweep import IMAGE_SIZE, naive_multi, naive_single
 from lctr_jax.distributed.mesh import make_mesh
 from lctr_jax.evaluation.forward import compile_forward
+from lctr_jax.host.paths import path_argument
 from lctr_jax.localization.boxes import best_iou
 from lctr_jax.localization.maps import quantize_map, resize_map
 from lctr_jax.localization.measurement import Sample, best_contour_iou, boxes_by_cut, measure
@@ -164,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluation", description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=16, help="images of a forward pass")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
     return parser
 
 

@@ -24,6 +24,7 @@ from rich.table import Table
 
 from benchmarks.interrupted_training import EPOCHS, STEPS_PER_EPOCH, Training, digest, draw_pictures
 from lctr_jax.checkpoints.store import list_steps
+from lctr_jax.host.paths import path_argument
 
 KINDS = (
     "SIGKILL, any time",
@@ -169,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
     return parser
 
 

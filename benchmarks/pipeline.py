@@ -14,7 +14,6 @@ import functools
 import importlib.util
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from lctr_jax.data.image_decoding import decode_rgb
 from lctr_jax.data.pipeline import train_batches
 from lctr_jax.data.randaugment import draw_operations
 from lctr_jax.data.train_transforms import draw_crop, resize_crop
+from lctr_jax.host.paths import path_argument
 
 IMAGE_SIZE = 224
 TORCH_PACKAGES = ("torch", "torchvision", "timm")
@@ -170,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--images", type=int, default=512, help="images of a timing")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
     return parser
 
 

@@ -15,7 +15,6 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from jax.sharding import Mesh
@@ -28,6 +27,7 @@ from benchmarks.measurement import describe_machine, show, write_report
 from benchmarks.programs import lower_naive, lower_ours, published_spec
 from lctr_jax.distributed.mesh import make_mesh
 from lctr_jax.errors import one_line_errors
+from lctr_jax.host.paths import path_argument
 
 CASES = {  # size and classes; the first two as lctr_jax's configs of these names train them
     "cub": ("deit_small", 200),
@@ -167,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--topologies", nargs="+", default=["v5e:2x4"], metavar="NAME")
     parser.add_argument("--naive", action="store_true", help="the line-by-line port as well")
     parser.add_argument("--images", type=int, default=128, help="a chip")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
     return parser
 
 

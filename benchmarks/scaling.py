@@ -12,7 +12,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -27,6 +26,7 @@ from benchmarks.prediction import MACHINES, predict
 from benchmarks.programs import lower_ours
 from benchmarks.tpu_topology import MISSING, has_tpu_compiler, tpu_mesh
 from lctr_jax.distributed.mesh import BATCH_AXES
+from lctr_jax.host.paths import path_argument
 
 MIB = 2**20
 TABLE_WIDTH = 118
@@ -184,7 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--configs", nargs="*", choices=CASES, default=list(CASES))
     parser.add_argument("--devices", nargs="*", type=int, default=[1, 2, 4, 8], help="virtual CPU devices")
     parser.add_argument("--topologies", nargs="*", default=["v5e:2x4", "v5e:16x16"], help="of TPUs")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
     return parser
 
 

@@ -21,13 +21,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks.measurement import describe_machine, show, write_report
 from benchmarks.sides import project_sides
 from benchmarks.step_case import Case
 from lctr_jax.errors import one_line_errors
+from lctr_jax.host.paths import path_argument
 from lctr_jax.models.spec import SIZES
 
 __all__ = ["main", "project_sides"]
@@ -158,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--malloc", nargs="+", default=["default", "huge"], choices=[*MALLOC])
     parser.add_argument("--depths", nargs="+", type=int, default=[12, 24], help="to compile")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
     return parser
 
 

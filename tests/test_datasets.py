@@ -5,6 +5,8 @@ import numpy as np
 import published
 import pytest
 import tensorflow_datasets as tfds
+from animals import draw_animals
+from animals import open_split as open_animals
 
 from lctr_jax.data import datasets, tfds_prepared
 
@@ -172,3 +174,32 @@ def test_an_unknown_split_is_told_the_known_ones(tmp_path):
     prepare(Imagenet2012, tmp_path)
     with pytest.raises(ValueError, match="data split: imagenet2012 has validation; got 'test'"):
         datasets.open_split("imagenet2012", "test", data_dir=tmp_path)
+
+
+def test_a_failed_preparation_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(builder, **options):
+        Path(builder.data_dir).mkdir(parents=True)
+        raise OSError("the images are gone")
+
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", fail)
+    with pytest.raises(OSError, match="the images are gone"):
+        datasets.open_split("digits", "test", data_dir=tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+    (tmp_path / "own").mkdir()
+    with pytest.raises(OSError, match="the images are gone"):
+        datasets.open_split("digits", "test", data_dir=tmp_path / "own")
+    assert (tmp_path / "own").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named_with_the_option(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"is not prepared in .*file/data, .* data\.data_dir or --data_dir"):
+        datasets.open_split("digits", "test", data_dir=tmp_path / "file" / "data")
+
+
+def test_prepared_data_is_found_without_a_lock(tmp_path, monkeypatch):
+    draw_animals(tmp_path)
+    found = open_animals(tmp_path / "animals", "val")
+    monkeypatch.setattr(datasets, "lock_exclusively", lambda *_, **__: pytest.fail("locked"))
+    monkeypatch.setattr(Path, "mkdir", lambda *_, **__: pytest.fail("written to"))
+    assert len(open_animals(tmp_path / "animals", "val")) == len(found)

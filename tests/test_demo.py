@@ -1,4 +1,5 @@
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -245,3 +246,22 @@ def test_the_page_follows_threshold_and_class_and_asks_the_network_once_an_image
     assert [other for other in addresses if not other.startswith(address)] == []
     # Gradio's own code warns of a method that this page does not use.
     assert [entry for entry in browser.get_log("browser") if entry["level"] != "WARNING"] == []
+
+
+PAGE = """
+from lctr_jax.viewer.page import build_page, serve_page
+page = build_page(lambda image: None, class_names=("owl",), threshold=0.1, examples=(), about="")
+print(serve_page(page, port=None, block=False))
+page.close()
+"""
+
+
+def test_the_page_does_without_the_environments_proxies():
+    pytest.importorskip("gradio")
+    dead = dict.fromkeys(("http_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    environment = os.environ | dead | {"ALL_PROXY": "socks5://127.0.0.1:9", "no_proxy": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", PAGE], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "http://127.0.0.1:" in done.stdout

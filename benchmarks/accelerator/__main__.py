@@ -21,6 +21,7 @@ from typing import Any
 
 from benchmarks.accelerator.report import failed, page
 from benchmarks.measurement import describe_machine
+from lctr_jax.host.paths import path_argument
 
 SHARES = {"goldens": 2.0, "attention": 1.5, "trajectory": 1.0, "digits": 2.0, "pipeline": 0.5, "speed": 4.0}
 """The sections in order, and how the time is shared among them; what one leaves goes to those after it."""
@@ -117,8 +118,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=540.0, help="for all sections together")
     parser.add_argument("--small", action="store_true", help="little of each, as on a CPU")
     parser.add_argument("--only", nargs="+", choices=SHARES, default=list(SHARES), metavar="SECTION")
-    parser.add_argument("--out", type=Path, metavar="FILE.md", help="benchmarks/results/DEVICE.md by default")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="beside the report unless given")
+    parser.add_argument("--out", type=path_argument, metavar="FILE.md", help="by default results/DEVICE.md")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="beside the report unless given")
     parser.add_argument("--section", choices=SHARES, help=argparse.SUPPRESS)
     return parser
 

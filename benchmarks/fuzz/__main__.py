@@ -30,6 +30,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from benchmarks.fuzz.case import Case, feed
 from benchmarks.fuzz.cases import CASES
 from benchmarks.measurement import describe_machine, write_report
+from lctr_jax.host.paths import path_argument
 
 CHUNK = 500  # inputs that hypothesis makes from one seed: it remembers every one of them
 HEADROOM = 4 << 30  # bytes of address space beyond what the process has when it starts
@@ -144,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--inputs", type=int, default=50_000, metavar="N", help="for each reader")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
     return parser
 
 

@@ -3,9 +3,10 @@
 import contextlib
 import dataclasses
 import difflib
+import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -145,6 +146,7 @@ def prepare(
         builder.check_prepared()
     if _is_finished(builder) and not overwrite:
         return Path(builder.data_dir)
+    made = not data_dir.exists()
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = (data_dir / ".preparing.lock").open("w")
@@ -153,7 +155,7 @@ def prepare(
             f"{builder.name} is not prepared in {data_dir}, and that folder cannot be written to "
             f"({error.strerror}); choose another one for prepared data: data.data_dir or --data_dir"
         ) from error
-    with lock, contextlib.redirect_stdout(sys.stderr):
+    with _nothing_left_of_failure(data_dir, made=made), lock, contextlib.redirect_stdout(sys.stderr):
         locked = lock_exclusively(lock, wait=True, risk=_WITHOUT_LOCKS)
         folder = Path(builder.data_dir)
         if _is_finished(builder):
@@ -166,6 +168,20 @@ def prepare(
                 shutil.rmtree(killed)  # TFDS's own remains of a run that was killed; ours are of use
         builder.download_and_prepare(file_format="array_record", download_dir=data_dir / "downloads")
     return folder
+
+
+@contextlib.contextmanager
+def _nothing_left_of_failure(data_dir: Path, *, made: bool) -> Iterator[None]:
+    """Remove a folder made for data that then was refused; finished shards stay for the next try."""
+    try:
+        yield
+    except BaseException:
+        if made:
+            (data_dir / ".preparing.lock").unlink(missing_ok=True)
+            for folder, _, _ in os.walk(data_dir, topdown=False):
+                with contextlib.suppress(OSError):  # not empty
+                    os.rmdir(folder)
+        raise
 
 
 _WITHOUT_LOCKS = (
