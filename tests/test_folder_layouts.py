@@ -84,6 +84,11 @@ def test_train_may_be_a_class(tmp_path):
     assert tree.read_plan(root, {}).class_names == ["bus", "train"]
 
 
+def test_masks_and_list_may_be_classes_too(tmp_path):
+    root = flat(tmp_path, classes=("masks", "list", "no_masks"))
+    assert tree.read_plan(root, {}).class_names == ["list", "masks", "no_masks"]
+
+
 def test_one_folder_around_the_class_folders(tmp_path):
     flat(tmp_path / "outer")
     with pytest.raises(ValueError, match=r"has one class folder, photos, .*; did you mean .*outer/photos\?"):

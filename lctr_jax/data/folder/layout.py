@@ -45,7 +45,8 @@ def find_layout(root: Path, ignored: Ignored) -> Layout:
         raise FileNotFoundError(f"data.root: no such folder: {root}")
     folders = scan.subfolders(root, ignored)
     splits = _splits(root, folders)
-    others = [f for f in folders if f not in splits.values() and f.name not in _BESIDE]
+    taken = [*splits.values(), *(root / name for name in _BESIDE if not _has_image(root / name))]
+    others = [folder for folder in folders if folder not in taken]
     if _are_classes(others, splits):
         return _flat(root, [*others, *splits.values()], ignored)
     if "train" not in splits:
@@ -107,7 +108,7 @@ def _classes(folder: Path, ignored: Ignored) -> list[Path]:
 
 
 def _has_image(folder: Path) -> bool:
-    return any(path.is_file() and _is_image(path) for path in folder.iterdir())
+    return folder.is_dir() and any(_is_image(path) and path.is_file() for path in folder.iterdir())
 
 
 def _nested(folder: Path) -> list[str]:
