@@ -27,6 +27,13 @@ def test_tables_with_a_header(tmp_path, text):
     assert read["a.jpg"].box_labels == ("cat", "cat")
 
 
+def test_a_header_with_an_odd_separator_of_lines_is_one_line(tmp_path):
+    path = write(tmp_path / "boxes.csv", "x0,y0,x1,y1,image,odd\x0bname\n1,2,3,4,a.jpg,z\n")
+    assert plain(box_lists.read_annotations(path)) == {"a.jpg": ([[1, 2, 3, 4]], None)}
+    path = write(tmp_path / "boxes.csv", "image\x1cname,image,x0,y0,x1,y1\nz,a.jpg,1,2,3,4\n")
+    assert plain(box_lists.read_annotations(path)) == {"a.jpg": ([[1, 2, 3, 4]], None)}
+
+
 def test_a_row_without_coordinates_is_an_image_without_boxes(tmp_path):
     path = write(tmp_path / "boxes.csv", "image,x0,y0,x1,y1\na.jpg,,,,\nb.jpg,1,2,3,4\n")
     assert plain(box_lists.read_annotations(path)) == {"a.jpg": ([], None), "b.jpg": ([[1, 2, 3, 4]], None)}

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lctr_jax.data.box_entry import Entry, read_text, to_numbers
+from lctr_jax.data.box_entry import Entry, read_lines, read_text, to_numbers
 
 _NAMES = (
     "filename",
@@ -54,7 +54,7 @@ def read_table(path: Path) -> Iterator[Entry]:
         ValueError: a row cannot be read, or the coordinates are shares of the image's sides.
     """
     text = read_text(path).lstrip()
-    header = text.splitlines()[0]
+    header = next(read_lines(path))[1]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(header))
     columns = _columns(_header(header))
     assert columns is not None  # `is_table` said so
