@@ -14,6 +14,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from benchmarks.accelerator.scale import Scale, implementations
 from lctr_jax.checkpoints import torch_names
+from lctr_jax.models.methods import get_method
 from lctr_jax.models.parameters import Parameters, bind, initialize
 from lctr_jax.models.spec import ModelSpec, model_spec
 from lctr_jax.training.optimizer import adamw
@@ -24,6 +25,7 @@ NETWORKS = {
     "tiny": ("tiny_lctr.npz", ModelSpec(num_classes=7, width=48, depth=3, heads=3)),
     "small": ("deit_small_lctr_200.npz", model_spec("deit_small", num_classes=200)),
 }
+LAYOUTS = torch_names.BACKBONE | dict(get_method("lctr").torch_names)
 DTYPES = ("float32", "bfloat16")
 LARGEST = {"float32": 1e-3, "bfloat16": 0.1}
 """The relative error of values above which something is wrong, on any device; ten times for gradients."""
@@ -50,7 +52,7 @@ def compare_with_golden(scale: Scale, case: Any) -> list[str]:
         relative_error(output.relation_map, golden["rpam"]),
     ]
     labels = jax.nn.one_hot(jnp.asarray(seeded.labels(2, spec.num_classes, 0)), spec.num_classes)
-    loss, _, gradient = _gradients(spec, parameters, images, labels)
+    loss, _, gradient, _ = _gradients(spec, parameters, images, labels)
     values.append(abs(float(loss) / float(golden["loss"]) - 1))
     worst = worst_gradient(gradient, golden, spec)
     return [network, dtype, *map(show_error, (*values, worst)), verdict(max(values), worst, dtype)]
@@ -60,7 +62,7 @@ def worst_gradient(gradient: Parameters, golden: Any, spec: ModelSpec) -> float:
     """The largest relative error of a gradient, or of its norm where the golden holds that alone."""
     flat = {path: np.asarray(leaf, np.float32) for path, leaf in flatten_dict(gradient, sep=".").items()}
     errors = []
-    for name, value in torch_names.to_torch(flat, torch_names.LCTR, spec.depth).items():
+    for name, value in torch_names.to_torch(flat, LAYOUTS, spec.depth).items():
         if f"grad/{name}" in golden:
             expected = golden[f"grad/{name}"]
             errors.append(float(np.linalg.norm(value - expected) / np.linalg.norm(expected)))
@@ -112,7 +114,7 @@ def follow_trajectory(scale: Scale, case: Any) -> list[str]:
     for step, expected in enumerate(golden["losses"]):
         images = jnp.asarray(seeded.images(8, 100 + step % 3))
         labels = jax.nn.one_hot(jnp.asarray(seeded.labels(8, 7, 100 + step % 3)), 7)
-        loss, _, gradient = _gradients(spec, parameters, images, labels)
+        loss, _, gradient, _ = _gradients(spec, parameters, images, labels)
         updates, optimizer_state = update(gradient, optimizer_state, parameters)
         parameters = optax.apply_updates(parameters, updates)
         errors.append(abs(float(loss) / float(expected) - 1))
@@ -124,7 +126,7 @@ def golden_parameters(spec: ModelSpec) -> Parameters:
     """The weights that the goldens were made with."""
     seeded = _seeded()
     state = seeded.state_dict(seeded.lctr_shapes(spec.num_classes, spec.width, spec.depth), 0)
-    flat = torch_names.from_torch(state, torch_names.LCTR, spec.depth)
+    flat = torch_names.from_torch(state, LAYOUTS, spec.depth)
     return jax.tree.map(jnp.asarray, unflatten_dict(flat, sep="."))
 
 
