@@ -28,6 +28,7 @@ def naive_train_step(
     *,
     spec: ModelSpec,
     optimizer: optax.GradientTransformation,
+    schedule: optax.Schedule,
 ) -> tuple[TrainState, Float32[Array, ""]]:
     """One step of cross entropy with drop path; the images are only normalized."""
     keys = jax.random.split(jax.random.fold_in(jax.random.key(0), state.step), len(images))
@@ -38,7 +39,8 @@ def naive_train_step(
 
     value, gradient = jax.value_and_grad(loss)(state.parameters)
     updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
-    parameters = jax.tree.map(jnp.add, state.parameters, updates)
+    rate = schedule(state.step)
+    parameters = jax.tree.map(lambda old, update: old - rate * update, state.parameters, updates)
     return TrainState(state.step + 1, parameters, optimizer_state, {}, {}), value
 
 

@@ -82,7 +82,7 @@ def open_pipelines(
     ours = functools.partial(
         train_batches, records, batch_size=batch_size, image_size=IMAGE_SIZE, seed=0, num_workers=workers
     )
-    published = Augmentation.published()
+    published = Augmentation()
     yield Contestant("ours", workers, ours(augmentation=published))
     yield Contestant("ours, 1 view", workers, ours(augmentation=dataclasses.replace(published, repeats=1)))
     if with_torch:

@@ -5,20 +5,24 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax.sharding import Mesh
 from jax.stages import Lowered
 
 from benchmarks.naive_lctr import naive_train_step
+from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.distributed.mesh import batch_sharding, replicated
 from lctr_jax.models.parameters import initialize
 from lctr_jax.models.spec import ModelSpec, model_spec
-from lctr_jax.training.device_augmentation import DeviceAugmentation
 from lctr_jax.training.optimizer import adamw
 from lctr_jax.training.state import TrainState, new_state
 from lctr_jax.training.steps import compile_step
+from lctr_jax.training.training_config import TrainingOptions
 
-OPTIMIZER = adamw(5e-5, weight_decay=0.05)
-AUGMENTATION = DeviceAugmentation(erasing=0.25)
+OPTIMIZER = adamw(weight_decay=0.05)
+SCHEDULE = optax.constant_schedule(5e-5)
+PUBLISHED = Augmentation()
+OPTIONS = TrainingOptions()
 
 
 def published_spec(size: str, *, classes: int, dtype: str, **fields) -> ModelSpec:
@@ -31,11 +35,18 @@ def fresh_state(spec: ModelSpec) -> TrainState:
     return new_state(initialize(spec, jax.random.key(0)), OPTIMIZER)
 
 
-def our_step(
-    spec: ModelSpec, mesh: Mesh, state: TrainState, *, augmentation: DeviceAugmentation = AUGMENTATION
-):
+def our_step(spec: ModelSpec, mesh: Mesh, state: TrainState, *, augmentation: Augmentation = PUBLISHED):
     """The step that `train.py` runs, jitted; with the published augmentation, unless told otherwise."""
-    return compile_step(mesh, state, spec=spec, optimizer=OPTIMIZER, seed=0, augmentation=augmentation)
+    return compile_step(
+        mesh,
+        state,
+        spec=spec,
+        optimizer=OPTIMIZER,
+        schedule=SCHEDULE,
+        seed=0,
+        augmentation=augmentation,
+        options=OPTIONS,
+    )
 
 
 def lower_ours(spec: ModelSpec, mesh: Mesh, batch: int) -> Lowered:
@@ -50,7 +61,7 @@ def lower_ours(spec: ModelSpec, mesh: Mesh, batch: int) -> Lowered:
 def lower_naive(spec: ModelSpec, mesh: Mesh, batch: int) -> Lowered:
     """The naive port's step."""
     state = jax.eval_shape(functools.partial(fresh_state, spec))
-    step = functools.partial(naive_train_step, spec=spec, optimizer=OPTIMIZER)
+    step = functools.partial(naive_train_step, spec=spec, optimizer=OPTIMIZER, schedule=SCHEDULE)
     rows, whole = batch_sharding(mesh), replicated(mesh)
     jitted = jax.jit(step, in_shardings=(whole, rows, rows), out_shardings=whole, donate_argnums=0)
     return jitted.lower(state, *_batch_shapes(spec, batch))

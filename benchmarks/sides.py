@@ -7,10 +7,10 @@ import jax
 import numpy as np
 
 from benchmarks.programs import fresh_state, our_step, published_spec
+from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.distributed.mesh import batch_sharding, make_mesh, put_batch, replicated
 from lctr_jax.evaluation.forward import compile_forward
 from lctr_jax.models.parameters import initialize
-from lctr_jax.training.device_augmentation import DeviceAugmentation
 
 Side = tuple[Callable[[], Any], Callable[[], Any]]
 """Train, evaluate."""
@@ -31,7 +31,9 @@ def our_training(batch: int, classes: int, size: str, dtype: str) -> Callable[[]
     images, labels = random_batch(batch, classes)
     on_devices = put_batch({"image": images, "label": labels}, batch_sharding(mesh))
     state = jax.device_put(fresh_state(spec), replicated(mesh))
-    step = our_step(spec, mesh, state, augmentation=DeviceAugmentation())  # PyTorch's side erases nothing
+    step = our_step(
+        spec, mesh, state, augmentation=Augmentation(erasing=0.0)
+    )  # PyTorch's side erases nothing
 
     def train() -> Any:
         nonlocal state

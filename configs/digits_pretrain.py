@@ -23,7 +23,7 @@ def get_config() -> ConfigDict:
     config.augmentation.horizontal_flip = 0.0  # a mirrored digit is no digit
     config.augmentation.randaugment_layers = 0
     config.augmentation.repeats = 1
-    config.train.erasing = 0.0
+    config.augmentation.erasing = 0.0
     config.train.epochs = 13
     config.train.batch_size = 64
     config.train.lr = 1.6e-2  # at a batch of 512: 2e-3 here

@@ -31,11 +31,12 @@ def make_split(num_examples: int) -> list[dict]:
     return records
 
 
+CROP_AND_FLIP = Augmentation(randaugment_layers=0, repeats=1)
 SPLIT = make_split(11)
 
 
 def training(split=SPLIT, *, batch_size=4, seed=0, **options):
-    augmentation = options.pop("augmentation", Augmentation.basic())
+    augmentation = options.pop("augmentation", CROP_AND_FLIP)
     return train_batches(
         split, batch_size=batch_size, image_size=SIZE, seed=seed, augmentation=augmentation, **options
     )

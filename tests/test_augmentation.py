@@ -1,4 +1,4 @@
-"""The augmentation's options: what they refuse, and what the named recipes are."""
+"""The augmentation's options: what they refuse, and what the defaults are."""
 
 import pytest
 
@@ -17,15 +17,27 @@ from lctr_jax.data.augmentation import Augmentation
         ({"randaugment_magnitude_std": -0.5}, "randaugment_magnitude_std"),
         ({"color_jitter": 2.0}, "color_jitter"),
         ({"repeats": 0}, "repeats"),
+        ({"interpolation": "nearest"}, "interpolation"),
+        ({"crop_scale": ()}, "crop_scale"),
+        ({"crop_scale": (0.5,)}, "crop_scale"),
+        ({"crop_scale": ("small", "large")}, "crop_scale"),
+        ({"crop_scale": (0.1, float("nan"))}, "crop_scale"),
+        ({"crop_scale": (True, True)}, "crop_scale"),
+        ({"crop_scale": (0.1, 0.2, 0.3)}, "crop_scale"),
+        ({"crop_ratio": (1.0, float("inf"))}, "crop_ratio"),
+        ({"erasing": 1.1}, "erasing"),
+        ({"mixup": float("inf")}, "mixup"),
+        ({"cutmix": -1.0}, "cutmix"),
+        ({"label_smoothing": float("nan")}, "label_smoothing"),
     ],
 )
 def test_impossible_options_are_named(options, name):
-    with pytest.raises(ValueError, match=f"augmentation {name}: got"):
+    with pytest.raises(ValueError, match=rf"augmentation\.{name}: got"):
         Augmentation(**options)
 
 
 def test_the_published_recipe():
-    assert Augmentation.published() == Augmentation(
+    assert Augmentation() == Augmentation(
         crop_scale=(0.08, 1.0),
         crop_ratio=(3 / 4, 4 / 3),
         interpolation="bicubic",
@@ -36,10 +48,8 @@ def test_the_published_recipe():
         color_jitter=0.0,
         repeats=3,
         fast_decode=False,
+        erasing=0.25,
+        mixup=0.0,
+        cutmix=0.0,
+        label_smoothing=0.0,
     )
-
-
-def test_the_basic_recipe_is_crop_and_flip():
-    basic = Augmentation.basic()
-    assert (basic.randaugment_layers, basic.color_jitter, basic.repeats) == (0, 0.0, 1)
-    assert basic.horizontal_flip == 0.5

@@ -7,9 +7,9 @@ import pytest
 import reference
 
 from benchmarks.naive_lctr import naive_forward, naive_train_step
-from benchmarks.programs import OPTIMIZER
+from benchmarks.programs import OPTIMIZER, OPTIONS, SCHEDULE
+from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.models.parameters import bind
-from lctr_jax.training.device_augmentation import DeviceAugmentation
 from lctr_jax.training.state import new_state
 from lctr_jax.training.steps import train_step
 
@@ -37,17 +37,12 @@ def test_the_naive_ports_step_equals_ours():
     images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), np.uint8))
     labels = jnp.arange(4)
     state = new_state(reference.parameters(spec), OPTIMIZER)
-    naive, loss = jax.jit(
-        lambda state: naive_train_step(state, images, labels, spec=spec, optimizer=OPTIMIZER)
-    )(state)
+    options = {"spec": spec, "optimizer": OPTIMIZER, "schedule": SCHEDULE}
+    naive, loss = jax.jit(lambda state: naive_train_step(state, images, labels, **options))(state)
+    batch = {"image": images, "label": labels}
     ours, metrics = jax.jit(
         lambda state: train_step(
-            state,
-            {"image": images, "label": labels},
-            spec=spec,
-            optimizer=OPTIMIZER,
-            seed=0,
-            augmentation=DeviceAugmentation(),
+            state, batch, **options, seed=0, augmentation=Augmentation(erasing=0.0), options=OPTIONS
         )
     )(state)
     assert float(loss) == pytest.approx(float(metrics.loss), rel=1e-5)

@@ -97,7 +97,7 @@ def test_a_decompression_bomb_is_refused_by_its_header(size):
 @pytest.mark.parametrize("protocol", ["lctr", "wsoleval"])
 def test_extreme_images_have_a_frame_and_a_view(size, protocol):
     image = decode_rgb(encode(Image.new("RGB", size, (9, 8, 7)), "PNG"))
-    view = draw_view(image, Augmentation.published(), np.random.default_rng(0), image_size=224)
+    view = draw_view(image, Augmentation(), np.random.default_rng(0), image_size=224)
     assert view.shape == (224, 224, 3)
     geometry = Geometry(protocol=protocol, image_size=224)
     np.testing.assert_array_equal(geometry.transform_image(image), np.full((224, 224, 3), (9, 8, 7)))

@@ -9,11 +9,12 @@ import pytest
 
 from lctr_jax.distributed.preemption import Interrupted, Interruption
 from lctr_jax.training.log import RunLog
-from lctr_jax.training.loop import Plan, Training
+from lctr_jax.training.loop import Training
 from lctr_jax.training.meter import NonFiniteLossError
+from lctr_jax.training.plan import Agenda, Plan
 from lctr_jax.training.state import TrainState
 from lctr_jax.training.steps import StepMetrics
-from lctr_jax.training.training_config import LogOptions
+from lctr_jax.training.training_config import LogOptions, TrainingOptions
 
 
 class Stop(Interruption):
@@ -32,7 +33,7 @@ class Stop(Interruption):
             raise Interrupted(signal.SIGTERM)
 
 
-def run(workdir, *, start=0, losses=(), norms=(), stop=0, looked=True, **options):
+def run(workdir, *, start=0, losses=(), norms=(), stop=0, evaluated=True, **options):
     """Twelve steps, evaluated every 2 and saved every 3; returns what happened, and the state's step."""
     happened = []
     state = TrainState(jnp.int32(start), {"weight": jnp.zeros(())}, (), {}, {})
@@ -40,8 +41,8 @@ def run(workdir, *, start=0, losses=(), norms=(), stop=0, looked=True, **options
 
     def step_fn(state, batch):
         step = int(state.step) + 1
-        loss, norm = (dict(values).get(step, 1.0) for values in (losses, norms))
-        metrics = StepMetrics(jnp.float32(loss), jnp.float32(0.5), jnp.float32(norm), jnp.int32(0))
+        loss, norm = (jnp.float32(dict(values).get(step, 1.0)) for values in (losses, norms))
+        metrics = StepMetrics(loss, jnp.float32(0.5), norm, jnp.int32(0), learning_rate=jnp.float32(step))
         return state._replace(step=state.step + 1), metrics
 
     def evaluate(state, step):
@@ -49,7 +50,8 @@ def run(workdir, *, start=0, losses=(), norms=(), stop=0, looked=True, **options
         interruption.check()
         happened.append(("evaluated", step))
 
-    plan = {"total_steps": 12, "steps_per_epoch": 4, "batch_size": 2, "log_every": 4} | options
+    every = {"checkpoint_every_epochs": 3, "eval_every_epochs": 2, "log_every_steps": 4}
+    plan = Plan(TrainingOptions(epochs=12, batch_size=2, **every | options), steps_per_epoch=1)
     with RunLog(active=True) as log:
         log.open(workdir, LogOptions(), {})
         try:
@@ -57,13 +59,13 @@ def run(workdir, *, start=0, losses=(), norms=(), stop=0, looked=True, **options
                 state,
                 step_fn,
                 (({}, [f"{step}a.png", f"{step}b.png"]) for step in range(start + 1, 99)),
-                plan=Plan(save_every=3, evaluate_every=2, **plan),
-                schedule=lambda step: jnp.float32(0.1),
+                agenda=Agenda(plan, step=start, evaluated=evaluated),
                 log=log,
-                save=lambda state, step, looked: happened.append(("saved", int(state.step), step, looked)),
+                save=lambda state, step, evaluated: happened.append(
+                    ("saved", int(state.step), step, evaluated)
+                ),
                 evaluate=evaluate,
                 interruption=interruption,
-                looked=looked,
             ).run()
         except Interrupted:
             happened.append("interrupted")
@@ -82,7 +84,7 @@ def test_evaluates_before_it_saves(tmp_path):
 
 
 def test_the_end_is_evaluated_where_that_is_asked_for(tmp_path):
-    happened = run(tmp_path, evaluate_last=True)
+    happened = run(tmp_path, keep_best="eval/top1_cls")
     assert happened[-3:] == [("begin", 12), ("evaluated", 12), ("saved", 12, 12, True)]
     assert happened[:-3] == run(tmp_path)[:-1]
 
@@ -95,7 +97,7 @@ def test_a_stop_saves_the_step_it_is_at(tmp_path):
 def test_a_stop_within_an_evaluation_leaves_it_to_the_resumed_run(tmp_path):
     happened = run(tmp_path, stop=3)  # points: steps 1 and 2, then the evaluation at 2
     assert happened == [("begin", 2), ("saved", 2, 2, False), "interrupted"]
-    resumed = run(tmp_path, start=2, looked=False)
+    resumed = run(tmp_path, start=2, evaluated=False)
     assert resumed[:2] == [("begin", 2), ("evaluated", 2)]
     assert resumed[2:] == run(tmp_path)[2:]
 
@@ -112,7 +114,7 @@ def test_a_diverged_state_is_never_saved(tmp_path):
     for stop in (0, 8):
         happened = []
         with pytest.raises(NonFiniteLossError):
-            happened += run(tmp_path, losses=[(5, np.nan)], log_every=100, stop=stop)
+            happened += run(tmp_path, losses=[(5, np.nan)], log_every_steps=100, stop=stop)
         assert all(step < 5 for step, *_ in saves(happened))
 
 
@@ -125,6 +127,7 @@ def test_what_is_skipped_is_counted_and_in_no_mean(tmp_path, capsys):
     assert sum(line["train/skipped_steps"] for line in logged) == len(losses)
     assert by_step[3]["train/loss"] == 1.0
     assert "train/loss" not in by_step[12]
+    assert [line["train/learning_rate"] for line in logged] == [line["step"] for line in logged]
     printed = capsys.readouterr().err
     assert "at step 2, " in printed
     assert "2a.png" in printed
@@ -133,8 +136,8 @@ def test_what_is_skipped_is_counted_and_in_no_mean(tmp_path, capsys):
 
 def test_many_ids_are_cut():
     ids = [f"{number}.png" for number in range(512)]
-    plan = Plan(total_steps=1, steps_per_epoch=1, batch_size=512, log_every=1, save_every=0, evaluate_every=0)
-    metrics = StepMetrics(jnp.float32(np.nan), jnp.float32(0), jnp.float32(1), jnp.int32(0))
+    plan = Plan(TrainingOptions(epochs=1, batch_size=512), steps_per_epoch=1)
+    metrics = StepMetrics(jnp.float32(np.nan), jnp.float32(0), jnp.float32(1), jnp.int32(0), jnp.float32(0))
     state = TrainState(jnp.int32(0), {}, (), {}, {})
     with (
         RunLog(active=True) as log,
@@ -144,8 +147,7 @@ def test_many_ids_are_cut():
             state,
             lambda state, batch: (state, metrics),
             iter([({}, ids)]),
-            plan=plan,
-            schedule=lambda step: jnp.float32(0.1),
+            agenda=Agenda(plan),
             log=log,
             save=lambda *arguments: None,
             evaluate=lambda *arguments: None,

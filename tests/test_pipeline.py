@@ -63,7 +63,7 @@ def test_neighboring_seeds_do_not_share_shifted_epochs():
 
 
 def test_repeated_augmentation_shows_different_views_of_a_record_in_a_row():
-    batches = take(training(batch_size=3, augmentation=Augmentation(repeats=3)), 6)
+    batches = take(training(batch_size=3, augmentation=Augmentation(randaugment_layers=0)), 6)
     assert len({batch["id"][0] for batch in batches[:3]}) == 3
     for batch in batches:
         assert len(set(batch["id"])) == 1
@@ -75,7 +75,16 @@ def test_workers_do_not_change_the_sequence(reference, num_workers):
     assert_same_batches(take(training(num_workers=num_workers), 7), reference)
 
 
-@pytest.mark.parametrize("augmentation", [Augmentation.published(), Augmentation(fast_decode=True)])
+def test_batches_of_one_are_the_same_samples_in_the_same_order():
+    ones, whole = take(training(batch_size=1), 22), take(training(batch_size=11), 2)
+    for key in ("image", "id"):
+        rows = np.concatenate([batch[key] for batch in ones])
+        np.testing.assert_array_equal(rows, np.concatenate([batch[key] for batch in whole]))
+
+
+@pytest.mark.parametrize(
+    "augmentation", [Augmentation(), Augmentation(randaugment_layers=0, repeats=1, fast_decode=True)]
+)
 def test_views_of_one_record_do_not_depend_on_where_they_are_made(augmentation):
     # Three views in a row, chunks of four: workers and hosts begin and end in the middle of a record's views.
     whole = take(training(batch_size=8, augmentation=augmentation), 4)
@@ -98,7 +107,7 @@ def test_repeated_views_read_and_decode_their_record_once():
             return super().__getitem__(index)
 
     split = Counting(SPLIT)
-    sample = TrainSample(split, Augmentation.published(), SIZE, "error")
+    sample = TrainSample(split, Augmentation(), SIZE, "error")
     for element in (4, 4, 4, 5, 5, 4):
         assert sample.random_map(element, np.random.default_rng(0))["id"] == f"images/{element}.png"
     assert split.reads == 3

@@ -26,9 +26,9 @@ STEPS = 20
 OPTIONS = [
     *SMALL,
     "--config.model.drop_path=0.3",
-    "--config.train.mixup=0.2",
-    "--config.train.cutmix=1.0",
-    "--config.train.erasing=0.5",
+    "--config.augmentation.mixup=0.2",
+    "--config.augmentation.cutmix=1.0",
+    "--config.augmentation.erasing=0.5",
     "--config.train.batch_size=16",
     "--config.train.epochs=20",
     "--config.train.checkpoint_every_epochs=10",

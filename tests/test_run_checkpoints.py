@@ -41,7 +41,9 @@ def state_at(step, mesh=None):
 
 
 def progress_at(step):
-    return Progress({"next_step": step}, {"seed": 7, "train": {"lr": 0.1}}, looked=True)
+    return Progress(
+        {"next_step": step}, {"seed": 7, "train": {"lr": 0.1}}, evaluated=True, inputs={"images": "12ab"}
+    )
 
 
 def keep(workdir, *steps, mesh=None):

@@ -38,7 +38,7 @@ def weights(path: Path) -> dict[str, np.ndarray]:
     return flatten_dict(load_weights(path)[1], sep=".")
 
 
-def test_trains_evaluates_draws_and_resumes_bit_for_bit(run, capsys):
+def test_trains_evaluates_draws_and_resumes_bit_for_bit(run, folder, tmp_path, capsys):
     workdir = run()
     metrics = json.loads((workdir / "eval/metrics.json").read_text())
     assert metrics["num_images"] == 10
@@ -53,12 +53,15 @@ def test_trains_evaluates_draws_and_resumes_bit_for_bit(run, capsys):
         assert sheet.width > 300
     logged = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in logged] == [1, 2, 3, 4, 5, 6]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert list((workdir / "tensorboard").iterdir())
 
     uninterrupted = weights(workdir)
     shutil.rmtree(workdir / "checkpoints/6")
     capsys.readouterr()
-    run()
+    moved = shutil.copytree(folder, tmp_path / "moved")
+    (moved / "list/val_boxes.txt").rename(tmp_path / "boxes.txt")
+    run(f"--config.data.boxes.val={tmp_path / 'boxes.txt'}", root=moved)
     assert "resuming at step 3" in capsys.readouterr().err
     for path, array in weights(workdir).items():
         np.testing.assert_array_equal(array, uninterrupted[path], err_msg=path)
@@ -101,7 +104,11 @@ def test_a_data_set_without_boxes_is_classified_only(run, tmp_path, folder):
 @pytest.fixture
 def stopped(run, monkeypatch):
     """Run the command until its log says a text, then send it a signal; returns its exit status."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def handlers():
+        return [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+
+    before = handlers()
 
     def run_stopped(number: int, text: str, *arguments: str) -> int:
         said = RunLog.say
@@ -115,11 +122,10 @@ def stopped(run, monkeypatch):
             patch.setattr(RunLog, "say", say)
             with pytest.raises(SystemExit) as stop:
                 run(*arguments)
+        assert handlers() == before
         return stop.value.code
 
-    yield run_stopped
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    return run_stopped
 
 
 def test_a_stopped_run_goes_on_exactly(run, stopped, tmp_path, capsys):

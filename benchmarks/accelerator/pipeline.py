@@ -28,7 +28,7 @@ def measure_pipeline(scale: Scale, case: Any) -> list[str]:
         batch_size=BATCH,
         image_size=224,
         seed=0,
-        augmentation=Augmentation.published(),
+        augmentation=Augmentation(),
         num_workers=case,
     )
     with closing(batches):

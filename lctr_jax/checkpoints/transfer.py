@@ -1,11 +1,13 @@
 """Starting a network from another's weights (`--config.init_from`)."""
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lctr_jax.checkpoints.conversion import convert
 from lctr_jax.checkpoints.metadata import BACKBONE_FIELDS, HEAD_FIELDS, Metadata, differing_fields
@@ -76,6 +78,20 @@ def require_readable(path: str | os.PathLike[str]) -> None:
         ValueError: there is no readable checkpoint.
     """
     _load(path)
+
+
+def weights_digest(path: str | os.PathLike[str]) -> str:
+    """SHA-256 over the names and values of a checkpoint's arrays, in hexadecimal, wherever it lies.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: there is no readable checkpoint.
+    """
+    digest = hashlib.sha256()
+    for name, array in sorted(by_path(_load(path)[1]).items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _load(path: str | os.PathLike[str]) -> tuple[Metadata, Parameters]:

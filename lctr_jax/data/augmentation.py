@@ -1,69 +1,63 @@
-"""What is random about a training image; normalization, erasing and mixing follow on the device."""
+"""`config.augmentation`: everything that happens to training images, on the host or on the devices."""
 
-import dataclasses
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated
 
 from PIL import Image
 
+from lctr_jax.options.ranges import Choice, Interval, Range, check_options
+
 RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
+_Probability = Range(0, 1)
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """The host's part of the augmentation; everything can be switched off.
+    """What happens to training images; the defaults are LCTR's published recipe.
+
+    Crop, flip, RandAugment and color jitter are drawn per image on the host (`data/train_transforms.py`);
+    erasing, mixup, cutmix and label smoothing per batch inside the compiled step
+    (`training/device_augmentation.py`).
 
     Attributes:
-      crop_scale: area of the random crop as a share of the image's, (low, high).
-      crop_ratio: width / height of the random crop, (low, high), drawn log-uniformly.
-      interpolation: of the crop's resize and of RandAugment's geometric operations.
-      horizontal_flip: probability of mirroring.
-      randaugment_layers: operations drawn for an image, each applied with probability 0.5; 0 for none.
-      randaugment_magnitude: mean magnitude of an operation, 0 (weakest) to 10 (strongest).
-      randaugment_magnitude_std: standard deviation of the magnitude.
-      color_jitter: brightness, contrast and saturation factors are uniform in 1 +- this; 0 for none.
-      repeats: views of each drawn image, in a row ("repeated augmentation", Hoffer et al., CVPR 2020).
-      fast_decode: decode a JPEG at 1/2, 1/4 or 1/8 size where the crop still covers the network's input twice
-        over. Six times faster on 12-megapixel photographs, there within about a gray level on average; no
-        effect on crops below four times the input.
-
-    Raises:
-      ValueError: for an impossible value.
+        crop_scale: area of the random crop as a share of the image's, (low, high).
+        crop_ratio: width / height of the random crop, (low, high), drawn log-uniformly.
+        interpolation: of the crop's resize and of RandAugment's geometric operations.
+        horizontal_flip: probability of mirroring.
+        randaugment_layers: operations drawn for an image, each applied with probability 0.5; 0 for none.
+        randaugment_magnitude: mean magnitude of an operation, 0 (weakest) to 10 (strongest).
+        randaugment_magnitude_std: standard deviation of the magnitude.
+        color_jitter: brightness, contrast and saturation factors are uniform in 1 +- this; 0 for none.
+        repeats: views of each drawn image, in a row ("repeated augmentation", Hoffer et al., CVPR 2020).
+        fast_decode: decode a JPEG at 1/2, 1/4 or 1/8 size where the crop still covers the network's input
+            twice over. Six times faster on 12-megapixel photographs, there within about a gray level on
+            average; no effect on crops below four times the input.
+        erasing: probability of filling a rectangle of an image with noise.
+        mixup: alpha of mixup; 0: off. The published script sets it up, but it never takes effect there.
+        cutmix: alpha of cutmix; 0: off, likewise.
+        label_smoothing: share of each target spread over all classes; off, likewise.
     """
 
-    crop_scale: tuple[float, float] = (0.08, 1.0)
-    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
-    horizontal_flip: float = 0.5
-    randaugment_layers: int = 0
-    randaugment_magnitude: float = 9.0
-    randaugment_magnitude_std: float = 0.5
-    color_jitter: float = 0.0
-    repeats: int = 1
+    crop_scale: Annotated[tuple, Interval(Range(0, 1, above=True))] = (0.08, 1.0)
+    crop_ratio: Annotated[tuple, Interval(Range(0, above=True))] = (3 / 4, 4 / 3)
+    interpolation: Annotated[str, Choice(*RESAMPLING)] = "bicubic"
+    horizontal_flip: Annotated[float, _Probability] = 0.5
+    randaugment_layers: Annotated[int, Range(0)] = 2
+    randaugment_magnitude: Annotated[float, Range(0, 10)] = 9.0
+    randaugment_magnitude_std: Annotated[float, Range(0)] = 0.5
+    color_jitter: Annotated[float, Range(0, 1)] = 0.0
+    repeats: Annotated[int, Range(1)] = 3
     fast_decode: bool = False
+    erasing: Annotated[float, _Probability] = 0.25
+    mixup: Annotated[float, Range(0)] = 0.0
+    cutmix: Annotated[float, Range(0)] = 0.0
+    label_smoothing: Annotated[float, Range(0, 1)] = 0.0
 
-    def __post_init__(self):
-        scale, ratio = self.crop_scale, self.crop_ratio
-        requirements = {
-            "crop_scale": (0 < scale[0] <= scale[1] <= 1, "0 < low <= high <= 1"),
-            "crop_ratio": (0 < ratio[0] <= ratio[1], "0 < low <= high"),
-            "interpolation": (self.interpolation in RESAMPLING, "'bicubic' or 'bilinear'"),
-            "horizontal_flip": (0 <= self.horizontal_flip <= 1, "a probability"),
-            "randaugment_layers": (self.randaugment_layers >= 0, "0 or more"),
-            "randaugment_magnitude": (0 <= self.randaugment_magnitude <= 10, "0 to 10"),
-            "randaugment_magnitude_std": (self.randaugment_magnitude_std >= 0, "0 or more"),
-            "color_jitter": (0 <= self.color_jitter <= 1, "0 to 1"),
-            "repeats": (self.repeats >= 1, "1 or more"),
-        }
-        for name, (holds, expected) in requirements.items():
-            if not holds:
-                raise ValueError(f"augmentation {name}: got {getattr(self, name)!r}, expected {expected}")
+    def __post_init__(self) -> None:
+        """Refuse what cannot be done.
 
-    @classmethod
-    def published(cls) -> "Augmentation":
-        """LCTR's recipe: crop, flip, RandAugment m9-mstd0.5-inc1, three views of each image."""
-        return cls(randaugment_layers=2, repeats=3)
-
-    @classmethod
-    def basic(cls) -> "Augmentation":
-        """Random-resized-crop and flip."""
-        return cls()
+        Raises:
+            ValueError: naming the option, what it is and what it should be.
+        """
+        check_options("augmentation", self)

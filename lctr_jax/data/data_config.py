@@ -1,9 +1,11 @@
 """`config.data`."""
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from lctr_jax.data.feeding import AUTO
 from lctr_jax.host.paths import expand_text
+from lctr_jax.options.ranges import Choice, check_options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +31,8 @@ class DataOptions:
     data_dir: str = "data"
     train_split: str = "train"
     num_workers: int | str = AUTO
-    on_corrupt: str = "error"
-    exif: str = "auto"
+    on_corrupt: Annotated[str, Choice("error", "skip")] = "error"
+    exif: Annotated[str, Choice("auto", "upright", "stored")] = "auto"
 
     def __post_init__(self) -> None:
         """Expand `~` in paths, and refuse what cannot be read, before anything is prepared.
@@ -43,7 +45,4 @@ class DataOptions:
         object.__setattr__(self, "boxes", {split: expand_text(path) for split, path in self.boxes.items()})
         if self.num_workers != AUTO and (not isinstance(self.num_workers, int) or self.num_workers < 0):
             raise ValueError(f"data.num_workers: got {self.num_workers}, expected 0 or more, or {AUTO!r}")
-        if self.on_corrupt not in ("error", "skip"):
-            raise ValueError(f"data.on_corrupt: got {self.on_corrupt!r}, expected 'error' or 'skip'")
-        if self.exif not in ("auto", "upright", "stored"):
-            raise ValueError(f"data.exif: got {self.exif!r}, expected 'auto', 'upright' or 'stored'")
+        check_options("data", self)

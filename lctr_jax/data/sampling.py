@@ -10,6 +10,10 @@ import grain
 
 T = TypeVar("T")
 
+# More epochs than any run has. Grain's own endless repetition is as long as Python's largest index, and a
+# batch of one on top of it, divided and rounded up as floats, one longer.
+_EPOCHS = 2**24
+
 
 def steps_per_epoch(*, num_examples: int, batch_size: int, repeats: int = 1) -> int:
     """Whole global batches in an epoch; the remainder is dropped, so that epochs begin with a batch.
@@ -47,7 +51,7 @@ def global_order(
     order = grain.MapDataset.range(num_examples).seed(seed).shuffle()
     if repeats > 1:
         order = RepeatEach(order, repeats)
-    return order[: steps * batch_size].repeat()
+    return order[: steps * batch_size].repeat(_EPOCHS)
 
 
 def per_host_batch_size(batch_size: int, shard: tuple[int, int]) -> int:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import jax
 from jax.experimental import multihost_utils
@@ -22,6 +23,8 @@ class Interrupted(Exception):  # noqa: N818
 class Interruption:
     """SIGTERM (preemption) and SIGINT (Ctrl-C), taken at the points where `check` is called.
 
+    As a context manager it restores, at its end, the signal handlers that `listen` replaced.
+
     Among several processes JAX's preemption service, which holds SIGTERM since `jax.distributed.initialize`,
     makes all of them stop at the same point, so every process must call `check` equally often.
     """
@@ -29,12 +32,19 @@ class Interruption:
     def __init__(self) -> None:
         self._received: int | None = None
         self._points = 0
+        self._replaced: dict[int, Any] = {}
+
+    def __enter__(self) -> "Interruption":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        while self._replaced:
+            signal.signal(*self._replaced.popitem())
 
     def listen(self) -> None:
         """From now on wait for a point to stop at; before, a signal ends the process at once."""
-        if jax.process_count() == 1:
-            signal.signal(signal.SIGTERM, self._note)
-        signal.signal(signal.SIGINT, self._note)
+        for number in (signal.SIGTERM, signal.SIGINT) if jax.process_count() == 1 else (signal.SIGINT,):
+            self._replaced.setdefault(number, signal.signal(number, self._note))
 
     def check(self) -> None:
         """A point where the run can stop.

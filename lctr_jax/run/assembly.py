@@ -20,10 +20,9 @@ from lctr_jax.models.parameters import split_trained
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run.config import RunConfig
 from lctr_jax.run.experiment import Experiment
-from lctr_jax.training.device_augmentation import DeviceAugmentation
-from lctr_jax.training.loop import Plan
-from lctr_jax.training.optimizer import learning_rate
+from lctr_jax.training.optimizer import adamw, learning_rate
 from lctr_jax.training.parameter_table import count_parameters
+from lctr_jax.training.plan import Plan
 from lctr_jax.training.state import TrainState, new_state
 from lctr_jax.training.steps import Batch, compile_step
 from lctr_jax.training.training_config import TrainingOptions
@@ -75,9 +74,7 @@ def feed_devices(
     )
 
 
-def initialize_state(
-    experiment: Experiment, spec: ModelSpec, optimizer: optax.GradientTransformation, *, init_from: str
-) -> TrainState:
+def initialize_state(experiment: Experiment, spec: ModelSpec, *, init_from: str) -> TrainState:
     """The state before the first step, from those weights or, without, at random; on the devices."""
     config, log = experiment.config, experiment.log
     parameters = experiment.initial(spec)
@@ -88,17 +85,24 @@ def initialize_state(
     trained, others = split_trained(spec, parameters)
     if others:
         log.say(f"trained: {count_parameters(trained)}")
+    optimizer = make_optimizer(config.train)
     state = new_state(trained, optimizer, others=others, averaging=config.train.ema_decay > 0)
     return jax.device_put(state, state_shardings(experiment.mesh, state))
 
 
-def make_schedule(options: TrainingOptions, steps_per_epoch: int) -> optax.Schedule:
+def make_optimizer(options: TrainingOptions) -> optax.GradientTransformation:
+    """The optimizer, at a rate of 1."""
+    return adamw(weight_decay=options.weight_decay)
+
+
+def make_schedule(plan: Plan) -> optax.Schedule:
     """The learning rate by step."""
+    options = plan.options
     return learning_rate(
         lr=options.lr,
         batch_size=options.batch_size,
         epochs=options.epochs,
-        steps_per_epoch=steps_per_epoch,
+        steps_per_epoch=plan.steps_per_epoch,
         warmup_lr=options.warmup_lr,
         min_lr=options.min_lr,
         warmup_epochs=options.warmup_epochs,
@@ -106,42 +110,17 @@ def make_schedule(options: TrainingOptions, steps_per_epoch: int) -> optax.Sched
     )
 
 
-def make_plan(options: TrainingOptions, steps_per_epoch: int) -> Plan:
-    """How long, and how often what: from epochs to steps."""
-    return Plan(
-        total_steps=options.epochs * steps_per_epoch,
-        steps_per_epoch=steps_per_epoch,
-        batch_size=options.batch_size,
-        log_every=options.log_every_steps,
-        save_every=options.checkpoint_every_epochs * steps_per_epoch,
-        evaluate_every=options.eval_every_epochs * steps_per_epoch,
-        evaluate_last=bool(options.keep_best),
-        skip_nonfinite=options.skip_nonfinite,
-    )
-
-
 def compile_training(
-    config: RunConfig,
-    mesh: Mesh,
-    state: TrainState,
-    spec: ModelSpec,
-    optimizer: optax.GradientTransformation,
+    config: RunConfig, mesh: Mesh, state: TrainState, spec: ModelSpec, *, steps_per_epoch: int
 ) -> Wrapped:
-    """The step for such states."""
-    options = config.train
+    """The step for such states, which `make_optimizer` initialized."""
     return compile_step(
         mesh,
         state,
         spec=spec,
-        optimizer=optimizer,
+        optimizer=make_optimizer(config.train),
+        schedule=make_schedule(Plan(config.train, steps_per_epoch)),
         seed=config.seed,
-        augmentation=DeviceAugmentation(
-            erasing=options.erasing,
-            mixup=options.mixup,
-            cutmix=options.cutmix,
-            label_smoothing=options.label_smoothing,
-        ),
-        micro_batches=options.micro_batches,
-        ema_decay=options.ema_decay,
-        skip_nonfinite=options.skip_nonfinite,
+        augmentation=config.augmentation,
+        options=config.train,
     )

@@ -6,7 +6,7 @@ The options and their meaning stand in the dataclasses that `parse_config` fills
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict, FieldReference
@@ -18,6 +18,7 @@ from lctr_jax.data.feeding import AUTO
 from lctr_jax.evaluation.evaluation_config import EvaluationOptions
 from lctr_jax.host.paths import expand_text
 from lctr_jax.models.spec import ModelSpec, model_spec
+from lctr_jax.options.ranges import Range, check_options
 from lctr_jax.training.training_config import LogOptions, TrainingOptions
 
 
@@ -29,7 +30,7 @@ class RunConfig:
     `init_from`: weights to start from, a checkpoint of the converter or of a run; empty for random ones.
     """
 
-    seed: int
+    seed: Annotated[int, Range(0, 2**32 - 1)]
     init_from: str
     model: dict[str, Any]
     data: DataOptions
@@ -37,6 +38,15 @@ class RunConfig:
     train: TrainingOptions
     eval: EvaluationOptions
     log: LogOptions
+
+    def __post_init__(self) -> None:
+        """Refuse an impossible seed, and what no network can be built from, whatever the data set.
+
+        Raises:
+            ValueError: naming the option, what it is and what it should be.
+        """
+        check_options("", self)
+        self.spec(num_classes=1)
 
     def spec(self, *, num_classes: int) -> ModelSpec:
         """The network for a data set of that many classes.
@@ -55,22 +65,27 @@ class RunConfig:
 
 def default_config() -> ConfigDict:
     """The published recipe, to be changed in place."""
-    model = {"name": "deit_small", "drop_path": 0.1, "dtype": "bfloat16", "method": "lctr"}
-    model |= {"attention": "auto", "rematerialize": "elementwise"}
-    own = ("num_classes", "image_size", "patch_size", "width", "depth", "heads")
     return ConfigDict(
         {
             "seed": 0,
             "init_from": "",
-            "model": {**model, **{name: placeholder(int) for name in own}},
+            "model": _model_defaults(),
             # A number too: `object` lets an option be of any type.
             "data": dataclasses.asdict(DataOptions()) | {"num_workers": FieldReference(AUTO, object)},
-            "augmentation": dataclasses.asdict(Augmentation.published()),
+            "augmentation": dataclasses.asdict(Augmentation()),
             "train": dataclasses.asdict(TrainingOptions()),
             "eval": dataclasses.asdict(EvaluationOptions()),
             "log": dataclasses.asdict(LogOptions()),
         }
     )
+
+
+def _model_defaults() -> dict[str, Any]:
+    """Every field of `ModelSpec`: the recipe's own value, or none, which leaves the size's."""
+    recipe = {"name": "deit_small", "drop_path": 0.1, "dtype": "bfloat16", "method": "lctr"}
+    recipe |= {"attention": "auto", "rematerialize": "elementwise"}
+    fields: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(ModelSpec)}
+    return {name: placeholder(kind) for name, kind in fields.items()} | recipe
 
 
 def parse_config(config: ConfigDict) -> RunConfig:

@@ -17,9 +17,8 @@ from lctr_jax.run import assembly
 from lctr_jax.run.experiment import Experiment
 from lctr_jax.run.feeding import compare_rates, images_made
 from lctr_jax.training.flops import product_flops
-from lctr_jax.training.loop import Plan
-from lctr_jax.training.optimizer import adamw
 from lctr_jax.training.parameter_table import parameter_table
+from lctr_jax.training.plan import Plan
 from lctr_jax.training.state import TrainState
 from lctr_jax.training.steps import Batch
 
@@ -37,10 +36,8 @@ def dry_run(experiment: Experiment) -> None:
     config = experiment.config
     split, spec, _ = assembly.open_training(experiment)
     batches = assembly.open_batches(experiment, split, spec)
-    plan = assembly.make_plan(config.train, batches.steps_per_epoch)
-    schedule = assembly.make_schedule(config.train, batches.steps_per_epoch)
-    optimizer = adamw(schedule, weight_decay=config.train.weight_decay)
-    state = assembly.initialize_state(experiment, spec, optimizer, init_from=config.init_from)
+    plan = Plan(config.train, batches.steps_per_epoch)
+    state = assembly.initialize_state(experiment, spec, init_from=config.init_from)
     console = Console(quiet=jax.process_index() != 0, highlight=False)
     console.print(parameter_table(state.weights))
     made = images_made(experiment.workers, batches)
@@ -51,10 +48,13 @@ def dry_run(experiment: Experiment) -> None:
 
     # Counted with plain attention: what a fused kernel multiplies does not show in a trace.
     plain = dataclasses.replace(spec, attention="plain")
-    flops = product_flops(
-        assembly.compile_training(config, experiment.mesh, state, plain, optimizer), state, batch
+    counted, step_fn = (
+        assembly.compile_training(
+            config, experiment.mesh, state, each, steps_per_epoch=batches.steps_per_epoch
+        )
+        for each in (plain, spec)
     )
-    step_fn = assembly.compile_training(config, experiment.mesh, state, spec, optimizer)
+    flops = product_flops(counted, state, batch)
     costs = {
         "first batch": f"{seconds_reading:.1f} s",
         **_costs(step_fn, state, batch, plan, flops=flops, made=made),
@@ -76,8 +76,8 @@ def _costs(
         "arithmetic": f"{flops / 1e9:,.1f} GFLOP a step in products and convolutions, on all devices; "
         f"{flops / seconds / 1e12:.3f} TFLOP/s",
         "compilation": f"{seconds_compiling:.1f} s; the first step took {seconds_first:.2f} s",
-        "step": f"{seconds:.3f} s, {plan.batch_size / seconds:,.1f} images/s",
-        "data": compare_rates(taken=plan.batch_size / seconds, made=made),
+        "step": f"{seconds:.3f} s, {plan.options.batch_size / seconds:,.1f} images/s",
+        "data": compare_rates(taken=plan.options.batch_size / seconds, made=made),
         "training": f"{plan.total_steps:,} steps, {training} if the data keeps up; evaluation comes on top",
     }
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -38,6 +38,7 @@ class Experiment:
     interruption: Interruption
     class_names: tuple[str, ...] | None = None
     trains: bool = True
+    _splits: dict[str, Split] = field(default_factory=dict, repr=False)
 
     @cached_property
     def workers(self) -> Workers:
@@ -51,11 +52,22 @@ class Experiment:
     def open(self, name: str) -> Split:
         """A split of the config's data set, prepared if it is not yet; labeled by `class_names`, if given.
 
+        Each is opened once: files that change during the run do not change it.
+
         Raises:
             ValueError: the data set or the split is unknown, its files are not as they should be, or its
                 classes are not those of `class_names`.
             FileNotFoundError: the data is missing.
         """
+        if name not in self._splits:
+            self._splits[name] = self._open(name)
+        split = self._splits[name]
+        if self.class_names is None:
+            return split
+        subset = self.config.model["num_classes"] == len(self.class_names)  # asked for by the user
+        return match_class_names(split, self.class_names, subset=subset)
+
+    def _open(self, name: str) -> Split:
         data = self.config.data
         boxes = {split: path for split, path in data.boxes.items() if path}
         split = open_split(
@@ -63,10 +75,7 @@ class Experiment:
         )
         for note in split.notes:
             self.log.say_once(note)
-        if self.class_names is None:
-            return split
-        subset = self.config.model["num_classes"] == len(self.class_names)  # asked for by the user
-        return match_class_names(split, self.class_names, subset=subset)
+        return split
 
     def open_log(self) -> None:
         """Report to the run's folder from now on, and to the trackers that the config names.
@@ -108,8 +117,9 @@ def open_experiment(
 ) -> Iterator[Experiment]:
     """The run, its folder held against other ones; `interruption` is the process's only one.
 
-    Not `hold`: nothing is going to be written, and the folder is not even made. Not `trains`: only an
-    evaluation is going to read data.
+    Signal handlers that the run sets are replaced by the former ones when it ends. Not `hold`: nothing is
+    going to be written, and the folder is not even made. Not `trains`: only an evaluation is going to read
+    data.
 
     Raises:
         ValueError: another run holds the folder, or it is none.
@@ -122,5 +132,6 @@ def open_experiment(
         except (ValueError, OSError) as found:
             error = found
         raise_together(error)
+        stack.enter_context(interruption)
         log = stack.enter_context(RunLog(active=first))
         yield Experiment(config, workdir, mesh, log, interruption, trains=trains)

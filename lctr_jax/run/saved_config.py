@@ -27,6 +27,9 @@ FREE = (
     "train.micro_batches",
 )
 
+# Where things lie: what lies there is compared instead (`run/inputs.py`); boxes serve evaluation alone.
+_PLACES = ("init_from", "data.root", "data.boxes")
+
 
 def as_json(config: RunConfig) -> dict[str, Any]:
     """The options as JSON has them, in files and in checkpoints: tuples are lists."""
@@ -62,5 +65,5 @@ def _differences(started: Mapping[str, Any], asked: Mapping[str, Any]) -> list[s
     return [
         f"{name} was {theirs.get(name)!r}, is {ours.get(name)!r}"
         for name in sorted(ours | theirs)
-        if ours.get(name) != theirs.get(name) and not name.startswith(FREE)
+        if ours.get(name) != theirs.get(name) and not name.startswith((*FREE, *_PLACES))
     ]

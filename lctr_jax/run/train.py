@@ -6,24 +6,25 @@ from functools import partial
 from typing import Any
 
 import jax
-import optax
 from jax.stages import Wrapped
 
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.data.datasets import Split
 from lctr_jax.data.pipeline import TrainIterator
+from lctr_jax.distributed.processes import raise_together
 from lctr_jax.evaluation.evaluator import Evaluator
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run import assembly
 from lctr_jax.run.evaluate import evaluate
 from lctr_jax.run.experiment import Experiment
 from lctr_jax.run.feeding import describe_feeding
+from lctr_jax.run.inputs import tie_to_inputs
 from lctr_jax.run.saved_config import as_json, record_config, require_same
 from lctr_jax.run.validation import look
 from lctr_jax.training.best_checkpoint import BestCheckpoint
 from lctr_jax.training.loop import Training
 from lctr_jax.training.meter import NonFiniteLossError
-from lctr_jax.training.optimizer import adamw
+from lctr_jax.training.plan import Agenda, Plan
 from lctr_jax.training.profiling import parse_span, traced
 from lctr_jax.training.run_checkpoints import Progress, RunCheckpoints
 from lctr_jax.training.state import TrainState
@@ -46,33 +47,32 @@ def _train(experiment: Experiment, split: Split, spec: ModelSpec, evaluator: Eva
     config = experiment.config
     batches = assembly.open_batches(experiment, split, spec)
     experiment.log.say(describe_feeding(experiment.workers, batches))
-    schedule = assembly.make_schedule(config.train, batches.steps_per_epoch)
-    optimizer = adamw(schedule, weight_decay=config.train.weight_decay)
+    plan = Plan(config.train, batches.steps_per_epoch)
     with _open_checkpoints(experiment, _metadata(experiment, split, spec)) as (kept, best):
-        looked = _take_up(experiment, kept, batches)
+        evaluated, inputs = _take_up(experiment, split, kept, batches)
         experiment.open_log()
-        state = _start(experiment, spec, optimizer, kept)
-        step_fn = assembly.compile_training(config, experiment.mesh, state, spec, optimizer)
+        state = _start(experiment, spec, kept)
+        step_fn = assembly.compile_training(
+            config, experiment.mesh, state, spec, steps_per_epoch=plan.steps_per_epoch
+        )
         with (
             closing(assembly.feed_devices(experiment, batches)) as feed,
             _profiled(experiment, step_fn, steps_taken=int(state.step)) as step_fn,
             _last_good_told(kept),
         ):
 
-            def save(state: TrainState, step: int, looked: bool) -> None:
-                kept.save(state, step, Progress(feed.get_state(), as_json(config), looked))
+            def save(state: TrainState, step: int, evaluated: bool) -> None:
+                kept.save(state, step, Progress(feed.get_state(), as_json(config), evaluated, inputs))
 
             return Training(
                 state,
                 step_fn,
                 feed,
-                plan=assembly.make_plan(config.train, batches.steps_per_epoch),
-                schedule=schedule,
+                agenda=Agenda(plan, step=int(state.step), evaluated=evaluated),
                 log=experiment.log,
                 save=save,
                 evaluate=partial(_look, experiment, evaluator, best),
                 interruption=experiment.interruption,
-                looked=looked,
             ).run()
 
 
@@ -90,21 +90,30 @@ def _open_checkpoints(
         yield kept, best
 
 
-def _take_up(experiment: Experiment, kept: RunCheckpoints, batches: TrainIterator) -> bool:
+def _take_up(
+    experiment: Experiment, split: Split, kept: RunCheckpoints, batches: TrainIterator
+) -> tuple[bool, dict[str, str]]:
     """Set the batches to where the newest checkpoint, if any, left off; record the config in the folder.
 
-    Returns whether the evaluation that was due there is done.
+    Returns whether the evaluation that was due there is done, and what the run's inputs are.
 
     Raises:
-        ValueError: the folder holds a run of another config.
+        ValueError: the folder holds a run of another config, of other images or of other initial weights.
     """
     progress = kept.progress()
     if progress:
         require_same(experiment.workdir, as_json(experiment.config), progress.config)
         batches.set_state(progress.batches)
-    if jax.process_index() == 0:
-        record_config(experiment.workdir, experiment.config)
-    return progress is None or progress.looked
+    inputs, error = {}, None
+    if jax.process_index() == 0:  # it alone reads all images, and writes the checkpoints' texts
+        try:
+            started = progress.inputs if progress else None
+            inputs = tie_to_inputs(experiment.workdir, split, experiment.config.init_from, started)._asdict()
+            record_config(experiment.workdir, experiment.config)
+        except (ValueError, OSError) as found:
+            error = found
+    raise_together(error)
+    return progress is None or progress.evaluated, inputs
 
 
 def _profiled(
@@ -133,13 +142,12 @@ def _look(
 def _start(
     experiment: Experiment,
     spec: ModelSpec,
-    optimizer: optax.GradientTransformation,
     checkpoints: RunCheckpoints,
 ) -> TrainState:
     """The newest checkpoint's state, or a new one, placed on the devices."""
     if checkpoints.latest_step is None:
-        return assembly.initialize_state(experiment, spec, optimizer, init_from=experiment.config.init_from)
-    state = checkpoints.restore(assembly.initialize_state(experiment, spec, optimizer, init_from=""))
+        return assembly.initialize_state(experiment, spec, init_from=experiment.config.init_from)
+    state = checkpoints.restore(assembly.initialize_state(experiment, spec, init_from=""))
     experiment.log.say(f"resuming at step {int(state.step)}")
     return state
 

@@ -3,13 +3,12 @@
 Pure functions of a key and a batch, without loops over samples, so they keep the batch's sharding.
 """
 
-from dataclasses import dataclass
-
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key, UInt8
 
+from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.models.normalization import normalize
 
 _ERASE_ATTEMPTS = 10  # a rectangle that does not fit is drawn again, as published
@@ -17,30 +16,23 @@ _ERASE_ATTEMPTS = 10  # a rectangle that does not fit is drawn again, as publish
 Images = Float[Array, "batch height width 3"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class DeviceAugmentation:
-    """What happens to a batch on its way into the step; the fields are those of `TrainingOptions`."""
-
-    erasing: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    label_smoothing: float = 0.0
-
-    def __call__(
-        self,
-        key: Key[Array, ""],
-        images: UInt8[Array, "batch height width 3"],
-        labels: Int[Array, " batch"],
-        *,
-        num_classes: int,
-    ) -> tuple[Images, Float[Array, "batch classes"]]:
-        """Normalized, augmented images, and their targets as distributions over the classes."""
-        erase_key, mix_key = jax.random.split(key)
-        prepared = normalize(images)
-        if self.erasing:
-            prepared = random_erase(erase_key, prepared, probability=self.erasing)
-        targets = optax.smooth_labels(jax.nn.one_hot(labels, num_classes), self.label_smoothing)
-        return mixup_cutmix(mix_key, prepared, targets, mixup_alpha=self.mixup, cutmix_alpha=self.cutmix)
+def augment_batch(
+    key: Key[Array, ""],
+    images: UInt8[Array, "batch height width 3"],
+    labels: Int[Array, " batch"],
+    *,
+    num_classes: int,
+    augmentation: Augmentation,
+) -> tuple[Images, Float[Array, "batch classes"]]:
+    """Return normalized, erased and mixed images, and their targets as distributions over the classes."""
+    erase_key, mix_key = jax.random.split(key)
+    prepared = normalize(images)
+    if augmentation.erasing:
+        prepared = random_erase(erase_key, prepared, probability=augmentation.erasing)
+    targets = optax.smooth_labels(jax.nn.one_hot(labels, num_classes), augmentation.label_smoothing)
+    return mixup_cutmix(
+        mix_key, prepared, targets, mixup_alpha=augmentation.mixup, cutmix_alpha=augmentation.cutmix
+    )
 
 
 def random_erase(

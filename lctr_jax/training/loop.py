@@ -2,49 +2,23 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
-import optax
 
 from lctr_jax.distributed.preemption import Interrupted, Interruption
 from lctr_jax.training.log import RunLog
 from lctr_jax.training.meter import Meter
+from lctr_jax.training.plan import Action, Agenda
 from lctr_jax.training.state import TrainState
 from lctr_jax.training.steps import Batch, StepMetrics
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """How long to train, and how often to do what, in steps; 0 for never.
-
-    The last step is always saved, and is evaluated here with `evaluate_last` alone.
-    """
-
-    total_steps: int
-    steps_per_epoch: int
-    batch_size: int
-    log_every: int
-    save_every: int
-    evaluate_every: int
-    evaluate_last: bool = False
-    skip_nonfinite: bool = False
-
-    def saves_at(self, step: int) -> bool:
-        """Whether a checkpoint is due after this step."""
-        return step == self.total_steps or _divides(self.save_every, step)
-
-    def evaluates_at(self, step: int) -> bool:
-        """Whether an evaluation is due after this step."""
-        return self.evaluate_last if step == self.total_steps else _divides(self.evaluate_every, step)
-
-
 class Training:
-    """A training from `state.step` on; `batches`, with their ids, start with that step's.
+    """A training from where `agenda` stands on; `batches`, with their ids, start with that step's.
 
-    `save` is given a state, its step, and whether the evaluation due there, if any, is done: `looked`, which
-    a resumed run gives back, so that one that was stopped comes first.
+    `save` is given a state, its step, and whether the evaluation due there, if any, is done: a run resumed
+    from it begins its agenda with that, so that an evaluation that was cut off comes first.
     """
 
     def __init__(
@@ -53,28 +27,17 @@ class Training:
         step_fn: Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]],
         batches: Iterator[tuple[Batch, Sequence[str]]],
         *,
-        plan: Plan,
-        schedule: optax.Schedule,
+        agenda: Agenda,
         log: RunLog,
         save: Callable[[TrainState, int, bool], Any],
         evaluate: Callable[[TrainState, int], Any],
         interruption: Interruption,
-        looked: bool = True,
     ):
         self._state, self._step_fn, self._batches = state, step_fn, batches
-        self._plan, self._log, self._interruption = plan, log, interruption
-        self._save, self._evaluate, self._looked = save, evaluate, looked
-        self._step = int(state.step)
+        self._agenda, self._log, self._interruption = agenda, log, interruption
+        self._save, self._evaluate = save, evaluate
         self._before: StepMetrics | None = None  # what the step before gives; None before the first
-        self._meter = Meter(
-            log,
-            schedule,
-            total_steps=plan.total_steps,
-            steps_per_epoch=plan.steps_per_epoch,
-            batch_size=plan.batch_size,
-            log_every=plan.log_every,
-            skip_nonfinite=plan.skip_nonfinite,
-        )
+        self._meter = Meter(log, agenda.plan)
 
     def run(self) -> TrainState:
         """Train to the plan's last step, and return the state there.
@@ -83,16 +46,13 @@ class Training:
             NonFiniteLossError: the loss or the gradient of a step is not finite; no such state is saved.
             Interrupted: the run was asked to stop; its state is saved.
         """
+        actions = {Action.STEP: self._take_step, Action.EVALUATE: self._look, Action.SAVE: self._keep}
         try:
-            self._look_if_due()
-            while self._step < self._plan.total_steps:
-                self._step += 1
-                self._take_step()
-                self._looked = not self._plan.evaluates_at(self._step)
-                self._interruption.check()
-                self._look_if_due()
-                if self._plan.saves_at(self._step):
-                    self._keep()
+            while (action := self._agenda.next) is not None:
+                actions[action]()
+                self._agenda.done(action)
+                if action is Action.STEP:
+                    self._interruption.check()
         except Interrupted:
             self._keep()
             raise
@@ -112,22 +72,15 @@ class Training:
             self._log.say(f"first batch and compilation: {seconds:.1f} s")
             self._meter.skip(seconds)
             self._interruption.listen()  # a stop before this step would have lost nothing
-        self._meter.add(self._step, metrics, ids, seconds_waiting=waited)
+        self._meter.add(self._agenda.step + 1, metrics, ids, seconds_waiting=waited)
 
-    def _look_if_due(self) -> None:
-        if self._looked:
-            return
+    def _look(self) -> None:
         jax.block_until_ready(self._state)  # steps under way count as training
         paused = time.perf_counter()
-        self._log.say(f"step {self._step}: evaluating")
-        self._evaluate(self._state, self._step)
+        self._log.say(f"step {self._agenda.step}: evaluating")
+        self._evaluate(self._state, self._agenda.step)
         self._meter.skip(time.perf_counter() - paused)
-        self._looked = True
 
     def _keep(self) -> None:
-        self._meter.flush(self._step)  # first, so that a diverged state is never saved
-        self._save(self._state, self._step, self._looked)
-
-
-def _divides(every: int, step: int) -> bool:
-    return every > 0 and step % every == 0
+        self._meter.flush(self._agenda.step)  # first, so that a diverged state is never saved
+        self._save(self._state, self._agenda.step, self._agenda.evaluated)

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-import optax
 
 from lctr_jax.training.log import RunLog, progress_line
+from lctr_jax.training.plan import Plan
 from lctr_jax.training.steps import StepMetrics
 
 _IDS_SHOWN = 64
@@ -27,23 +27,10 @@ class _Window(NamedTuple):
 
 
 class Meter:
-    """Collects a window of `log_every` steps, then reports the window before it."""
+    """Collects a window of `log_every_steps` steps, then reports the window before it."""
 
-    def __init__(
-        self,
-        log: RunLog,
-        schedule: optax.Schedule,
-        *,
-        total_steps: int,
-        steps_per_epoch: int,
-        batch_size: int,
-        log_every: int,
-        skip_nonfinite: bool = False,
-    ):
-        self._log, self._schedule = log, schedule
-        self._total_steps, self._steps_per_epoch = total_steps, steps_per_epoch
-        self._batch_size, self._log_every = batch_size, log_every
-        self._skip_nonfinite = skip_nonfinite
+    def __init__(self, log: RunLog, plan: Plan):
+        self._log, self._plan = log, plan
         self._closed: _Window | None = None
         self._open: list[StepMetrics] = []
         self._ids: list[Sequence[str]] = []
@@ -59,7 +46,7 @@ class Meter:
         self._open.append(metrics)
         self._ids.append(ids)
         self._seconds_waiting += seconds_waiting
-        if step % self._log_every == 0 or step == self._total_steps:
+        if self._plan.logs_at(step):
             self._close(step)
 
     def skip(self, seconds: float) -> None:
@@ -94,17 +81,18 @@ class Meter:
             f"train/{name}": float(np.mean([each[name] for each in used])) for name in values[0] if used
         }
         scalars |= {
-            "train/epoch": step / self._steps_per_epoch,
-            "train/learning_rate": np.asarray(self._schedule(step - 1)).item(),
-            "train/images_per_second": self._batch_size * len(metrics) / seconds,
+            "train/epoch": step / self._plan.steps_per_epoch,
+            "train/learning_rate": float(values[-1]["learning_rate"]),  # the last step's, not a mean
+            "train/images_per_second": self._plan.options.batch_size * len(metrics) / seconds,
             "train/waiting_for_data": seconds_waiting / seconds,
             "train/replaced": float(sum(each["replaced"] for each in values)),  # a count, not a mean
         }
-        if self._skip_nonfinite:
+        if self._plan.options.skip_nonfinite:
             scalars["train/skipped_steps"] = float(finite.count(False))
         self._log.write(step, scalars)
-        seconds_left = (self._total_steps - step) * seconds / len(metrics)
-        line = progress_line(step, total_steps=self._total_steps, scalars=scalars, seconds_left=seconds_left)
+        total_steps = self._plan.total_steps
+        seconds_left = (total_steps - step) * seconds / len(metrics)
+        line = progress_line(step, total_steps=total_steps, scalars=scalars, seconds_left=seconds_left)
         self._log.say(line)
 
     def _meet_nonfinite(
@@ -114,7 +102,7 @@ class Meter:
         loss, norm = values[index]["loss"], values[index]["grad_norm"]
         what = f"loss: got {loss} and a gradient of norm {norm} at step {step}, expected finite numbers"
         images = f"images {_shown(ids[index])}"
-        if self._skip_nonfinite:
+        if self._plan.options.skip_nonfinite:
             more = finite.count(False) - 1
             self._log.say(f"skipped: {what}; {images}" + (f"; and {more} later steps" if more else ""))
         else:

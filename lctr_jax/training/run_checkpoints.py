@@ -29,13 +29,15 @@ _RUN = "run"
 class Progress(NamedTuple):
     """What a checkpoint says of its run beside the arrays.
 
-    `batches` is the data iterator's state, `config` every option of the run, the seed among them; `looked`
-    tells that the evaluation due at this step, if any, is done.
+    `batches` is the data iterator's state, `config` every option of the run, the seed among them; `evaluated`
+    tells that the evaluation due at this step, if any, is done. `inputs` are digests of what the run started
+    from, its images and weights.
     """
 
     batches: dict[str, Any]
     config: Mapping[str, Any]
-    looked: bool
+    evaluated: bool
+    inputs: Mapping[str, str]
 
 
 class RunCheckpoints:

@@ -1,7 +1,7 @@
 """One training step as a pure function, and how it is compiled for a mesh."""
 
 import functools
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -10,22 +10,33 @@ from jax.sharding import Mesh
 from jax.stages import Wrapped
 from jaxtyping import Array, Float, Float32, Int32, Key
 
+from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.distributed.mesh import batch_sharding, replicated, state_shardings
 from lctr_jax.models.parameters import Parameters, bind, merge, running_statistics
 from lctr_jax.models.spec import ModelSpec
-from lctr_jax.training.device_augmentation import DeviceAugmentation
+from lctr_jax.training.device_augmentation import augment_batch
 from lctr_jax.training.state import TrainState
+from lctr_jax.training.training_config import TrainingOptions
 
 Batch = dict[str, Array]
 
 
 class StepMetrics(NamedTuple):
-    """Of one step's global batch: means, and how many images stand in for unreadable ones."""
+    """One step's report: means over the global batch, and what the step did.
+
+    Attributes:
+        loss: mean cross entropy.
+        accuracy: share of images whose highest logit is their label's.
+        grad_norm: Euclidean norm of the whole gradient.
+        replaced: how many images stand in for unreadable ones.
+        learning_rate: the rate that the step used.
+    """
 
     loss: Float32[Array, ""]
     accuracy: Float32[Array, ""]
     grad_norm: Float32[Array, ""]
     replaced: Int32[Array, ""]
+    learning_rate: Float32[Array, ""]
 
 
 class Gradients(NamedTuple):
@@ -99,19 +110,21 @@ def train_step(
     *,
     spec: ModelSpec,
     optimizer: optax.GradientTransformation,
+    schedule: optax.Schedule,
     seed: int,
-    augmentation: DeviceAugmentation,
-    micro_batches: int = 1,
-    ema_decay: float = 0.0,
-    skip_nonfinite: bool = False,
+    augmentation: Augmentation,
+    options: TrainingOptions,
 ) -> tuple[TrainState, StepMetrics]:
     """One step on {image: uint8 [b, h, w, 3], label: int32 [b]}; pure, a function of its arguments alone.
 
-    `replaced`, bool [b], is counted where the batch has it. With `skip_nonfinite`, a loss or a gradient that
-    is not finite changes nothing but the count of steps.
+    `optimizer` gives updates at a rate of 1 (see `adamw`) and `schedule` the rate by `state.step`.
+    `replaced`, bool [b], is counted where the batch has it. With `options.skip_nonfinite`, a loss or a
+    gradient that is not finite changes nothing but the count of steps.
     """
     drop_key, augment_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
-    images, targets = augmentation(augment_key, batch["image"], batch["label"], num_classes=spec.num_classes)
+    images, targets = augment_batch(
+        augment_key, batch["image"], batch["label"], num_classes=spec.num_classes, augmentation=augmentation
+    )
     loss, logits, gradient, others = accumulated_gradients(
         spec,
         state.parameters,
@@ -119,31 +132,33 @@ def train_step(
         targets,
         jax.random.split(drop_key, len(images)),
         state.others,
-        micro_batches=micro_batches,
+        micro_batches=options.micro_batches,
     )
+    rate = jnp.asarray(schedule(state.step), jnp.float32)
     updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
-    parameters = jax.tree.map(jnp.add, state.parameters, updates)
+    parameters = cast(Parameters, optax.apply_updates(state.parameters, optax.tree.scale(-rate, updates)))
+    decay = options.ema_decay
     average = state.average and jax.tree.map(
-        lambda old, new: ema_decay * old + (1 - ema_decay) * new, state.average, parameters
+        lambda old, new: decay * old + (1 - decay) * new, state.average, parameters
     )
     norm = optax.global_norm(gradient)
     changed = TrainState(state.step + 1, parameters, optimizer_state, average, others)
-    if skip_nonfinite:
+    if options.skip_nonfinite:
         sound = jnp.isfinite(loss) & jnp.isfinite(norm)
         kept = state._replace(step=state.step + 1)
         changed = jax.tree.map(lambda new, old: jnp.where(sound, new, old), changed, kept)
     accuracy = (jnp.argmax(logits, axis=-1) == batch["label"]).mean()
     replaced = jnp.sum(batch.get("replaced", jnp.zeros(0)), dtype=jnp.int32)
-    return changed, StepMetrics(loss, accuracy, norm, replaced)
+    return changed, StepMetrics(loss, accuracy, norm, replaced, rate)
 
 
-def compile_step(mesh: Mesh, state: TrainState, **options) -> Wrapped:
-    """`train_step` with `options`, jitted for such states on `mesh`; it reuses the old state's memory."""
+def compile_step(mesh: Mesh, state: TrainState, **settings) -> Wrapped:
+    """`train_step` with `settings`, jitted for such states on `mesh`; it reuses the old state's memory."""
 
     @functools.wraps(train_step)  # its name is what traces show
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
         with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):  # for what splits over devices by hand
-            return train_step(state, batch, **options)
+            return train_step(state, batch, **settings)
 
     placed = state_shardings(mesh, state)
     return jax.jit(

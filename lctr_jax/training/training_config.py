@@ -2,20 +2,13 @@
 
 import importlib.util
 from dataclasses import dataclass
+from typing import Annotated
 
+from lctr_jax.options.ranges import Choice, Range, check_options
 from lctr_jax.training.profiling import parse_span
 
-_NEVER_NEGATIVE = (
-    "mixup",
-    "cutmix",
-    "lr",
-    "warmup_lr",
-    "min_lr",
-    "warmup_epochs",
-    "weight_decay",
-    "checkpoint_every_epochs",
-    "eval_every_epochs",
-)
+_WholeNumber = Annotated[int, Range(1)]
+_Rate = Annotated[float, Range(0)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +24,8 @@ class TrainingOptions:
         warmup_epochs: linear rise from warmup_lr to the peak.
         schedule: "per_epoch", constant within an epoch, as published, or "per_step".
         weight_decay: AdamW's, on weights only (not biases, norms, positions, CLS).
-        erasing: probability of filling a rectangle of an image with noise.
-        mixup: alpha of mixup; 0: off. The published script sets it up, but it never takes effect there.
-        cutmix: alpha of cutmix; 0: off, likewise.
-        label_smoothing: share of each target spread over all classes; off, likewise.
-        ema_decay: of a moving average of the weights, which is then what is evaluated; off, likewise.
+        ema_decay: of a moving average of the weights, which is then what is evaluated; 0: off. The published
+            script sets it up, but it never takes effect there.
         micro_batches: parts that a step's batch is computed in, one after the other, to save memory.
         fsdp: devices that share one copy of the parameters; 1: a copy on each.
         log_every_steps: window of the log.
@@ -49,26 +39,22 @@ class TrainingOptions:
             instead of stopping.
     """
 
-    epochs: int = 80
-    batch_size: int = 512
-    lr: float = 5e-5
-    warmup_lr: float = 1e-6
-    min_lr: float = 1e-5
-    warmup_epochs: float = 5.0
-    schedule: str = "per_epoch"
-    weight_decay: float = 0.05
-    erasing: float = 0.25
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    label_smoothing: float = 0.0
-    ema_decay: float = 0.0
-    micro_batches: int = 1
-    fsdp: int = 1
-    log_every_steps: int = 10
-    checkpoint_every_epochs: int = 1
-    keep_checkpoints: int = 2
+    epochs: _WholeNumber = 80
+    batch_size: _WholeNumber = 512
+    lr: _Rate = 5e-5
+    warmup_lr: _Rate = 1e-6
+    min_lr: _Rate = 1e-5
+    warmup_epochs: _Rate = 5.0
+    schedule: Annotated[str, Choice("per_epoch", "per_step")] = "per_epoch"
+    weight_decay: _Rate = 0.05
+    ema_decay: Annotated[float, Range(0, 1, below=True)] = 0.0
+    micro_batches: _WholeNumber = 1
+    fsdp: _WholeNumber = 1
+    log_every_steps: _WholeNumber = 10
+    checkpoint_every_epochs: Annotated[int, Range(0)] = 1
+    keep_checkpoints: _WholeNumber = 2
     keep_best: str = ""
-    eval_every_epochs: int = 0
+    eval_every_epochs: Annotated[int, Range(0)] = 0
     profile: str = ""
     skip_nonfinite: bool = False
 
@@ -78,18 +64,8 @@ class TrainingOptions:
         Raises:
             ValueError: naming the option, what it is and what it should be.
         """
-        for name in ("epochs", "batch_size", "micro_batches", "fsdp", "log_every_steps", "keep_checkpoints"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"train.{name}: got {getattr(self, name)}, expected 1 or more")
-        if self.schedule not in ("per_epoch", "per_step"):
-            raise ValueError(f"train.schedule: got {self.schedule!r}, expected 'per_epoch' or 'per_step'")
-        for name in ("erasing", "label_smoothing", "ema_decay"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"train.{name}: got {getattr(self, name)}, expected 0 to 1")
+        check_options("train", self)
         parse_span(self.profile)
-        for name in _NEVER_NEGATIVE:
-            if getattr(self, name) < 0:
-                raise ValueError(f"train.{name}: got {getattr(self, name)}, expected 0 or more")
         if self.keep_best and not 0 < self.eval_every_epochs < self.epochs:
             raise ValueError(
                 f"train.keep_best: got {self.keep_best!r}, which needs looks before the end: set "
@@ -109,7 +85,7 @@ class LogOptions:
 
     wandb: bool = False
     mlflow: bool = False
-    images: int = 8
+    images: Annotated[int, Range(0)] = 8
 
     def __post_init__(self) -> None:
         """Refuse what cannot be written, before anything is computed.
@@ -124,5 +100,4 @@ class LogOptions:
                     f"log.{package}: needs the package {package}, which is not installed; "
                     "pip install -e '.[trackers]', or leave it out"
                 )
-        if self.images < 0:
-            raise ValueError(f"log.images: got {self.images}, expected 0 or more")
+        check_options("log", self)

@@ -1,0 +1,65 @@
+"""What the images of a split are, one by one, wherever they lie: do two runs train on the same?"""
+
+import hashlib
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lctr_jax.data.samples import Split
+
+_NAMED = 3  # files that a message lists of each kind
+MAX_READ = (
+    100_000  # of a larger split every second, third, ... image is read, so that a run starts in seconds
+)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The images of a split in order.
+
+    `images` maps ids to (label, CRC-32 of the encoded image, whether EXIF turns it). `num_images` counts all of them, also where not all were read.
+    """
+
+    num_images: int
+    images: Mapping[str, Sequence[int]]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything, in hexadecimal; it does not change when the files move."""
+        facts = (self.num_images, [(name, *map(int, fact)) for name, fact in self.images.items()])
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what JSON holds."""
+        return {"num_images": self.num_images, "images": {id: list(fact) for id, fact in self.images.items()}}
+
+
+def read_contents(split: Split) -> Contents:
+    """Read every image of a split, as encoded; of more than `MAX_READ` an evenly spaced part."""
+    stride = -(-len(split) // MAX_READ)
+    records = (split[index] for index in range(0, len(split), stride))
+    images = {
+        record["id"]: (int(record["label"]), zlib.crc32(record["image"]), int(record.get("upright", False)))
+        for record in records
+    }
+    return Contents(len(split), images)
+
+
+def describe_differences(now: Contents, before: Contents) -> str:
+    """Say how many images came, went or changed, and name some of each."""
+    if min(now.num_images, before.num_images) > MAX_READ and now.num_images != before.num_images:
+        return f"{before.num_images} images then, {now.num_images} now"
+    new = [name for name in now.images if name not in before.images]
+    gone = [name for name in before.images if name not in now.images]
+    both = [name for name in now.images if name in before.images]
+    relabeled = [name for name in both if now.images[name][0] != before.images[name][0]]
+    redrawn = [name for name in both if list(now.images[name][1:]) != list(before.images[name][1:])]
+    kinds = {"new": new, "missing": gone, "with another label": relabeled, "with other content": redrawn}
+    return "; ".join(f"{len(names)} {kind}: {_some(names)}" for kind, names in kinds.items() if names) or (
+        "the same images in another order"
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")

@@ -1,0 +1,66 @@
+"""The mutation benchmark: which faults it makes, and that it tells which of them the tests find."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.mutants import apply_mutant, find_mutants
+
+ROOT = Path(__file__).parents[1]
+SOURCE = '''"""A module."""
+
+def scaled(value: int = 2) -> float:
+    """Twice."""
+    if value < 0 and not value == -3:
+        raise ValueError(f"got {value + 1}")
+    return clip(value * 2.5, low=0)
+'''
+
+
+def test_every_kind_of_fault_is_made_once_and_words_are_left_alone():
+    made = [(mutant.before, mutant.after) for mutant in find_mutants(SOURCE)]
+    assert ("value < 0", "value <= 0") in made
+    assert ("value * 2.5", "value / 2.5") in made
+    assert ("not value == -3", "value == -3") in made
+    assert ("clip(value * 2.5, low=0)", "clip(value * 2.5)") in made
+    assert ("2", "3") in made
+    assert not [before for before, _ in made if "value + 1" in before]
+    assert len(set(made)) == len(made) - 1  # the 0 of `value < 0`, and that of `low=0`
+    sources = [apply_mutant(SOURCE, mutant) for mutant in find_mutants(SOURCE)]
+    assert len(set(sources)) == len(sources)
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from benchmarks import mutation
+folder = Path(sys.argv[1])
+mutation.COVERED = {"halving.py": ("test_half",)}
+drawn = mutation._draw(folder, "", count=0, seed=0)
+mutation._report(mutation._test_all(folder, drawn, minutes=0, timeout=float(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize(
+    ("asserted", "timeout", "killed"),
+    [("half(8) == 4", "60", 2), ("half(8) > 0", "60", 0), ("time.sleep(100) is None", "1", 2)],
+)
+def test_a_mutant_is_killed_by_a_test_that_fails_or_hangs(tmp_path, asserted, timeout, killed):
+    source = "def half(value):\n    return value / 2\n"
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "halving.py").write_text(source)
+    test = f"import time\nfrom halving import half\n\ndef test_half():\n    assert {asserted}\n"
+    (tmp_path / "tests/test_half.py").write_text(test)
+    command = [
+        sys.executable,
+        "-c",
+        DRIVER,
+        str(tmp_path),
+        timeout,
+    ]  # JAX forbids to fork here
+    printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert f"| all | 2 | {killed} | {50 * killed} % |" in printed
+    assert ("halving.py:2: value / 2 -> value * 2" in printed) == (killed == 0)
+    assert (tmp_path / "halving.py").read_text() == source
