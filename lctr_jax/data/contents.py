@@ -18,7 +18,8 @@ MAX_READ = (
 class Contents:
     """The images of a split in order.
 
-    `images` maps ids to (label, CRC-32 of the encoded image, whether EXIF turns it). `num_images` counts all of them, also where not all were read.
+    `images` maps ids to (label, CRC-32 of the encoded image, whether EXIF turns it). `num_images` counts all
+    of them, also where not all were read.
     """
 
     num_images: int
