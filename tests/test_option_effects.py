@@ -30,14 +30,14 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 # In the compiled step. Of a step's outcome: what changes; everything else of it stays.
 IN_THE_STEP = {
-    "augmentation.erasing": (1.0, {"loss", "updates"}),
-    "augmentation.mixup": (0.8, {"loss", "updates"}),
-    "augmentation.cutmix": (1.0, {"loss", "updates"}),
-    "augmentation.label_smoothing": (0.5, {"loss", "updates"}),
-    "model.drop_path": (0.9, {"loss", "updates"}),
-    "model.dtype": ("bfloat16", {"loss", "updates"}),
+    "augmentation.erasing": (1.0, {"loss", "gradient"}),
+    "augmentation.mixup": (0.8, {"loss", "gradient"}),
+    "augmentation.cutmix": (1.0, {"loss", "gradient"}),
+    "augmentation.label_smoothing": (0.5, {"loss", "gradient"}),
+    "model.drop_path": (0.9, {"loss", "gradient"}),
+    "model.dtype": ("bfloat16", {"loss", "gradient"}),
     "train.lr": (1.0, {"rate", "updates"}),
-    "train.weight_decay": (0.9, {"updates"}),
+    "train.weight_decay": (50.0, {"updates"}),
     "train.ema_decay": (0.5, {"weights"}),
     "train.micro_batches": (2, set()),
 }
@@ -113,10 +113,16 @@ def outcome(changes) -> dict[str, np.ndarray]:
     joined = functools.partial(lambda tree: np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)]))
     return {
         "loss": np.asarray(metrics.loss),
+        "gradient": np.asarray(metrics.grad_norm),
         "rate": np.asarray(metrics.learning_rate),
         "updates": joined(updates),
         "weights": joined(averaged),
     }
+
+
+def differs(one: np.ndarray, other: np.ndarray) -> bool:
+    """Return whether more differs than rounding explains: of a gradient of zero AdamW makes a whole step."""
+    return bool((~np.isclose(one, other, rtol=1e-5, atol=2e-5 if one.ndim else 0)).mean() > 0.02)
 
 
 plain_outcome = functools.cache(lambda: outcome({}))
@@ -126,7 +132,9 @@ plain_outcome = functools.cache(lambda: outcome({}))
 def test_options_of_the_step(name):
     value, expected = IN_THE_STEP[name]
     got, plain = outcome({name: value}), plain_outcome()
-    changed = {key for key in plain if not np.allclose(got[key], plain[key], rtol=1e-3, atol=2e-5)}
+    changed = {key for key in plain if differs(got[key], plain[key])}
+    if "gradient" in expected:  # AdamW's first update is the gradient's sign, which may or may not change
+        changed -= {"updates"}
     assert changed == expected
 
 
@@ -191,9 +199,9 @@ def test_a_corrupt_image_ends_the_run_or_is_replaced():
         with contextlib.closing(batches):
             if policy == "error":
                 with pytest.raises(ValueError, match=r"images/3\.png"):
-                    [next(batches) for _ in range(2)]
+                    [next(batches) for _ in range(4)]
             else:
-                assert sum(next(batches)["replaced"].sum() for _ in range(2)) >= 1
+                assert sum(next(batches)["replaced"].sum() for _ in range(4)) >= 1
 
 
 def test_every_option_is_in_a_table():
