@@ -18,7 +18,7 @@ from lctr_jax.checkpoints.parameter_paths import by_path
 from lctr_jax.checkpoints.recognition import config_options
 from lctr_jax.checkpoints.store import load_weights, save_weights
 from lctr_jax.checkpoints.torch_names import layouts
-from lctr_jax.errors import one_line_errors
+from lctr_jax.errors import one_line, one_line_errors
 from lctr_jax.host.paths import (
     path_argument,
     require_file_destination,
@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             heads=options.heads,
             num_classes=options.num_classes,
             half_normalized=options.half_normalized,
+            ema=options.ema,
             overwrite=options.overwrite,
         )
 
@@ -53,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         "source",
         metavar="SOURCE",
         type=text_argument,
-        help=".pth, .pt, .safetensors, hf://OWNER/REPOSITORY or timm/NAME; with --to-torch a checkpoint",
+        help=".safetensors, .pth, .pt, .ckpt, .bin, .pth.tar, hf://OWNER/REPOSITORY or timm/NAME; "
+        "with --to-torch a checkpoint",
     )
     parser.add_argument(
         "dest", metavar="DEST", type=path_argument, help="a checkpoint; with --to-torch .pth or .safetensors"
@@ -75,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--half", action="store_true", help="with --to-torch: write float16, half the size, rounded"
     )
+    parser.add_argument(
+        "--ema", action="store_true", help="take the moving average that SOURCE holds beside the weights"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace DEST")
     return parser
 
@@ -86,10 +91,11 @@ def _from_torch(
     heads: int | None,
     num_classes: int | None,
     half_normalized: bool,
+    ema: bool,
     overwrite: bool,
 ) -> None:
     require_folder_destination(dest)
-    file = torch_files.read_tensors(fetch(source))
+    file = torch_files.read_tensors(fetch(source), ema=ema)
     try:
         conversion = convert(
             file, source=source, heads=heads, num_classes=num_classes, half_normalized=half_normalized
@@ -97,10 +103,13 @@ def _from_torch(
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
     save_weights(dest, conversion.metadata, conversion.parameters, overwrite=overwrite)
-    console = Console()
+    console = Console(markup=False)  # names are the file's
     console.print(_table(conversion))
     if file.ignored:
-        console.print(f"{source} holds more, which was left alone: {', '.join(file.ignored)}", soft_wrap=True)
+        ignored = one_line(ValueError(", ".join(file.ignored)))
+        console.print(f"{source} holds more, which was left alone: {ignored}", soft_wrap=True)
+    if file.average:
+        console.print(f"{source}: the moving average in {file.average} is taken by --ema", soft_wrap=True)
     counts = (
         f"{len(file.tensors) - len(conversion.dropped)} tensors read, {len(conversion.dropped)} dropped, "
         f"{len(conversion.fresh)} parameters newly initialized"

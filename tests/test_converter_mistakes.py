@@ -154,7 +154,7 @@ def test_wrong_paths_are_told(tmp_path, refusal):
     assert "nowhere.pth: no such file" in refusal(tmp_path / "nowhere.pth", tmp_path / "weights")
     (tmp_path / "weights.h5").write_bytes(b"")
     message = refusal(tmp_path / "weights.h5", tmp_path / "weights")
-    assert "got suffix '.h5', expected one of .pth, .pt, .safetensors" in message
+    assert "got suffix '.h5', expected one of .pth, .pt, .ckpt, .bin, .tar, .safetensors" in message
     assert "no such file or folder" in refusal("--to-torch", tmp_path / "nowhere", tmp_path / "a.safetensors")
 
 

@@ -178,7 +178,7 @@ def test_a_samples_drop_path_does_not_depend_on_the_rest_of_the_batch():
     [
         ({"heads": 5}, "model.width: got 384, expected a multiple of model.heads = 5"),
         ({"image_size": 225}, "model.image_size: got 225, expected a multiple of model.patch_size = 16"),
-        ({"depth": 0}, "model.depth: got 0, expected 1 or more"),
+        ({"depth": 0}, "model.depth: got 0, expected a whole number from 1 to 512"),
         ({"drop_path": 1.0}, "model.drop_path: got 1.0"),
         ({"dtype": "float16"}, "model.dtype: got 'float16'"),
         ({"method": "lcrt"}, "model.method: got 'lcrt'"),

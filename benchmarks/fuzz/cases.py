@@ -1,5 +1,12 @@
 """Every reader's cases."""
 
-from benchmarks.fuzz import archives, box_lists, config_flags, images, results
+from benchmarks.fuzz import archives, box_lists, config_flags, images, results, tensors
 
-CASES = (*box_lists.CASES, *images.CASES, *config_flags.CASES, *results.CASES, *archives.CASES)
+CASES = (
+    *box_lists.CASES,
+    *images.CASES,
+    *tensors.CASES,
+    *config_flags.CASES,
+    *results.CASES,
+    *archives.CASES,
+)

@@ -31,7 +31,7 @@ def recognize(tensors: Mapping[str, np.ndarray], *, heads: int | None = None) ->
     if len(blocks) != depth:  # now: a name alone must not make a network of a billion blocks
         raise ValueError(f"blocks: got {len(blocks)} up to number {max(blocks)}, expected every one from 0")
     width, channels, *patch = patch_embed
-    if channels != 3 or patch[0] != patch[1]:
+    if channels != 3 or patch[0] != patch[1] or not width or not patch[0]:
         raise ValueError(f"patch_embed.proj.weight: got {list(patch_embed)}, expected [width, 3, size, size]")
     side, cls_position = _grid_side(pos_embed[1] - ("dist_token" in tensors))
     if hidden[0] % width:

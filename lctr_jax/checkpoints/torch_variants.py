@@ -5,7 +5,9 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-_PREFIX = "backbone."  # DINO, DINOv2: the backbone beside the projection head
+from lctr_jax.checkpoints.transformers_names import from_transformers
+from lctr_jax.checkpoints.wrappers import strip_prefixes
+
 _RENAMED = {
     r"^register_tokens$": "reg_token",  # DINOv2
     r"\.gamma_([12])$": r".ls\1.gamma",  # DeiT III
@@ -17,20 +19,22 @@ _DROPPED = {
     "pre_logits.": "layer before the classification head",  # ViT of the first hour
     "mask_token": "stands for masked patches",  # MAE, DINOv2
     "decoder_": "decoder of masked patches",  # MAE
+    "decoder.": "decoder of masked patches",  # MAE, Hugging Face's
+    "pooler.": "layer on CLS before a classification head",  # Hugging Face's ViT and DeiT
     "dino_head.": "projection head",
     "ibot_head.": "projection head",
 }
 
 
 def rename(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors under timm's names.
+    """The tensors under timm's names, without the prefixes of what wraps the network.
 
     Raises:
-        ValueError: two tensors come to one name.
+        ValueError: two tensors come to one name, or there are several networks.
     """
     renamed = {}
-    for name, array in tensors.items():
-        new = name.removeprefix(_PREFIX)
+    for name, array in from_transformers(strip_prefixes(tensors)).items():
+        new = name
         for pattern, replacement in _RENAMED.items():
             new = re.sub(pattern, replacement, new)
         if new in renamed:

@@ -3,7 +3,6 @@
 import hashlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +12,7 @@ from lctr_jax.checkpoints.conversion import convert
 from lctr_jax.checkpoints.metadata import BACKBONE_FIELDS, HEAD_FIELDS, Metadata, differing_fields
 from lctr_jax.checkpoints.parameter_paths import by_path, misfits
 from lctr_jax.checkpoints.store import load_weights
-from lctr_jax.checkpoints.torch_files import SAFETENSORS_SUFFIX, TORCH_SUFFIXES, read_tensors
+from lctr_jax.checkpoints.torch_files import is_tensor_file, read_tensors
 from lctr_jax.models.parameters import Parameters
 from lctr_jax.models.positions import resample_positions
 from lctr_jax.models.spec import ModelSpec
@@ -96,9 +95,13 @@ def weights_digest(path: str | os.PathLike[str]) -> str:
 
 def _load(path: str | os.PathLike[str]) -> tuple[Metadata, Parameters]:
     """A checkpoint of ours or, converted on the way, a file of PyTorch's."""
-    if Path(path).suffix not in (*TORCH_SUFFIXES, SAFETENSORS_SUFFIX):
+    if not is_tensor_file(path):
         return load_weights(path)
-    converted = convert(read_tensors(path), source=str(path))
+    file = read_tensors(path)
+    try:
+        converted = convert(file, source=str(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return converted.metadata, converted.parameters
 
 

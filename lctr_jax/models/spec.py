@@ -15,6 +15,19 @@ _CHOICES = {
 }
 
 
+_BOUNDS = {  # far beyond every network in use: what a damaged or made-up file declares costs no memory
+    "num_classes": (1, 100_000),
+    "width": (1, 16_384),
+    "depth": (1, 512),
+    "heads": (1, 1024),
+    "image_size": (1, 16_384),
+    "patch_size": (1, 1024),
+    "mlp_ratio": (1, 64),
+    "experts": (1, 64),
+    "registers": (0, 1024),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """Every hyperparameter that shapes a network.
@@ -59,20 +72,12 @@ class ModelSpec:
             ValueError: a field is out of range, two fields disagree, or there is no such method.
             ModuleNotFoundError: there is no module of the method's path.
         """
-        for name in (
-            "num_classes",
-            "width",
-            "depth",
-            "heads",
-            "image_size",
-            "patch_size",
-            "mlp_ratio",
-            "experts",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"model.{name}: got {getattr(self, name)}, expected 1 or more")
-        if self.registers < 0:
-            raise ValueError(f"model.registers: got {self.registers}, expected 0 or more")
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                raise ValueError(
+                    f"model.{name}: got {str(value)[:40]}, expected a whole number from {least} to {most}"
+                )
         if self.width % self.heads:
             raise ValueError(
                 f"model.width: got {self.width}, expected a multiple of model.heads = {self.heads}"
