@@ -13,6 +13,8 @@ _DATA = re.compile(
     r"|list|dict|tuple|set|int|float|str|bool|object|slice|range"
 )
 _BUILTINS = ("builtins", "__builtin__")
+_STAND_INS = {"collections.defaultdict": lambda *arguments: {}}  # torch sets items of its own dicts alone
+_UNUSABLE = re.compile(r"Can only (SETITEM|APPEND|build|create)|call reduce for unrecognized")
 _MOST = 60  # such classes in a file
 _ROOM = 1 << 20  # bytes of an archive's own
 
@@ -41,12 +43,15 @@ def _load(torch: Any, path: Path) -> Any:
     inert: set[str] = set()
     while True:
         try:
-            with torch.serialization.safe_globals([(Inert, name) for name in sorted(inert)]):
+            known = [(_STAND_INS.get(name, Inert), name) for name in sorted(inert)]
+            with torch.serialization.safe_globals(known):
                 return torch.load(path, map_location="cpu", weights_only=True)
         except (
             Exception
         ) as error:  # torch raises whatever the bytes lead it to: KeyError, EOFError, RuntimeError..
             needed = re.search(r"GLOBAL (\S+)", str(error))
+            if needed is None and _UNUSABLE.search(str(error)):
+                raise _RefusedError("a class's own methods") from error
             if needed is None:
                 raise ValueError("not a PyTorch file, or a damaged one") from error
             name = needed[1]

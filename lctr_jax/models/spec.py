@@ -78,6 +78,9 @@ class ModelSpec:
                 raise ValueError(
                     f"model.{name}: got {str(value)[:40]}, expected a whole number from {least} to {most}"
                 )
+        for name in ("layer_scale", "cls_position"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"model.{name}: got {str(getattr(self, name))[:40]}, expected true or false")
         if self.width % self.heads:
             raise ValueError(
                 f"model.width: got {self.width}, expected a multiple of model.heads = {self.heads}"
