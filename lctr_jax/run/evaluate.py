@@ -38,6 +38,11 @@ def evaluate_checkpoint(experiment: Experiment, checkpoint: str) -> None:
     require_whole(metadata, path=checkpoint)
     experiment = _match_classes(experiment, metadata, checkpoint)
     spec = config.spec(num_classes=len(experiment.open(config.eval.split).class_names))
+    if spec.head != metadata.spec.head:
+        experiment.log.say(
+            f"model.method: {metadata.spec.method}, the checkpoint's, instead of {spec.method}"
+        )
+        spec = replace(spec, method=metadata.spec.method)
     require_spec(metadata, spec, path=checkpoint)
     parameters = jax.device_put(parameters, replicated(experiment.mesh))
     experiment.open_log()
