@@ -9,6 +9,7 @@ Gradio, and no network: pip install -e '.[demo]'.
 """
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -27,7 +28,7 @@ from lctr_jax.data.geometry import Geometry, Protocol
 from lctr_jax.data.samples import decode_record
 from lctr_jax.errors import one_line, one_line_errors
 from lctr_jax.host.paths import path_argument, text_argument
-from lctr_jax.inference.images import find_images
+from lctr_jax.inference.image_search import count_images, find_images
 from lctr_jax.inference.loading import LoadedModel, load
 from lctr_jax.inference.threshold import choose_threshold
 from lctr_jax.models.normalization import normalize
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     threshold, source = choose_threshold(options.threshold, options.checkpoint)
     with tempfile.TemporaryDirectory() as folder:
         if options.examples:
-            examples = find_images(options.examples, out=Path(folder))[:NUM_EXAMPLES]
+            count_images(options.examples, out=Path(folder))
+            examples = list(itertools.islice(find_images(options.examples, out=Path(folder)), NUM_EXAMPLES))
         else:
             examples = write_examples(options.checkpoint, Path(folder), data_dir=options.data_dir)
         page = build_demo(model, geometry=options.geometry, threshold=threshold.tau, examples=examples)

@@ -5,7 +5,8 @@
 Writes to DIR `predictions.jsonl`, a line an image; `NAME_boxes.jpg`, each image under its map with its box;
 `index.html`, a page of them all. Boxes are x0 y0 x1 y1 in the image's own pixels, turned upright as its EXIF
 orientation says, which is how viewers show it. Unreadable files are reported and skipped; the exit status is
-then 1, and 2 after any other mistake.
+then 1, and 2 after any other mistake. After an interruption the same command goes on with the images that are
+not done.
 
 The whole image is squeezed into the network's square, as the wsoleval protocol has it: nothing at the borders
 of a picture that somebody wants boxes on may be lost. `--geometry lctr` is the published evaluation's center
@@ -14,15 +15,18 @@ crop, which keeps proportions, but sees and boxes only the middle of the image.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import track
 
+from lctr_jax.checkpoints.store import find_checkpoint
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import path_argument, require_folder_destination, text_argument
-from lctr_jax.inference.images import find_images, read_batches
+from lctr_jax.inference.image_search import count_images, find_images
+from lctr_jax.inference.images import read_batches
 from lctr_jax.inference.loading import load
 from lctr_jax.inference.localizer import Localizer
 from lctr_jax.inference.threshold import choose_threshold
@@ -35,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exits 1 if an image could not be read."""
     options = _parser().parse_args(arguments)
     require_folder_destination(options.out)
-    paths = find_images(options.images, out=options.out)
+    total = count_images(options.images, out=options.out)
     model = load(options.checkpoint)
     threshold, source = choose_threshold(options.threshold, options.checkpoint)
     localizer = Localizer(
@@ -47,17 +51,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     facts = {"threshold": threshold.tau, "threshold_source": source, "geometry": options.geometry}
     unreadable: dict[str, str] = {}
-    batches = read_batches(paths, batch_size=localizer.batch_size, unreadable=unreadable)
-    num_batches = -(-len(paths) // localizer.batch_size)
-    with PredictionFolder(options.out, total=len(paths), keep=paths, facts=facts) as folder:
+    settings = {"checkpoint": str(find_checkpoint(options.checkpoint)), "classes": options.classes, **facts}
+    files = [path for path in options.images if not path.is_dir()]
+    with (
+        _interruption_told(),
+        PredictionFolder(options.out, total=total, keep=files, facts=facts, settings=settings) as folder,
+    ):
+        if folder.num_done:
+            print(f"resuming: {folder.num_done} of {total} images are done", file=sys.stderr)
+        paths = folder.skip_done(find_images(options.images, out=options.out))
+        batches = read_batches(paths, batch_size=localizer.batch_size, unreadable=unreadable)
+        num_batches = -(-(total - folder.num_done) // localizer.batch_size)
         for images in track(batches, "localizing", total=num_batches, console=Console(stderr=True)):
             for path, prediction in zip(images, localizer(list(images.values())), strict=True):
                 folder.add(path, prediction)
         made_with = {"checkpoint": options.checkpoint, **facts, **describe_environment()}
         folder.write_page(unreadable=unreadable, facts=made_with)
-    print(f"{len(paths) - len(unreadable)} images: {options.out / 'index.html'}", file=sys.stderr)
+    print(f"{total - len(unreadable)} images: {options.out / 'index.html'}", file=sys.stderr)
     if unreadable:
         raise SystemExit(1)
+
+
+@contextmanager
+def _interruption_told() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted: what is written stays; the same command goes on from there", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -105,6 +105,7 @@ def test_pth_files(tmp_path):
     check()
 
 
+@pytest.mark.filterwarnings("ignore")  # torch's, of the kinds of tensors that are made up here
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.reader}, {case.kind}")
 def test_readers(case, tmp_path):
     """What `python -m benchmarks.fuzz` feeds by the thousand."""

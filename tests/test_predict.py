@@ -12,7 +12,9 @@ from test_localizer import NAMES, SPEC
 from lctr_jax.checkpoints.checksums import write_checksums
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import save_weights
-from lctr_jax.inference.images import find_images, read_upright
+from lctr_jax.inference.image_search import count_images, find_images
+from lctr_jax.inference.images import read_upright
+from lctr_jax.inference.localizer import Localizer
 from lctr_jax.inference.threshold import choose_threshold, read_threshold
 from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.models.parameters import initialize
@@ -159,12 +161,12 @@ def test_a_second_run_does_not_read_the_first_one_s_pictures(checkpoint, tmp_pat
 def test_a_folder_is_not_its_own_output(tmp_path):
     write_image(tmp_path / "x.png")
     with pytest.raises(ValueError, match="is a folder of images to be read"):
-        find_images([tmp_path], out=tmp_path)
+        count_images([tmp_path], out=tmp_path)
 
 
 def test_an_image_named_twice_is_read_once(tmp_path):
     image = write_image(tmp_path / "x.png")
-    assert find_images([image, tmp_path], out=tmp_path / "out") == [image]
+    assert list(find_images([image, tmp_path], out=tmp_path / "out")) == [image]
 
 
 def test_a_photograph_held_upright_is_read_upright(tmp_path):
@@ -209,3 +211,43 @@ def test_a_large_folder_s_page_stays_bounded(checkpoint, tmp_path):
     page = (tmp_path / "out" / "index.html").read_text()
     assert page.count('class="card"') == MAX_CARDS
     assert f"{MAX_CARDS} of them here" in page
+
+
+def test_a_name_of_255_bytes_gets_an_overlay(checkpoint, tmp_path):
+    for name in ("x" * 251 + ".png", "é" * 125 + "y.png"):
+        (line,) = predict(checkpoint, tmp_path / "out", write_image(tmp_path / name))
+        assert (tmp_path / "out" / line["overlay"]).exists()
+
+
+def test_links_that_lead_in_circles_end_and_every_image_is_found_once(tmp_path):
+    image = write_image(tmp_path / "images" / "a" / "x.png")
+    (tmp_path / "images" / "a" / "up").symlink_to(tmp_path / "images")
+    (tmp_path / "images" / "self.png").symlink_to(tmp_path / "images" / "self.png")
+    (tmp_path / "images" / "dangling.png").symlink_to(tmp_path / "nowhere.png")
+    assert list(find_images([tmp_path / "images"], out=tmp_path / "out")) == [image]
+    assert count_images([tmp_path / "images"], out=tmp_path / "out") == 1
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(checkpoint, tmp_path, monkeypatch, capsys):
+    for index in range(6):
+        write_image(tmp_path / "images" / f"{index}.png", seed=index)
+    arguments = (tmp_path / "images", "--batch-size", 2)
+    expected = predict(checkpoint, tmp_path / "whole", *arguments)
+    localize, calls = Localizer.__call__, []
+
+    def interrupted(self, images):
+        calls.append(len(images))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return localize(self, images)
+
+    monkeypatch.setattr(Localizer, "__call__", interrupted)
+    assert len(predict(checkpoint, tmp_path / "out", *arguments, status=130)) == 4
+    with (tmp_path / "out" / "predictions.jsonl").open("a") as file:
+        file.write('{"id": "torn')
+    assert predict(checkpoint, tmp_path / "out", *arguments) == expected
+    assert calls == [2, 2, 2, 2]  # the last call alone after the interruption
+    assert "resuming: 4 of 6 images are done" in capsys.readouterr().err
+    assert (tmp_path / "out" / "index.html").read_text().count('class="card"') == 6
+    predict(checkpoint, tmp_path / "out", *arguments)
+    assert calls == [2] * 7  # a finished run starts anew

@@ -149,7 +149,7 @@ def test_it_fits_the_screen_and_follows_the_theme(page, width, scheme):
 
 def test_the_page_of_one_s_own_images(browser, tmp_path):
     rng = np.random.default_rng(0)
-    with PredictionFolder(tmp_path, total=3, keep=[], facts={}) as folder:
+    with PredictionFolder(tmp_path, total=3, keep=[], facts={}, settings={}) as folder:
         for index, (width, height) in enumerate([(90, 30), (30, 90), (40, 40)]):
             best = RankedClass(index, HOSTILE[index], 0.75)
             box_xyxy = np.array([0.0, 0.0, width / 2, height / 2])

@@ -1,7 +1,8 @@
 """Predictions on one's own images on disk: a line and an overlay picture each, and a page of them all."""
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lctr_jax.report.gallery_items import Card
 from lctr_jax.report.overlay import PREDICTED, draw_boxes, draw_map
 from lctr_jax.report.page import render_page
 from lctr_jax.report.pictures import Picture, as_boxes, encode_maps, encode_photo
+from lctr_jax.report.prediction_journal import Journal
 
 OVERLAY_SIDE = 1024
 """Longest side of an overlay picture, pixels."""
@@ -21,6 +23,7 @@ OVERLAY_SIDE = 1024
 MAX_CARDS = 300
 """Most images of a page: with more, it shows as many, spread evenly."""
 
+_LONGEST_STEM = 230  # bytes
 _CAPTION = 28  # height of the line of text under an overlay
 _INK, _PAPER = (32, 32, 32), (250, 250, 250)
 
@@ -29,26 +32,42 @@ class PredictionFolder:
     """Writes predictions as they arrive; memory grows only with the page, which is bounded.
 
     `total` images are expected at most. No picture overwrites a file of `keep`. `facts` go into every line.
+    Where the folder holds an unfinished run of the same `settings`, what it wrote stays.
     """
 
-    def __init__(self, folder: Path, *, total: int, keep: Sequence[Path], facts: Mapping[str, Any]):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        total: int,
+        keep: Sequence[Path],
+        facts: Mapping[str, Any],
+        settings: Mapping[str, Any],
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._facts = folder, facts
-        self._lines = (folder / "predictions.jsonl").open("w", encoding="utf-8")
+        self._journal = Journal(folder, settings)
+        self._lines = (folder / "predictions.jsonl").open("a", encoding="utf-8")
         self._taken = {path.name.casefold() for path in keep if path.parent.resolve() == folder.resolve()}
+        self._taken |= {overlay.casefold() for overlay in self._journal.done.values()}
         on_page = np.linspace(0, total - 1, min(total, MAX_CARDS)).round()
         self._on_page = frozenset(on_page.astype(int).tolist())
-        self._count = 0
-        self._cards: list[Card] = []
+        self.num_done = len(self._journal.done)
+        self._count = self.num_done
+
+    def skip_done(self, paths: Iterable[Path]) -> Iterator[Path]:
+        """Those of the paths that the unfinished run had not written."""
+        return (path for path in paths if str(path) not in self._journal.done)
 
     def add(self, path: Path, prediction: Prediction) -> None:
         """Write an image's line and picture, and perhaps put it on the page."""
         overlay = self._free_name(path.stem)
         draw_prediction(prediction).save(self._folder / overlay, quality=90)
         line = {"id": str(path), **prediction_line(prediction), **self._facts, "overlay": overlay}
-        self._lines.write(json.dumps(line) + "\n")
         if self._count in self._on_page:
-            self._cards.append(prediction_card(str(path), prediction))
+            self._journal.keep_card(prediction_card(str(path), prediction))
+        self._lines.write(json.dumps(line) + "\n")
+        self._lines.flush()  # what is written is not done again
         self._count += 1
 
     def write_page(self, *, unreadable: Mapping[str, str], facts: Mapping[str, Any]) -> None:
@@ -56,12 +75,13 @@ class PredictionFolder:
         page = render_page(
             "predictions.html.j2",
             title="Predictions",
-            cards=self._cards,
+            cards=self._journal.cards,
             num_images=self._count,
             unreadable=unreadable,
             facts=facts,
         )
         (self._folder / "index.html").write_text(page, encoding="utf-8", errors="replace")
+        self._journal.finish()
 
     def __enter__(self) -> "PredictionFolder":
         return self
@@ -71,6 +91,7 @@ class PredictionFolder:
 
     def _free_name(self, stem: str) -> str:
         """`STEM_boxes.jpg`, numbered where another image of that name came before, in whatever case."""
+        stem = os.fsdecode(os.fsencode(stem)[:_LONGEST_STEM])  # a file name has at most 255 bytes
         number, name = 1, f"{stem}_boxes.jpg"
         while name.casefold() in self._taken:
             number += 1

@@ -1,0 +1,73 @@
+"""What a folder of predictions already holds, so that an interrupted run goes on where it stopped."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lctr_jax.json_objects import parse_object, read_object
+from lctr_jax.report.gallery_items import Card
+from lctr_jax.report.pictures import Picture
+
+_SETTINGS, _CARDS = ".unfinished.json", ".unfinished_cards.jsonl"
+
+
+class Journal:
+    """Lines and cards of an unfinished run in `folder`, or of none.
+
+    `done`: the overlays by the id of each image that is finished. An earlier run counts as unfinished while
+    its settings lie in the folder, and goes on where they equal `settings`; a line that was cut off is
+    removed.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]):
+        self._folder, self._lines, self._cards = folder, folder / "predictions.jsonl", folder / _CARDS
+        self.done: dict[str, str] = {}
+        self.cards: list[Card] = []
+        settings = json.loads(json.dumps(settings))
+        if self._unfinished() == settings:
+            lines = _whole_lines(self._lines, "id", "overlay")
+            self.done = {str(line["id"]): str(line["overlay"]) for line in lines}
+            cards = _whole_lines(self._cards, "picture")
+            self.cards = [Card(**{**card, "picture": Picture(**card["picture"])}) for card in cards]
+        else:
+            self._lines.write_bytes(b"")
+            self._cards.write_bytes(b"")
+            (folder / _SETTINGS).write_text(json.dumps(settings))
+
+    def keep_card(self, card: Card) -> None:
+        """Remember a card of the page that is to come."""
+        self.cards.append(card)
+        with self._cards.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(card)) + "\n")
+
+    def finish(self) -> None:
+        """Everything is written: the next run starts anew."""
+        (self._folder / _SETTINGS).unlink(missing_ok=True)
+        self._cards.unlink(missing_ok=True)
+
+    def _unfinished(self) -> dict[str, Any] | None:
+        try:
+            return read_object(self._folder / _SETTINGS)
+        except (FileNotFoundError, ValueError):
+            return None
+
+
+def _whole_lines(path: Path, *keys: str) -> list[dict[str, Any]]:
+    """The objects of a file of JSON lines; the file is cut before the first line without these keys."""
+    lines, size = [], 0
+    if not path.exists():
+        path.write_bytes(b"")
+    with path.open("r+b") as file:
+        for line in file:
+            try:
+                value = parse_object(line, where=str(path))
+            except ValueError:
+                break
+            if not line.endswith(b"\n") or not set(keys) <= set(value):
+                break
+            lines.append(value)
+            size += len(line)
+        file.truncate(size)
+    return lines
