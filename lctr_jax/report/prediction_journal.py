@@ -8,7 +8,7 @@ from typing import Any
 
 from lctr_jax.json_objects import parse_object, read_object
 from lctr_jax.report.gallery_items import Card
-from lctr_jax.report.pictures import Picture
+from lctr_jax.report.pictures import Maps, Picture
 
 _SETTINGS, _CARDS = ".unfinished.json", ".unfinished_cards.jsonl"
 
@@ -30,7 +30,7 @@ class Journal:
             lines = _whole_lines(self._lines, "id", "overlay")
             self.done = {str(line["id"]): str(line["overlay"]) for line in lines}
             cards = _whole_lines(self._cards, "picture")
-            self.cards = [Card(**{**card, "picture": Picture(**card["picture"])}) for card in cards]
+            self.cards = [_card(_as_tuples(card)) for card in cards]
         else:
             self._lines.write_bytes(b"")
             self._cards.write_bytes(b"")
@@ -71,3 +71,16 @@ def _whole_lines(path: Path, *keys: str) -> list[dict[str, Any]]:
             size += len(line)
         file.truncate(size)
     return lines
+
+
+def _card(stored: dict[str, Any]) -> Card:
+    picture = stored["picture"]
+    picture = Picture(**{**picture, "maps": Maps(**picture["maps"])})
+    return Card(**{**stored, "picture": picture})
+
+
+def _as_tuples(value: Any) -> Any:
+    """What JSON gives, as the dataclasses have it."""
+    if isinstance(value, dict):
+        return {name: _as_tuples(inner) for name, inner in value.items()}
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
