@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -96,6 +97,9 @@ def sweep_tasks(num_images: int) -> dict[str, Task]:
             len(few),
         ),
         "every metric, threads": in_threads(lambda sample: measure(sample, settings)),
+        "every metric of wsoleval, threads": in_threads(
+            lambda sample: measure(sample, replace(settings, protocol=WSOLEVAL))
+        ),
     }
 
 

@@ -83,7 +83,7 @@ def measure_list(
         "protocol": protocol,
         "image_size": image_size,
         "first_box_only": first_box_only,
-        "num_images": int(predictors.sums()["images"]),
+        "num_images": int(predictors.sums().images),
         "baselines": predictors.summarize(),
     }
 

@@ -84,6 +84,7 @@ def read_image(
         probability=np.asarray(jax.nn.softmax(output.logits[0])),
         relation_map=output.relation_map[0],
         class_maps=output.class_map[0],
+        localization_maps=output.localization_map[0],
     )
 
 

@@ -37,7 +37,7 @@ def summarize_results(results: list[Result], settings: Settings):
     accumulator = Accumulator(settings)
     content_free = ContentFree(settings.protocol, image_size=SIZE)
     for result in results:
-        accumulator.add(result.measurement)
+        accumulator.add(result.sample, result.measurement)
         truth = result.sample.boxes_xyxy
         content_free.add(truth, np.array([len(truth)]))
     sums = accumulator.sums()
@@ -67,10 +67,12 @@ def _make_result(index, image, settings, rng, *, boxes) -> Result:
     )
     return Result(
         image=image,
-        record={"id": sample.id, "label": label, "width": SIZE, "height": SIZE},
+        width=SIZE,
+        height=SIZE,
         sample=sample,
         measurement=measure(sample, settings),
         probability=np.sort(rng.dirichlet(np.ones(len(top) + 1)))[:0:-1].astype(np.float32),
         relation_map=relation_map,
         class_map=class_map,
+        map_class=settings.boxed_class,
     )

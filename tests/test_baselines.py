@@ -8,7 +8,8 @@ import pytest
 
 from lctr_jax import baselines
 from lctr_jax.localization.boxes import box_iou
-from lctr_jax.localization.content_free import ContentFree, centered_squares
+from lctr_jax.localization.content_free import ContentFree, centered_gaussian, centered_squares
+from lctr_jax.localization.pixels import average_precision, score_histograms
 from lctr_jax.localization.protocols import LCTR, WSOLEVAL
 
 CUB = Path(__file__).parents[2] / "shared" / "data" / "wsoleval_cub_test"
@@ -110,7 +111,7 @@ def test_sums_of_parts_add_up():
     second.add(boxes[6:], np.full(7, 2))
     first.merge(second.sums())
     assert first.summarize() == whole.summarize()
-    assert first.sums()["images"] == 10
+    assert first.sums().images == 10
 
 
 @pytest.mark.parametrize(
@@ -143,3 +144,26 @@ def test_missing_files_are_named(tmp_path, capsys, monkeypatch, arguments):
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert ("nowhere.txt" if "nowhere.txt" in arguments else "image_sizes.txt") in error
+
+
+def test_pxap_of_predictors_that_never_look():
+    """Against the same maps measured as a network's."""
+    rng = np.random.default_rng(0)
+    masks = [rng.choice(np.array([0, 1, 255], np.uint8), (SIDE, SIDE)) for _ in range(3)]
+    masks[0][8:24, 8:24] = 1  # a central object: the Gaussian is better than nothing
+    predictors = ContentFree(LCTR, image_size=SIDE)
+    for mask in masks:
+        predictors.add(np.zeros((0, 4)), np.array([0]))
+        predictors.add_mask(mask)
+    summary = predictors.summarize()
+    assert set(summary) == {"full_image", "centered_gaussian"}
+    counted = np.concatenate([mask[mask != 255] for mask in masks])
+    assert summary["full_image"] == {"pxap": pytest.approx(100 * (counted == 1).mean())}
+    gaussian = centered_gaussian(SIDE)
+    frame = (gaussian - gaussian.min()) / np.ptp(gaussian)
+    pooled = sum(score_histograms(frame, mask, step=0.001) for mask in masks)
+    assert summary["centered_gaussian"] == {"pxap": pytest.approx(average_precision(pooled))}
+    assert summary["centered_gaussian"]["pxap"] > summary["full_image"]["pxap"]
+
+
+SIDE = 32

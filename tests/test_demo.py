@@ -58,6 +58,7 @@ def hot_corner(names=NAMES):
         probability=np.array([0.1, 0.4, 0.3, 0.1, 0.06, 0.04], np.float32),
         relation_map=np.ones((4, 4), np.float32),
         class_maps=maps,
+        localization_maps=maps,
     )
 
 

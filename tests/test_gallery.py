@@ -21,15 +21,15 @@ def collect(results):
 
 
 def names(pictures, group):
-    return [kept.id for kept, groups in pictures if group in groups]
+    return [kept.sample.id for kept, groups in pictures if group in groups]
 
 
 def by_iou(results):
     def sureness(result):
-        return float(result.probability[0]) * (1 if result.measurement.top1_correct else -1)
+        return float(result.probability[0]) * (1 if result.sample.top1_correct else -1)
 
     return [
-        result.measurement.id
+        result.sample.id
         for result in sorted(results, key=lambda result: (result.measurement.scores.iou, sureness(result)))
     ]
 
@@ -42,7 +42,7 @@ def test_best_and_worst_are_those_of_a_full_sort(results):
 
 def test_every_kept_image_is_there_once_and_the_number_is_bounded(results):
     pictures = collect(results)
-    ids = [kept.id for kept, _ in pictures]
+    ids = [kept.sample.id for kept, _ in pictures]
     assert len(ids) == len(set(ids)) <= sum(GROUPS.values()) + PER_ERROR * len(ERROR_TYPES) < len(results)
 
 
@@ -55,7 +55,9 @@ def test_every_error_type_that_occurs_has_examples(results):
 
 def test_the_choice_does_not_depend_on_the_order(results):
     shuffled = [results[index] for index in np.random.default_rng(1).permutation(len(results))]
-    assert {kept.id for kept, _ in collect(results)} == {kept.id for kept, _ in collect(shuffled)}
+    assert {kept.sample.id for kept, _ in collect(results)} == {
+        kept.sample.id for kept, _ in collect(shuffled)
+    }
 
 
 def test_random_images_are_not_just_the_first(results):
@@ -68,14 +70,22 @@ def test_random_images_are_not_just_the_first(results):
 def test_what_is_kept_does_not_hold_its_batch(results):
     batch = results[0].image.base
     for kept, _ in collect(results):
-        assert not any(np.shares_memory(array, batch) for array in (kept.image, kept.relation_map))
+        arrays = [
+            array
+            for record in (kept, kept.sample, kept.measurement)
+            for array in vars(record).values()
+            if isinstance(array, np.ndarray)
+        ]
+        assert len(arrays) == 9
+        assert not any(np.shares_memory(array, batch) for array in arrays)
+        assert all(array.base is None for array in arrays)
 
 
 def test_without_boxes_the_surest_mistakes_are_the_worst():
     results = make_results(60, SETTINGS, boxes=False)
     pictures = collect(results)
-    wrong = [result for result in results if not result.measurement.top1_correct]
+    wrong = [result for result in results if not result.sample.top1_correct]
     surest = max(wrong, key=lambda result: result.probability[0])
-    assert surest.measurement.id in names(pictures, "worst")
-    assert surest.measurement.id not in names(pictures, "best")
+    assert surest.sample.id in names(pictures, "worst")
+    assert surest.sample.id not in names(pictures, "best")
     assert all(kept.iou is None and kept.error is None for kept, _ in pictures)

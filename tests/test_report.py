@@ -115,11 +115,11 @@ def test_every_picture_has_words_boxes_and_three_maps(report):
 
 def test_a_card_says_what_the_files_say(report):
     _, _, results, page, _ = report
-    by_name = {result.measurement.id: result for result in results}
+    by_name = {result.sample.id: result for result in results}
     for card in page.all("li", **{"class": "card"}):
         result = by_name[card["data-name"]]
         assert card["data-error"] == result.measurement.scores.error
-        assert card["data-class"] == HOSTILE[result.measurement.label]
+        assert card["data-class"] == HOSTILE[result.sample.label]
 
 
 def test_the_tables_are_the_sums_that_metrics_come_from(report):
@@ -128,7 +128,7 @@ def test_the_tables_are_the_sums_that_metrics_come_from(report):
         rows = list(csv.DictReader(file))
     assert [row["name"] for row in rows] == list(HOSTILE)
     assert sum(int(row["num_images"]) for row in rows) == len(results)
-    of_first = [result.measurement for result in results if result.measurement.label == 0]
+    of_first = [result.measurement for result in results if result.sample.label == 0]
     located = [measurement.scores.iou >= 0.5 for measurement in of_first]
     assert float(rows[0]["gt_known_loc"]) == pytest.approx(100 * np.mean(located))
     with (folder / "curves.csv").open(newline="") as file:
@@ -195,3 +195,39 @@ def test_every_number_says_which_threshold_it_is_at():
         "BoxAcc": "one a curve, held-out (val)",
         "MaxBoxAcc": "oracle: the best on these images",
     }
+
+
+def test_flat_maps_and_frame_covering_boxes_are_said(report, tmp_path):
+    _, metrics, results, page, _ = report
+    covering = metrics["frame_covering_boxes"]
+    assert f"Flat maps: 0 of {len(results)} images. Boxes over 95% of the frame: {covering}." in page.text
+    assert "have a flat map" not in page.text
+    folder = report[0]
+    for file in ("curves.csv", "per_class.csv"):
+        (tmp_path / file).write_text((folder / file).read_text())
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics | {"flat_maps": 7}))
+    write_report(tmp_path, Gallery(), title="", class_names=HOSTILE, options=OPTIONS, facts={})
+    text = Page((tmp_path / "report.html").read_text()).text
+    assert "7 of 80 images have a flat map: nothing is localized there" in text
+    assert "their box is the full frame" in text
+
+
+def test_masks_without_boxes_have_their_own_comparison(report, tmp_path):
+    folder, metrics, *_ = report
+    kept = ("protocol", "split", "num_images", "top1_cls", "top5_cls", "intervals_95", "flat_maps")
+    scores = {"full_image": 20.0, "centered_gaussian": 41.5, "untrained": 30.0}
+    masks_only = {name: metrics[name] for name in kept} | {
+        "num_images_with_boxes": 0,
+        "frame_covering_boxes": 0,
+        "pxap": 55.5,
+        "baselines": {name: {"pxap": value} for name, value in scores.items()},
+    }
+    (tmp_path / "metrics.json").write_text(json.dumps(masks_only))
+    (tmp_path / "per_class.csv").write_text((folder / "per_class.csv").read_text())
+    write_report(tmp_path, Gallery(), title="", class_names=HOSTILE, options=OPTIONS, facts={})
+    text = Page((tmp_path / "report.html").read_text()).text
+    assert "no true boxes: only the classification and, on its masks, PxAP can be measured" in text
+    assert "Against what it has to beat" in text
+    for value in ("55.5", "41.5", "20.0", "30.0"):
+        assert value in text
+    assert "GT-known Loc:" not in text

@@ -158,8 +158,9 @@ def test_the_page_of_one_s_own_images(browser, tmp_path):
                 top=[best, RankedClass(9, "other", 0.25)],
                 boxed=[BoxedClass(best, box_xyxy, True)],
                 region_xyxy=np.array([0.0, 0.0, width, height]),
-                relation_map=rng.uniform(size=(4, 4)).astype(np.float32),
+                relation_map=(relation_map := rng.uniform(size=(4, 4)).astype(np.float32)),
                 class_map=np.ones((4, 4), np.float32),
+                localization_map=relation_map,
             )
             folder.add(Path(f"photos/{index}.jpg"), prediction)
         folder.write_page(unreadable={HOSTILE[1]: HOSTILE[0]}, facts={"threshold": 0.1})

@@ -13,9 +13,12 @@ from PIL import Image
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.data.image_decoding import CorruptImageError
 from lctr_jax.evaluation.forward import Maps
+from lctr_jax.evaluation.prediction_lines import prediction
 from lctr_jax.evaluation.stream import evaluate_split
 from lctr_jax.localization.pixels import average_precision
 from lctr_jax.localization.summary import summarize
+from lctr_jax.report.metric_tables import comparisons
+from lctr_jax.report.summary_line import headline
 
 SIZE, COUNT, BATCH = 64, 5, 2
 
@@ -46,11 +49,13 @@ PREDICTED[0, 0], TRUE[3, 3] = 1, 1
 def forward(parameters, image, label):
     """Predicts class 0 everywhere; its map is hot in the first patch, the true class's in the last."""
     batch = len(image)
+    class_maps = np.tile(np.stack([PREDICTED, TRUE]), (batch, 1, 1, 1))
     maps = Maps(
         np.tile(np.array([0, 1, 2], np.int32), (batch, 1)),
         np.tile(np.array([0.5, 0.3, 0.2], np.float32), (batch, 1)),
         np.full((batch, 4, 4), 2, np.float32),
-        np.tile(np.stack([PREDICTED, TRUE]), (batch, 1, 1, 1)),
+        class_maps,
+        2 * class_maps,
     )
     return jax.tree.map(jnp.asarray, maps)
 
@@ -72,7 +77,7 @@ def results_of(protocol, split=SPLIT):
 @pytest.mark.parametrize(("protocol", "boxed"), [("lctr", PREDICTED), ("wsoleval", TRUE)])
 def test_the_maps_are_those_that_were_boxed(protocol, boxed):
     results = results_of(protocol)
-    assert [result.measurement.id for result in results] == [f"{index}.png" for index in range(COUNT)]
+    assert [result.sample.id for result in results] == [f"{index}.png" for index in range(COUNT)]
     for result in results:
         np.testing.assert_array_equal(result.class_map, boxed)
         x0, y0, x1, y1 = result.measurement.box_xyxy
@@ -125,3 +130,50 @@ def test_pxap_is_wsolevals_from_image_sized_masks():
     assert average_precision(np.stack(other)) != pytest.approx(
         average_precision(np.stack(expected)), abs=0.01
     )
+
+
+def test_a_flat_map_is_said_of_its_image(tmp_path):
+    """A network whose maps are all zero still scores under `lctr`: its boxes are the full frame."""
+
+    def flat_forward(parameters, image, label):
+        return jax.tree.map(jnp.zeros_like, forward(parameters, image, label))
+
+    settings, geometry, lines = make_settings("lctr"), Geometry("lctr", SIZE), []
+    for network in (flat_forward, forward):
+        totals = evaluate_split(
+            network,
+            {},
+            SPLIT,
+            settings=settings,
+            geometry=geometry,
+            batch_size=BATCH,
+            on_result=lambda result: lines.append(prediction(result, geometry)),
+        )
+        summary = {"split": "test", **summarize(totals.measured, settings)}
+        expected = COUNT if network is flat_forward else 0
+        assert summary["flat_maps"] == summary["frame_covering_boxes"] == expected
+        summary["baselines"] = totals.content_free.summarize()
+        said = f"flat maps: {expected} of 5 images; boxes over 95% of the frame: {expected}"
+        assert said in headline(summary)
+    flagged = [(line["flat_map"], line["covers_frame"]) for line in lines]
+    assert flagged == [(True, True)] * COUNT + [(False, False)] * COUNT
+
+
+def test_masks_without_boxes_are_measured_beside_baselines():
+    mask = np.zeros((SIZE, SIZE), np.uint8)
+    mask[20:44, 20:44] = 1
+    no_boxes = np.zeros((0, 4), np.float32)
+    split = [record | {"mask": encode_pixels(mask), "boxes_xyxy": no_boxes} for record in SPLIT]
+    settings = make_settings("wsoleval")
+    totals = evaluate_split(
+        forward, {}, split, settings=settings, geometry=Geometry("wsoleval", SIZE), batch_size=BATCH
+    )
+    summary = {"split": "test", **summarize(totals.measured, settings)}
+    summary["baselines"] = totals.content_free.summarize()
+    assert summary["baselines"]["full_image"]["pxap"] == pytest.approx(100 * (24 / SIZE) ** 2)
+    said = headline(summary)
+    assert "no boxes in this split: classification and PxAP" in said
+    assert f"PxAP {summary['pxap']:.2f}" in said
+    assert "PxAP of baselines: full_image 14.06  centered_gaussian 9" in said
+    ((title, bars),) = comparisons(summary)
+    assert (title, len(bars)) == ("PxAP", 3)

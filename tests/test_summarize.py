@@ -128,6 +128,15 @@ def test_a_config_that_is_none_is_named(tmp_path, capsys, content):
     assert "config.json: " in refused(capsys, run)
 
 
+def test_baselines_of_masks_are_summarized(tmp_path):
+    baselines = {"full_image": {"pxap": 20.0}, "untrained": {"gt_known_loc": 1.0, "pxap": 3.0}}
+    metrics = read_metrics(tmp_path / write_run(tmp_path / "a", pxap=50.0, baselines=baselines))
+    rows = summarize_runs({"a": metrics})["metrics"]
+    assert rows["baseline full_image pxap"]["mean"] == 20
+    assert rows["baseline untrained"]["mean"] == 1
+    assert rows["baseline untrained pxap"]["mean"] == 3
+
+
 def test_one_run_has_no_deviation(tmp_path):
     metrics = read_metrics(tmp_path / write_run(tmp_path / "a", top1_cls=90.0))
     assert summarize_runs({"a": metrics})["metrics"]["top1_cls"]["std"] is None

@@ -43,7 +43,7 @@ def sums(golden, settings):
             boxes_xyxy=np.array(truth, np.float64),
             mask=mask,
         )
-        accumulator.add(measure(sample, settings))
+        accumulator.add(sample, measure(sample, settings))
     return accumulator.sums()
 
 

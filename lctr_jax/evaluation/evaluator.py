@@ -17,8 +17,8 @@ from lctr_jax.evaluation.stream import Result, Totals, evaluate_split
 from lctr_jax.evaluation.tables import write_tables
 from lctr_jax.localization.protocols import MapClass, get_protocol
 from lctr_jax.localization.settings import Settings
-from lctr_jax.localization.summary import curves, max_box_thresholds, summarize, transfer_thresholds
-from lctr_jax.localization.thresholds import Threshold, choose_threshold
+from lctr_jax.localization.summary import choose_curve_thresholds, curves, summarize
+from lctr_jax.localization.thresholds import CurveThresholds, Threshold, choose_threshold
 from lctr_jax.models.parameters import Parameters
 from lctr_jax.models.spec import ModelSpec
 
@@ -27,6 +27,7 @@ _LOOK = {
     "top1_cls": "top1_cls",
     "oracle_gt_known_loc": "gt_known_loc_at_best_threshold",
     "oracle_threshold": "best_threshold",
+    "pxap": "pxap",
 }
 
 
@@ -64,13 +65,15 @@ class Evaluator:
     ) -> dict[str, Any]:
         """Evaluate and write `metrics.json`, `predictions.jsonl` and tables to `folder`; returns the metrics.
 
-        `references` are other parameters of the same network, such as untrained ones, whose GT-known Loc at
-        their best threshold stands among the baselines.
+        `references` are other parameters of the same network, such as untrained ones, whose numbers at
+        their best threshold stand among the baselines.
         """
         folder.mkdir(parents=True, exist_ok=True)
         split = self._open_split(self._options.split)
-        threshold, transferred = self._choose_threshold(parameters)
-        settings = self.settings(threshold, num_resamples=BOOTSTRAP_RESAMPLES)
+        threshold, curve_thresholds = self._choose_thresholds(parameters)
+        settings = self.settings(
+            threshold, num_resamples=BOOTSTRAP_RESAMPLES, curve_thresholds=curve_thresholds
+        )
         with PredictionFile(folder / "predictions.jsonl", self.geometry) as predictions:
 
             def record(result: Result) -> None:
@@ -80,12 +83,9 @@ class Evaluator:
             totals = self._measure(parameters, split, settings, on_result=record)
             predictions.join(batch_size=self._global_batch_size)
         metrics = {"split": self._options.split, **summarize(totals.measured, settings)}
-        if transferred:
-            metrics |= transfer_thresholds(totals.measured, transferred)
-        if metrics["num_images_with_boxes"]:
-            baselines = totals.content_free.summarize()
+        if baselines := totals.content_free.summarize():  # nothing to compare without boxes and masks
             for name, reference in references.items():
-                baselines[name] = self._oracle(reference, split)
+                baselines[name] = self._measure_reference(reference, split)
             metrics["baselines"] = baselines
         if jax.process_index() == 0:
             (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
@@ -113,14 +113,21 @@ class Evaluator:
 
     def accuracies(self) -> list[str]:
         """The accuracies that `quick` gives, by name; on a split without true boxes, of the class alone."""
-        names = ("top1_cls", "oracle_gt_known_loc")
-        has_boxes = self._open_split(self._options.split).has_boxes
-        return [f"eval/{_LOOK[name]}" for name in names[: 1 + has_boxes]]
+        split = self._open_split(self._options.split)
+        known = {"top1_cls": True, "oracle_gt_known_loc": split.has_boxes, "pxap": split.has_masks}
+        return [f"eval/{_LOOK[name]}" for name, is_known in known.items() if is_known]
 
-    def settings(self, threshold: Threshold, *, num_resamples: int = 0) -> Settings:
+    def settings(
+        self,
+        threshold: Threshold,
+        *,
+        num_resamples: int = 0,
+        curve_thresholds: CurveThresholds | None = None,
+    ) -> Settings:
         """How this evaluator measures, at a threshold."""
         return Settings(
             threshold=threshold,
+            curve_thresholds=curve_thresholds,
             num_classes=self._spec.num_classes,
             image_size=self._spec.image_size,
             protocol=get_protocol(self._options.protocol),
@@ -129,15 +136,15 @@ class Evaluator:
             num_resamples=num_resamples,
         )
 
-    def _choose_threshold(self, parameters: Parameters) -> tuple[Threshold, dict[str, Threshold]]:
+    def _choose_thresholds(self, parameters: Parameters) -> tuple[Threshold, CurveThresholds | None]:
         """The threshold of the reported boxes, and those of the wsoleval curves if a split is held out."""
         held_out, split = self._options.threshold_split, self._open_held_out()
         if split is None:
-            return Threshold(self._options.threshold), {}
+            return Threshold(self._options.threshold), None
         totals = self._measure(parameters, split, self.settings(Threshold(0.0)))
         curve = curves(totals.measured)["gt_known_loc"]
         threshold = choose_threshold(curve, source="held-out", chosen_on=held_out)
-        return threshold, max_box_thresholds(totals.measured, chosen_on=held_out)
+        return threshold, choose_curve_thresholds(totals.measured, chosen_on=held_out)
 
     def _open_held_out(self) -> Split | None:
         name = self._options.threshold_split
@@ -149,17 +156,20 @@ class Evaluator:
             )
         return split
 
-    def _oracle(self, parameters: Parameters, split: Split) -> dict[str, Any]:
+    def _measure_reference(self, parameters: Parameters, split: Split) -> dict[str, Any]:
+        """What a network scores at its own best threshold."""
         settings = self.settings(Threshold(0.0))
         summary = summarize(self._measure(parameters, split, settings).measured, settings)
-        return {
-            "gt_known_loc": summary["oracle_gt_known_loc"],
-            "threshold": summary["oracle_threshold"],
-            "threshold_source": "oracle",
-            "top1_cls": summary["top1_cls"],
-            "max_box_acc": summary["max_box_acc"],
-            "max_box_acc_v2": summary["max_box_acc_v2"],
+        names = {
+            "oracle_gt_known_loc": "gt_known_loc",
+            "oracle_threshold": "threshold",
+            "top1_cls": "top1_cls",
+            "max_box_acc": "max_box_acc",
+            "max_box_acc_v2": "max_box_acc_v2",
+            "pxap": "pxap",
         }
+        reference = {name: summary[key] for key, name in names.items() if key in summary}
+        return reference | ({"threshold_source": "oracle"} if "threshold" in reference else {})
 
     def _measure(
         self,

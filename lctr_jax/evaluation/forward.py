@@ -26,13 +26,14 @@ class Maps(NamedTuple):
     """What the network says of a batch: of the global one on the devices, of this host's rows when fetched.
 
     `top`: the best classes, best first, at most five; `probability`: theirs. `class_maps`: of the predicted
-    and of the true class. The localization map of a class is its class map times `relation_map`.
+    and of the true class. `localization_maps`: of the same two, what is boxed.
     """
 
     top: Int[AnyArray, "batch top"]
     probability: Float[AnyArray, "batch top"]
     relation_map: Float[AnyArray, "batch grid_h grid_w"]
     class_maps: Float[AnyArray, "batch 2 grid_h grid_w"]
+    localization_maps: Float[AnyArray, "batch 2 grid_h grid_w"]
 
 
 Forward = Callable[[Parameters, UInt8[np.ndarray, "b h w 3"], Int[np.ndarray, " b"]], Maps]
@@ -48,7 +49,7 @@ def compile_forward(spec: ModelSpec, mesh: Mesh) -> Forward:
         predicted_and_true = jnp.stack([jnp.full_like(label, -1), label], axis=1)
         output = bind(spec, parameters)(normalize(image), predicted_and_true)
         probability, top = jax.lax.top_k(jax.nn.softmax(output.logits), min(5, spec.num_classes))
-        return Maps(top, probability, output.relation_map, output.class_map)
+        return Maps(top, probability, output.relation_map, output.class_map, output.localization_map)
 
     sharding, rows = batch_sharding(mesh), PartitionSpec(BATCH_AXES)
     compiled = jax.jit(

@@ -16,22 +16,21 @@ from lctr_jax.evaluation.stream import Result
 
 def prediction(result: Result, geometry: Geometry) -> dict[str, Any]:
     """The line of `predictions.jsonl`: `box` xyxy in the frame, `box_original` in the original's pixels."""
-    measurement, record = result.measurement, result.record
+    sample, measurement = result.sample, result.measurement
     box = measurement.box_xyxy
-    original = geometry.boxes_to_original(box[None], width=record["width"], height=record["height"])[0]
-    line = {
-        "id": measurement.id,
-        "label": measurement.label,
-        "top5": measurement.top5.tolist(),
+    original = geometry.boxes_to_original(box[None], width=result.width, height=result.height)[0]
+    return {
+        "id": sample.id,
+        "label": sample.label,
+        "top5": sample.top5.tolist(),
         "probability": [round(float(value), 6) for value in result.probability],
         "box": box.tolist(),
         "box_original": np.round(original, 2).tolist(),
-        "iou": None,
-        "error": None,
+        "iou": None if result.iou is None else round(result.iou, 6),
+        "error": result.error,
+        "flat_map": measurement.flat_map,
+        "covers_frame": measurement.covers_frame,
     }
-    if measurement.scores is not None:
-        line |= {"iou": round(measurement.scores.iou, 6), "error": measurement.scores.error}
-    return line
 
 
 class PredictionFile:

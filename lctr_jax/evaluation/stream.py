@@ -3,38 +3,87 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from jaxtyping import Float, UInt8
 
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.data.image_decoding import CorruptImageError, decode_mask
 from lctr_jax.data.pipeline import evaluation_batches
 from lctr_jax.evaluation.forward import Forward, Maps, fetch
-from lctr_jax.localization.accumulator import Accumulator, Sums
-from lctr_jax.localization.content_free import ContentFree
+from lctr_jax.localization.accumulator import Accumulator
+from lctr_jax.localization.content_free import ContentFree, ContentFreeSums
+from lctr_jax.localization.error_taxonomy import ErrorType
 from lctr_jax.localization.measurement import Measurement, Sample, measure
+from lctr_jax.localization.protocols import MapClass
 from lctr_jax.localization.settings import Settings
+from lctr_jax.localization.sums import Sums, add_sums
 from lctr_jax.models.parameters import Parameters
 
 
-class Result(NamedTuple):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Result:
     """One image, measured: what predictions, pictures and reports are made of.
 
-    `image` is the uint8 frame that the network saw; `record` what the pipeline knows of the image;
-    `relation_map` times `class_map` is the map that was boxed. The arrays are parts of whole batches: copy
-    what is to be kept.
+    The arrays are parts of whole batches: `detach` what is to be kept.
+
+    Attributes:
+        image: the frame that the network saw.
+        width: of the original image, pixels.
+        height: of the original image, pixels.
+        sample: what the network said, and the truth.
+        measurement: how they compare.
+        probability: of the classes `sample.top5`.
+        relation_map: see `Output`.
+        class_map: of the class whose map is boxed.
+        map_class: whose that is.
     """
 
-    image: np.ndarray
-    record: dict[str, Any]
+    image: UInt8[np.ndarray, "size size 3"]
+    width: int
+    height: int
     sample: Sample
     measurement: Measurement
-    probability: np.ndarray
-    relation_map: np.ndarray
-    class_map: np.ndarray
+    probability: Float[np.ndarray, " top"]
+    relation_map: Float[np.ndarray, "grid_h grid_w"]
+    class_map: Float[np.ndarray, "grid_h grid_w"]
+    map_class: MapClass
+
+    @property
+    def localization_map(self) -> Float[np.ndarray, "grid_h grid_w"]:
+        """The map that was boxed."""
+        return self.sample.score_map(self.map_class)
+
+    @property
+    def iou(self) -> float | None:
+        """Of the reported box; None where no true box is known."""
+        return None if self.measurement.scores is None else self.measurement.scores.iou
+
+    @property
+    def error(self) -> ErrorType | None:
+        """What is wrong with the reported box; None where no true box is known."""
+        return None if self.measurement.scores is None else self.measurement.scores.error
+
+    def detach(self) -> "Result":
+        """Return the same result with arrays of its own, without masks and curves over all thresholds."""
+        return replace(
+            _copied(self),
+            sample=replace(_copied(self.sample), mask=None),
+            measurement=replace(_copied(self.measurement), pixel_histograms=None),
+        )
+
+
+def _copied(record: Any) -> Any:
+    """A dataclass with copies of its arrays."""
+    arrays = {name: value.copy() for name, value in vars(record).items() if isinstance(value, np.ndarray)}
+    return replace(record, **arrays)
+
+
+AnySums = TypeVar("AnySums", Sums, ContentFreeSums)
 
 
 class Totals(NamedTuple):
@@ -73,19 +122,25 @@ def evaluate_split(
             rows = range(len(batch["records"]))
             # OpenCV and NumPy release the interpreter while they work.
             for result in threads.map(lambda row: _measure(batch, maps, row, settings, geometry), rows):  # noqa: B023
-                accumulator.add(result.measurement)
-                boxes = result.sample.boxes_xyxy
+                accumulator.add(result.sample, result.measurement)
+                boxes, mask = result.sample.boxes_xyxy, result.sample.mask
                 content_free.add(boxes, np.array([len(boxes)]))
+                if mask is not None:
+                    content_free.add_mask(mask)
                 on_result(result)
             on_batch()
     everyones = _new_content_free(settings)
-    everyones.merge(_sum_over_hosts(content_free.sums()))
-    return Totals(_sum_over_hosts(accumulator.sums()), everyones)
+    for part in _gather_hosts(content_free.sums()):
+        everyones.merge(part)
+    return Totals(add_sums(_gather_hosts(accumulator.sums())), everyones)
 
 
 def _new_content_free(settings: Settings) -> ContentFree:
     return ContentFree(
-        settings.protocol, image_size=settings.image_size, first_box_only=settings.first_box_only
+        settings.protocol,
+        image_size=settings.image_size,
+        first_box_only=settings.first_box_only,
+        tau_step=settings.tau_step,
     )
 
 
@@ -103,26 +158,26 @@ def _one_ahead(forward: Forward, parameters: Parameters, batches: Any) -> Iterat
 
 def _measure(batch: dict, maps: Maps, row: int, settings: Settings, geometry: Geometry) -> Result:
     record = batch["records"][row]
-    top, probability, relation_map, class_maps = (np.asarray(array[row]) for array in maps)
-    predicted_map, label_map = relation_map * class_maps
+    top, probability, relation_map, class_maps, localization_maps = (np.asarray(array[row]) for array in maps)
     size = {"width": record["width"], "height": record["height"]}
     sample = Sample(
         id=record["id"],
         label=record["label"],
         top5=top,
-        predicted_map=predicted_map,
-        label_map=label_map,
+        predicted_map=localization_maps[0],
+        label_map=localization_maps[1],
         boxes_xyxy=geometry.boxes_to_frame(record["boxes_xyxy"], **size),
         mask=_mask_in_frame(record, geometry),
     )
     return Result(
         image=batch["image"][row],
-        record=record,
+        **size,
         sample=sample,
         measurement=measure(sample, settings),
         probability=probability,
         relation_map=relation_map,
         class_map=class_maps[0 if settings.boxed_class == "predicted" else 1],
+        map_class=settings.boxed_class,
     )
 
 
@@ -135,13 +190,20 @@ def _mask_in_frame(record: dict[str, Any], geometry: Geometry) -> np.ndarray | N
         raise CorruptImageError(f"mask of {record['id']!r}: {error}; mend or remove the file") from error
 
 
-def _sum_over_hosts(sums: Sums) -> Sums:
-    if jax.process_count() == 1:
-        return sums
+def _gather_hosts(sums: AnySums) -> list[AnySums]:
+    """Every host's sums."""
+    hosts = jax.process_count()
+    if hosts == 1:
+        return [sums]
+    arrays: dict[str, np.ndarray] = vars(sums)
     # As pairs of 32 bits, which is how wide JAX's integers are: exact.
-    words = {name: np.ascontiguousarray(value).reshape(-1).view(np.uint32) for name, value in sums.items()}
+    words = {name: np.ascontiguousarray(value).reshape(-1).view(np.uint32) for name, value in arrays.items()}
     gathered = multihost_utils.process_allgather(words)
-    return {
-        name: np.asarray(gathered[name]).view(np.int64).sum(axis=0).reshape(value.shape)
-        for name, value in sums.items()
+    everyones = {
+        name: np.asarray(gathered[name]).reshape(hosts, 2 * value.size).view(np.int64)
+        for name, value in arrays.items()
     }
+    return [
+        type(sums)(**{name: everyones[name][host].reshape(arrays[name].shape) for name in arrays})
+        for host in range(hosts)
+    ]

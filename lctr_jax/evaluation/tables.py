@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from lctr_jax.localization.accumulator import Sums
 from lctr_jax.localization.maps import NUM_CUTS
 from lctr_jax.localization.summary import class_table, curves
+from lctr_jax.localization.sums import Sums
 
 PER_CLASS, CURVES = "per_class.csv", "curves.csv"
 
@@ -21,7 +21,7 @@ def write_tables(folder: Path, sums: Sums, class_names: Sequence[str]) -> None:
     pixel is foreground.
     """
     _write(folder / PER_CLASS, [{"name": class_names[row["label"]], **row} for row in class_table(sums)])
-    if sums["boxed"]:
+    if sums.counts.boxed:
         columns = {"threshold": np.arange(NUM_CUTS) / (NUM_CUTS - 1), **curves(sums)}
         below_one = (column[:-1].round(4).tolist() for column in columns.values())
         points = zip(*below_one, strict=True)

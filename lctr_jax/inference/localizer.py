@@ -56,8 +56,10 @@ class Localizer:
     def _prediction(self, image: Image.Image, output: Any, row: int, probability: np.ndarray) -> Prediction:
         ranked = np.argsort(-probability, kind="stable")[:5].tolist()
         labels = self._asked or ranked[:1]
-        class_maps = output.class_map[row].reshape(len(labels), *output.relation_map.shape[1:])
-        maps = output.relation_map[row] * class_maps
+        class_maps, maps = (
+            np.reshape(each[row], (len(labels), *output.relation_map.shape[1:]))
+            for each in (output.class_map, output.localization_map)
+        )
         found = (np.ptp(maps, axis=(1, 2)) > 0).tolist()
         boxes = self._to_original(np.stack([self._box(score_map) for score_map in maps]), image)
         size = float(self._geometry.image_size)
@@ -71,6 +73,7 @@ class Localizer:
             region_xyxy=self._to_original(np.array([[0.0, 0.0, size, size]]), image)[0],
             relation_map=output.relation_map[row],
             class_map=class_maps[0],
+            localization_map=maps[0],
         )
 
     def _to_original(self, boxes_xyxy: np.ndarray, image: Image.Image) -> np.ndarray:

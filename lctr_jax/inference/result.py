@@ -37,7 +37,7 @@ class Prediction:
     """What the network says of an image.
 
     `top`: the best classes, best first. `region_xyxy`: the part of the image that the network saw and the
-    maps cover, in its pixels. `class_map`: of the first boxed class.
+    maps cover, in its pixels. `class_map` and `localization_map`: of the first boxed class.
     """
 
     image: UInt8[np.ndarray, "height width 3"]
@@ -46,6 +46,7 @@ class Prediction:
     region_xyxy: Float[np.ndarray, "4"]
     relation_map: Float[np.ndarray, "grid_h grid_w"]
     class_map: Float[np.ndarray, "grid_h grid_w"]
+    localization_map: Float[np.ndarray, "grid_h grid_w"]
 
     @property
     def found(self) -> list[BoxedClass]:

@@ -3,7 +3,7 @@
 import zlib
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int, UInt8
 
 
 def resample_weights(
@@ -22,9 +22,9 @@ def resample_weights(
 
 
 def replicate_counts(
-    weights: Int[np.ndarray, "resamples images"], outcomes: Bool[np.ndarray, "images outcomes"]
+    weights: Int[np.ndarray, "resamples images"], outcomes: UInt8[np.ndarray, "images outcomes"]
 ) -> Int[np.ndarray, "resamples outcomes"]:
-    """Counts each outcome's successes in each replicate."""
+    """Count each outcome's successes, 0 or 1 an image, in each replicate."""
     # Small integers are exact in float32, and its matrix product is many times faster than an integer one.
     return (weights.astype(np.float32) @ outcomes.astype(np.float32)).astype(np.int64)
 

@@ -1,17 +1,21 @@
 """One image's measurements, from one forward pass: a pure function, safe to run in threads."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from lctr_jax.localization.boxes import best_iou, protocol_boxes
+from lctr_jax.localization.boxes import best_iou, box_area, protocol_boxes
 from lctr_jax.localization.error_taxonomy import ErrorType, classify_error
 from lctr_jax.localization.maps import quantize_map, resize_map
 from lctr_jax.localization.pixels import score_histograms
-from lctr_jax.localization.protocols import WSOLEVAL, Protocol
+from lctr_jax.localization.protocols import WSOLEVAL, MapClass, Protocol
 from lctr_jax.localization.settings import Settings
 from lctr_jax.localization.sweep import all_rectangles, best_by_cut, largest_rectangles
+
+FRAME_COVERING = 0.95
+"""Boxes that cover a larger share of the frame are counted: they hardly localize."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,20 @@ class Sample:
     label_map: Float[np.ndarray, "grid_height grid_width"]
     boxes_xyxy: Float[np.ndarray, "boxes 4"]
     mask: UInt8[np.ndarray, "height width"] | None = None
+
+    @property
+    def top1_correct(self) -> bool:
+        """Whether the best class is the true one."""
+        return bool(self.top5[0] == self.label)
+
+    @property
+    def top5_correct(self) -> bool:
+        """Whether the true class is among the best five."""
+        return bool((self.top5 == self.label).any())
+
+    def score_map(self, map_class: MapClass) -> Float[np.ndarray, "grid_height grid_width"]:
+        """Return the map of the predicted or of the true class."""
+        return self.predicted_map if map_class == "predicted" else self.label_map
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,85 +81,101 @@ class Measurement:
     """An image's part in every metric.
 
     Attributes:
-        id: the sample's.
-        label: the sample's.
-        top5: the sample's.
         box_xyxy: the box at the run's threshold, in the frame.
+        flat_map: the map is constant or not finite, so that the box is no evidence of anything.
+        covers_frame: the box covers more than `FRAME_COVERING` of the frame.
         scores: None for an image without true boxes.
         pixel_histograms: for PxAP, background and object; None for an image without a mask.
     """
 
-    id: str
-    label: int
-    top5: Int[np.ndarray, " top"]
     box_xyxy: Float[np.ndarray, "4"]
+    flat_map: bool
+    covers_frame: bool
     scores: BoxScores | None
     pixel_histograms: Int[np.ndarray, "2 bins"] | None
 
-    @property
-    def top1_correct(self) -> bool:
-        """Whether the best class is the true one."""
-        return bool(self.top5[0] == self.label)
-
-    @property
-    def top5_correct(self) -> bool:
-        """Whether the true class is among the best five."""
-        return bool((self.top5 == self.label).any())
-
 
 def measure(sample: Sample, settings: Settings) -> Measurement:
-    """Measures one image: box, IoU, error type, and the IoU at every threshold under both box rules."""
-    predicted = settings.boxed_class == "predicted"
-    boxes = boxes_by_cut(
-        sample.predicted_map if predicted else sample.label_map,
-        protocol=settings.protocol,
-        image_size=settings.image_size,
-    )
-    frame = resize_map(sample.label_map, protocol=WSOLEVAL, image_size=settings.image_size)
+    """Measure one image: box, IoU, error type, and the IoU at every threshold under both box rules."""
+    protocol, image_size = settings.protocol, settings.image_size
+    boxed = sweep_map(sample.score_map(settings.boxed_class), protocol=protocol, image_size=image_size)
+    wanted = sample.mask is not None or len(sample.boxes_xyxy) > 0
+    label = _sweep_label_map(sample, boxed, settings) if wanted else None
+    box_xyxy = boxed.boxes_xyxy[settings.threshold.cut].astype(np.float64)
+    area = box_area(box_xyxy[None], closed=protocol.closed)[0]
     return Measurement(
-        id=sample.id,
-        label=sample.label,
-        top5=sample.top5,
-        box_xyxy=boxes[settings.threshold.cut].astype(np.float64),
-        scores=_score_boxes(sample, boxes, frame, settings) if len(sample.boxes_xyxy) else None,
-        pixel_histograms=None
-        if sample.mask is None
-        else score_histograms(frame, sample.mask, step=settings.tau_step),
+        box_xyxy=box_xyxy,
+        flat_map=not boxed.levels.any(),
+        covers_frame=bool(area > FRAME_COVERING * image_size**2),
+        scores=_score_boxes(sample, boxed, label, settings) if label and len(sample.boxes_xyxy) else None,
+        pixel_histograms=score_histograms(label.frame, sample.mask, step=settings.tau_step)
+        if label and sample.mask is not None
+        else None,
     )
+
+
+class Sweep(NamedTuple):
+    """A score map in the frame, and its box at every cut.
+
+    `frame` is enlarged and in [0, 1], `levels` its gray levels.
+    """
+
+    frame: Float[np.ndarray, "height width"]
+    levels: UInt8[np.ndarray, "height width"]
+    boxes_xyxy: Int[np.ndarray, "cuts 4"]
+
+
+def sweep_map(
+    score_map: Float[np.ndarray, "grid_height grid_width"], *, protocol: Protocol, image_size: int
+) -> Sweep:
+    """Enlarge a score map by the protocol's rule, and box it at every cut."""
+    frame = resize_map(score_map, protocol=protocol, image_size=image_size)
+    levels = quantize_map(frame)
+    boxes_xyxy = protocol_boxes(largest_rectangles(levels), protocol=protocol, image_size=image_size)
+    return Sweep(frame, levels, boxes_xyxy)
 
 
 def boxes_by_cut(
     score_map: Float[np.ndarray, "grid_height grid_width"], *, protocol: Protocol, image_size: int
 ) -> Int[np.ndarray, "cuts 4"]:
-    """Returns a score map's box in the frame at every cut."""
-    levels = quantize_map(resize_map(score_map, protocol=protocol, image_size=image_size))
-    return protocol_boxes(largest_rectangles(levels), protocol=protocol, image_size=image_size)
+    """Return a score map's box in the frame at every cut."""
+    return sweep_map(score_map, protocol=protocol, image_size=image_size).boxes_xyxy
 
 
-def _score_boxes(sample: Sample, boxes: np.ndarray, label_frame: np.ndarray, settings: Settings) -> BoxScores:
+def _sweep_label_map(sample: Sample, boxed: Sweep, settings: Settings) -> Sweep:
+    """The true class's map by wsoleval's rules; once where that is what was boxed already."""
+    if settings.protocol is WSOLEVAL and np.array_equal(
+        sample.score_map(settings.boxed_class), sample.label_map
+    ):
+        return boxed
+    return sweep_map(sample.label_map, protocol=WSOLEVAL, image_size=settings.image_size)
+
+
+def _score_boxes(sample: Sample, boxed: Sweep, label: Sweep, settings: Settings) -> BoxScores:
+    """Compare boxes with the true ones; `label` is the true class's map by wsoleval's rules."""
     protocol, image_size = settings.protocol, settings.image_size
     truth = sample.boxes_xyxy[:1] if settings.first_box_only else sample.boxes_xyxy
-    iou_by_cut = best_iou(boxes, truth, closed=protocol.closed)
-    same_map = settings.boxed_class == "label" or sample.top5[0] == sample.label
-    label_boxes = (
-        boxes if same_map else boxes_by_cut(sample.label_map, protocol=protocol, image_size=image_size)
-    )
-    levels = quantize_map(label_frame)
-    single = protocol_boxes(largest_rectangles(levels), protocol=WSOLEVAL, image_size=image_size)
+    iou_by_cut = best_iou(boxed.boxes_xyxy, truth, closed=protocol.closed)
+    if settings.boxed_class == "label" or sample.top1_correct:
+        label_boxes = boxed.boxes_xyxy
+    elif protocol is WSOLEVAL:
+        label_boxes = label.boxes_xyxy
+    else:
+        label_boxes = boxes_by_cut(sample.label_map, protocol=protocol, image_size=image_size)
     cut = settings.threshold.cut
     return BoxScores(
         iou=float(iou_by_cut[cut]),
         error=classify_error(
-            boxes[cut],
+            boxed.boxes_xyxy[cut],
             truth,
             iou=float(iou_by_cut[cut]),
-            top1_correct=bool(sample.top5[0] == sample.label),
+            top1_correct=sample.top1_correct,
             closed=protocol.closed,
         ),
         iou_by_cut=iou_by_cut,
         label_iou_by_cut=best_iou(label_boxes, truth, closed=protocol.closed),
-        single_iou_by_cut=best_iou(single, truth, closed=True),
-        multi_iou_by_cut=best_contour_iou(levels, truth, image_size=image_size),
+        single_iou_by_cut=best_iou(label.boxes_xyxy, truth, closed=WSOLEVAL.closed),
+        multi_iou_by_cut=best_contour_iou(label.levels, truth, image_size=image_size),
     )
 
 

@@ -1,7 +1,7 @@
 """PxAP: pixelwise average precision of a score map against an object mask (Choe et al., section 3)."""
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Int64, UInt8
 
 from lctr_jax.localization.maps import tau_grid
 
@@ -11,17 +11,29 @@ IGNORE = 255
 
 def score_histograms(
     frame: Float[np.ndarray, "height width"], mask: UInt8[np.ndarray, "height width"], *, step: float
-) -> Int[np.ndarray, "2 bins"]:
-    """Counts the scores of background (row 0) and object pixels (row 1) between the thresholds.
+) -> Int64[np.ndarray, "2 bins"]:
+    """Count the scores of background (row 0) and object pixels (row 1) between the thresholds.
 
     Args:
         frame: the map in the frame, scores in [0, 1].
         mask: 0 background, 255 ignored, any other value the object.
         step: spacing of the thresholds; bin edges are the thresholds, then 1, 2, 3.
     """
+    return count_scores(score_bins(frame, step=step), mask, num_bins=len(tau_grid(step)) + 2)
+
+
+def score_bins(frame: Float[np.ndarray, "height width"], *, step: float) -> Int[np.ndarray, "height width"]:
+    """Return the bin of each pixel's score, see `score_histograms`."""
     edges = np.append(tau_grid(step), [1.0, 2.0, 3.0])
-    background, foreground = frame[mask == 0], frame[(mask != 0) & (mask != IGNORE)]
-    return np.stack([np.histogram(scores, bins=edges)[0] for scores in (background, foreground)])
+    return np.searchsorted(edges, frame, side="right") - 1
+
+
+def count_scores(
+    bins: Int[np.ndarray, "height width"], mask: UInt8[np.ndarray, "height width"], *, num_bins: int
+) -> Int64[np.ndarray, "2 bins"]:
+    """Count background (row 0) and object pixels (row 1) in each bin."""
+    of_object = (mask != 0) & (mask != IGNORE)
+    return np.stack([np.bincount(bins[pixels], minlength=num_bins) for pixels in (mask == 0, of_object)])
 
 
 def average_precision(histograms: Int[np.ndarray, "2 bins"]) -> float | None:

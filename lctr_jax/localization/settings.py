@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lctr_jax.localization.protocols import LCTR, MapClass, Protocol
-from lctr_jax.localization.thresholds import Threshold
+from lctr_jax.localization.thresholds import CurveThresholds, Threshold
 
 IOU_LEVELS = (0.3, 0.5, 0.7)
 """MaxBoxAccV2's IoU levels; 0.5 is everyone's."""
@@ -15,6 +15,7 @@ class Settings:
 
     Attributes:
         threshold: at which each image's box, IoU and error type are reported.
+        curve_thresholds: at which BoxAcc and BoxAccV2 are reported; None: they are not.
         num_classes: rows of the per-class table.
         image_size: side of the square frame, pixels.
         protocol: how maps become boxes and boxes are compared.
@@ -26,6 +27,7 @@ class Settings:
     """
 
     threshold: Threshold
+    curve_thresholds: CurveThresholds | None = None
     num_classes: int
     image_size: int = 224
     protocol: Protocol = LCTR

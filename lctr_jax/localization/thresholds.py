@@ -39,6 +39,19 @@ class Threshold:
         return f"{self.source} ({self.chosen_on})" if self.chosen_on else self.source
 
 
+@dataclass(frozen=True, kw_only=True)
+class CurveThresholds:
+    """A threshold for each of wsoleval's curves, chosen on other images than those measured.
+
+    Attributes:
+        single: of MaxBoxAcc's curves, one per IoU level of `IOU_LEVELS`.
+        multi: of MaxBoxAccV2's, likewise.
+    """
+
+    single: tuple[Threshold, ...]
+    multi: tuple[Threshold, ...]
+
+
 def choose_threshold(
     accuracy_by_cut: Float[np.ndarray, " cuts"],
     *,
@@ -49,7 +62,7 @@ def choose_threshold(
     """Returns the first threshold of the grid with the best accuracy.
 
     Args:
-        accuracy_by_cut: a curve over all 256 cuts (`Accumulator.curve`).
+        accuracy_by_cut: a curve over all 256 cuts (`summary.curves`).
         source: "held-out" if the threshold is meant for another split, "oracle" if for the same one.
         chosen_on: the split that the curve was measured on.
         step: spacing of the thresholds tried.

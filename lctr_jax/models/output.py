@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Float32, Int
 
 
@@ -24,10 +25,11 @@ class Output(NamedTuple):
     routing: Float32[Array, "batch experts"] | None = None
 
     @property
-    def localization_map(self) -> Float32[Array, "batch *asked grid_h grid_w"]:
-        """`relation_map` times `class_map`: what is boxed."""
-        asked = range(1, self.class_map.ndim - 2)
-        return jnp.expand_dims(self.relation_map, tuple(asked)) * self.class_map
+    def localization_map(self) -> Float32[Array | np.ndarray, "batch *asked grid_h grid_w"]:
+        """`relation_map` times `class_map`: what is boxed. NumPy where the output was fetched."""
+        batch, *grid = self.relation_map.shape
+        asked = self.class_map.ndim - self.relation_map.ndim
+        return self.relation_map.reshape(batch, *[1] * asked, *grid) * self.class_map
 
 
 def asked_classes(

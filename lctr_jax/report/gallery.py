@@ -8,7 +8,6 @@ from typing import Any
 
 from lctr_jax.evaluation.stream import Result
 from lctr_jax.localization.error_taxonomy import ERROR_TYPES
-from lctr_jax.report.gallery_results import Kept, keep
 
 GROUPS = {"random": 24, "best": 18, "worst": 18}
 """How many images each group keeps."""
@@ -53,34 +52,33 @@ class Gallery:
 
     def add(self, result: Result) -> None:
         """Look at the next result, and keep it if it belongs here."""
-        name = result.measurement.id
+        name = result.sample.id
         wanting = {
             shelf: key for shelf, key in _keys(result).items() if self._shelves[shelf].wants(key, name)
         }
         if wanting:
-            kept = keep(result)
+            kept = result.detach()
             for shelf, key in wanting.items():
                 self._shelves[shelf].put(key, name, kept)
 
-    def pictures(self) -> list[tuple[Kept, Sequence[str]]]:
+    def pictures(self) -> list[tuple[Result, Sequence[str]]]:
         """Every kept image once, with the groups that it is in."""
-        images: dict[str, Kept] = {}
+        images: dict[str, Result] = {}
         groups: dict[str, list[str]] = {}
         for shelf, content in self._shelves.items():
             for kept in content:
-                images[kept.id] = kept
-                groups.setdefault(kept.id, []).extend([shelf] if shelf in GROUPS else [])
+                images[kept.sample.id] = kept
+                groups.setdefault(kept.sample.id, []).extend([shelf] if shelf in GROUPS else [])
         return [(image, groups[name]) for name, image in images.items()]
 
 
 def _keys(result: Result) -> dict[str, Key]:
     """The shelves that a result may go to, and where it stands on each."""
-    measurement, scores = result.measurement, result.measurement.scores
-    iou = 0.0 if scores is None else scores.iou
-    sure = float(result.probability[0]) * (1 if measurement.top1_correct else -1)
-    chance: Key = (_chance(measurement.id),)
+    iou = result.iou or 0.0
+    sure = float(result.probability[0]) * (1 if result.sample.top1_correct else -1)
+    chance: Key = (_chance(result.sample.id),)
     keys = {"best": (iou, sure), "worst": (-iou, -sure), "random": chance}
-    return keys if scores is None else keys | {scores.error: chance}
+    return keys if result.error is None else keys | {result.error: chance}
 
 
 def _chance(name: str) -> float:

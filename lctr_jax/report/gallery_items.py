@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lctr_jax.localization.protocols import MapClass
-from lctr_jax.report.gallery_results import Kept
+from lctr_jax.evaluation.stream import Result
 from lctr_jax.report.metric_tables import OUTCOMES
 from lctr_jax.report.pictures import Picture, as_boxes, encode_maps, encode_photo
 
@@ -55,28 +54,26 @@ def class_name(class_names: Sequence[str], label: int) -> str:
     return class_names[label] if label < len(class_names) else str(label)
 
 
-def evaluation_card(
-    kept: Kept, *, groups: Sequence[str], class_names: Sequence[str], map_class: MapClass
-) -> Card:
-    """The card of an evaluated image; `map_class` says whose map is boxed."""
-    size = kept.image.shape[0]
-    names = [class_name(class_names, label) for label in kept.top5]
-    true_class = class_name(class_names, kept.label)
+def evaluation_card(result: Result, *, groups: Sequence[str], class_names: Sequence[str]) -> Card:
+    """The card of an evaluated image."""
+    sample, size = result.sample, result.image.shape[0]
+    names = [class_name(class_names, label) for label in sample.top5.tolist()]
+    true_class = class_name(class_names, sample.label)
     return Card(
-        name=kept.id,
+        name=sample.id,
         picture=Picture(
-            photo=encode_photo(kept.image),
+            photo=encode_photo(result.image),
             width=size,
             height=size,
             region_xyxy=(0.0, 0.0, float(size), float(size)),
-            maps=encode_maps(kept.relation_map, kept.class_map),
-            predicted_xyxy=as_boxes(kept.box_xyxy[None]),
-            true_xyxy=as_boxes(kept.true_xyxy),
+            maps=encode_maps(result.relation_map, result.class_map, result.localization_map),
+            predicted_xyxy=as_boxes(result.measurement.box_xyxy[None]),
+            true_xyxy=as_boxes(sample.boxes_xyxy),
         ),
-        boxed_classes=[names[0] if map_class == "predicted" else true_class],
-        top=list(zip(names, kept.probability, strict=True)),
+        boxed_classes=[names[0] if result.map_class == "predicted" else true_class],
+        top=list(zip(names, result.probability.tolist(), strict=True)),
         true_class=true_class,
-        iou=kept.iou,
-        error=kept.error,
+        iou=result.iou,
+        error=result.error,
         groups=groups,
     )

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lctr_jax.localization.metrics import METRICS, ThresholdKind
+
 Metrics = Mapping[str, Any]
 
 BASELINES = {
@@ -24,39 +26,6 @@ OUTCOMES = {
     "other": ("Elsewhere", "None of these: mostly a box that misses the object."),
 }
 """Title and meaning of each error type."""
-
-_CLASSIFICATION = {
-    "top1_cls": ("Top-1 classification", "The class with the highest score is the right one."),
-    "top5_cls": ("Top-5 classification", "The right class is among the five with the highest scores."),
-}
-_AT_THE_THRESHOLD = {
-    "gt_known_loc": ("GT-known Loc", "The box has IoU ≥ 0.5 with a true box, whatever the class."),
-    "top1_loc": ("Top-1 Loc", "The same, and the class is right."),
-    "top5_loc": ("Top-5 Loc", "The same, and the right class is among the first five."),
-    "label_gt_known_loc": (
-        "GT-known Loc, true class",
-        "GT-known Loc of the box drawn from the true class's map, as if the class had been given.",
-    ),
-    "mean_iou": ("Mean IoU", "How much of predicted and true box together they share, on average."),
-}
-_AT_THE_BEST_THRESHOLD = {
-    "oracle_gt_known_loc": ("GT-known Loc, oracle", "GT-known Loc if the best threshold had been known."),
-    "max_box_acc": (
-        "MaxBoxAcc",
-        "wsoleval: the largest region of the true class's map, boxed, has IoU ≥ 0.5 with a true box.",
-    ),
-    "max_box_acc_v2": (
-        "MaxBoxAccV2",
-        "wsoleval: the best box of all regions of that map; mean over IoU ≥ 0.3, 0.5 and 0.7.",
-    ),
-}
-_AT_HELD_OUT_THRESHOLDS = {
-    "box_acc": ("BoxAcc", "MaxBoxAcc at a threshold chosen on other images: its honest twin."),
-    "box_acc_v2": ("BoxAccV2", "MaxBoxAccV2 at thresholds chosen on other images."),
-}
-_OF_PIXELS = {
-    "pxap": ("PxAP", "Area under precision and recall of the true class's map, pixel by pixel, on the masks.")
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,45 +52,52 @@ class Bar:
 def numbers(metrics: Metrics) -> list[Number]:
     """Every number that the evaluation has, in reading order."""
     source = metrics.get("threshold_source", "")
-    fixed = f"{metrics['threshold']:.3f}, {source}" if source else "none"
     held_out = source if source.startswith("held-out") else "held-out"
-    families = (
-        (_CLASSIFICATION, "none"),
-        (_AT_THE_THRESHOLD, fixed),
-        (_AT_HELD_OUT_THRESHOLDS, f"one a curve, {held_out}"),
-        (_AT_THE_BEST_THRESHOLD, "oracle: the best on these images"),
-        (_OF_PIXELS, "all"),
-    )
+    thresholds: dict[ThresholdKind, str] = {
+        "none": "none",
+        "reported": f"{metrics['threshold']:.3f}, {source}" if source else "none",
+        "held-out": f"one a curve, {held_out}",
+        "oracle": "oracle: the best on these images",
+        "all": "all",
+    }
     intervals = metrics.get("intervals_95", {})
     return [
         Number(
-            name=name,
-            value=metrics[key],
-            interval=intervals.get(key),
-            threshold=threshold,
-            meaning=meaning,
+            name=metric.title,
+            value=metrics[metric.name],
+            interval=intervals.get(metric.name),
+            threshold=thresholds[metric.threshold],
+            meaning=metric.meaning,
         )
-        for family, threshold in families
-        for key, (name, meaning) in family.items()
-        if key in metrics
+        for metric in METRICS
+        if metric.name in metrics
     ]
 
 
-def comparison(metrics: Metrics) -> list[Bar]:
-    """GT-known Loc of the network and of what it has to beat; empty without boxes."""
-    if "baselines" not in metrics:
+def comparison(metrics: Metrics, name: str = "gt_known_loc") -> list[Bar]:
+    """A metric of the network and of what it has to beat; empty where the baselines lack it."""
+    baselines: Mapping[str, Metrics] = metrics.get("baselines", {})
+    rows = {key: row for key, row in baselines.items() if name in row}
+    if name not in metrics or not rows:
         return []
-    baselines: Mapping[str, Metrics] = metrics["baselines"]
+    reported = next(metric.threshold for metric in METRICS if metric.name == name) == "reported"
     own = Bar(
         name="This network",
-        value=metrics["gt_known_loc"],
-        interval=metrics["intervals_95"]["gt_known_loc"],
-        note=f"threshold {metrics['threshold']:.3f}, {metrics['threshold_source']}",
+        value=metrics[name],
+        interval=metrics.get("intervals_95", {}).get(name),
+        note=f"threshold {metrics['threshold']:.3f}, {metrics['threshold_source']}" if reported else "",
     )
-    return [own] + [
-        Bar(name=BASELINES.get(name, name), value=row["gt_known_loc"], note=_how(row))
-        for name, row in baselines.items()
+    bars = [
+        Bar(name=BASELINES.get(key, key), value=row[name], note=_how(row) if reported else "")
+        for key, row in rows.items()
     ]
+    return [own, *bars]
+
+
+def comparisons(metrics: Metrics) -> list[tuple[str, list[Bar]]]:
+    """Title and bars of every metric that has baselines, GT-known Loc first."""
+    compared = [(metric.title, comparison(metrics, metric.name)) for metric in METRICS if metric.compared]
+    return [(title, bars) for title, bars in compared if bars]
 
 
 def verdict(metrics: Metrics) -> str:

@@ -54,12 +54,14 @@ def encode_photo(image: UInt8[np.ndarray, "height width 3"], *, side: int = PHOT
 
 
 def encode_maps(
-    relation_map: Float[np.ndarray, "grid_h grid_w"], class_map: Float[np.ndarray, "grid_h grid_w"]
+    relation_map: Float[np.ndarray, "grid_h grid_w"],
+    class_map: Float[np.ndarray, "grid_h grid_w"],
+    localization_map: Float[np.ndarray, "grid_h grid_w"],
 ) -> Maps:
-    """A relation map, a class map and their product in colors."""
+    """A relation map, a class map and the localization map that they make, in colors."""
     relation, of_class, fused = (
         encode_picture(Image.fromarray(color_map(score_map, width=_MAP_SIDE, height=_MAP_SIDE)))
-        for score_map in (relation_map, class_map, relation_map * class_map)
+        for score_map in (relation_map, class_map, localization_map)
     )
     return Maps(relation=relation, of_class=of_class, fused=fused)
 

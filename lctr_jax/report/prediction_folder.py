@@ -134,7 +134,7 @@ def draw_prediction(prediction: Prediction) -> Image.Image:
     scale = np.array(photo.size * 2) / np.array(prediction.image.shape[1::-1] * 2)
     x0, y0, x1, y1 = np.round(prediction.region_xyxy * scale).astype(int).tolist()
     drawn = np.array(photo)
-    drawn[y0:y1, x0:x1] = draw_map(drawn[y0:y1, x0:x1], prediction.relation_map * prediction.class_map)
+    drawn[y0:y1, x0:x1] = draw_map(drawn[y0:y1, x0:x1], prediction.localization_map)
     thickness = max(2, max(photo.size) // 250)
     drawn = draw_boxes(drawn, prediction.found_xyxy * scale, PREDICTED, thickness=thickness)
     framed = cv2.copyMakeBorder(drawn, 0, _CAPTION, 0, 0, cv2.BORDER_CONSTANT, value=_PAPER)
@@ -160,7 +160,7 @@ def prediction_card(name: str, prediction: Prediction) -> Card:
             width=width,
             height=height,
             region_xyxy=as_boxes(prediction.region_xyxy[None])[0],
-            maps=encode_maps(prediction.relation_map, prediction.class_map),
+            maps=encode_maps(prediction.relation_map, prediction.class_map, prediction.localization_map),
             predicted_xyxy=as_boxes(prediction.found_xyxy),
         ),
         boxed_classes=[boxed.name for boxed in prediction.found],

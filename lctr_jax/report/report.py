@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from lctr_jax.evaluation.tables import CURVES, PER_CLASS
-from lctr_jax.localization.protocols import get_protocol
 from lctr_jax.report.charts import iou_chart, threshold_chart
 from lctr_jax.report.gallery import GROUPS, Gallery
 from lctr_jax.report.gallery_items import evaluation_card
-from lctr_jax.report.metric_tables import OUTCOMES, comparison, numbers, verdict
+from lctr_jax.report.metric_tables import OUTCOMES, comparisons, numbers, verdict
 from lctr_jax.report.page import render_page
 
 
@@ -30,17 +29,16 @@ def write_report(
     """
     metrics = json.loads((folder / "metrics.json").read_text())
     boxed = bool(metrics["num_images_with_boxes"])
-    map_class = metrics.get("map_class", get_protocol(metrics["protocol"]).map_class)
     cards = [
-        evaluation_card(kept, groups=groups, class_names=class_names, map_class=map_class)
-        for kept, groups in gallery.pictures()
+        evaluation_card(kept, groups=groups, class_names=class_names) for kept, groups in gallery.pictures()
     ]
     page = render_page(
         "report.html.j2",
         title=title,
         metrics=metrics,
         numbers=numbers(metrics),
-        comparison=comparison(metrics),
+        boxed=boxed,
+        comparisons=comparisons(metrics),
         verdict=verdict(metrics),
         threshold_chart=threshold_chart(_read_rows(folder / CURVES), metrics) if boxed else None,
         iou_chart=iou_chart(metrics) if boxed else None,

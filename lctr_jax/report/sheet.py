@@ -1,16 +1,18 @@
 """A contact sheet: images, each plain and under its map, with their boxes, in one picture."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from lctr_jax.evaluation.stream import Result
+from lctr_jax.localization.measurement import measure
 from lctr_jax.localization.settings import Settings
 from lctr_jax.report.gallery_items import class_name
-from lctr_jax.report.gallery_results import Kept, keep, rebox
 from lctr_jax.report.overlay import PREDICTED, TRUE, draw_boxes, draw_map
 
 _CELL = 160  # side of one picture, pixels
@@ -27,18 +29,22 @@ class Sheet:
         self._wanted = frozenset(int(position) for position in positions)
         self._class_names = class_names
         self._seen = 0
-        self._kept: list[Kept] = []
+        self._kept: list[Result] = []
 
     def add(self, result: Result) -> None:
         """Look at the next result, and keep it if its turn has come."""
         if self._seen in self._wanted:
-            self._kept.append(keep(result))
+            self._kept.append(result.detach())
         self._seen += 1
 
     def draw(self, *, columns: int = 4, settings: Settings | None = None) -> Image.Image | None:
         """What was collected, in rows, boxed anew where `settings` are given; None if nothing was."""
-        collected = [rebox(kept, settings) for kept in self._kept] if settings else self._kept
-        entries = [_draw(kept, _caption(kept, self._class_names)) for kept in collected]
+        collected = self._kept
+        if settings:
+            collected = [
+                replace(result, measurement=measure(result.sample, settings)) for result in collected
+            ]
+        entries = [_draw(result, _caption(result, self._class_names)) for result in collected]
         return _arrange(entries, columns=columns) if entries else None
 
     def write(self, path: Path) -> None:
@@ -47,13 +53,14 @@ class Sheet:
             picture.save(path)
 
 
-def _caption(kept: Kept, class_names: Sequence[str]) -> str:
-    predicted, true = (class_name(class_names, label) for label in (kept.top5[0], kept.label))
+def _caption(result: Result, class_names: Sequence[str]) -> str:
+    sample = result.sample
+    predicted, true = (class_name(class_names, label) for label in (int(sample.top5[0]), sample.label))
     verdict = predicted if predicted == true else f"{predicted} (is {true})"
-    return verdict if kept.iou is None else f"{verdict}   IoU {kept.iou:.2f}"
+    return verdict if result.iou is None else f"{verdict}   IoU {result.iou:.2f}"
 
 
-def _arrange(entries: Sequence[np.ndarray], *, columns: int) -> Image.Image:
+def _arrange(entries: Sequence[UInt8[np.ndarray, "height width 3"]], *, columns: int) -> Image.Image:
     """Entries of one size in rows, under a legend."""
     height, width = entries[0].shape[:2]
     rows = -(-len(entries) // columns)
@@ -72,13 +79,14 @@ def _arrange(entries: Sequence[np.ndarray], *, columns: int) -> Image.Image:
     return canvas
 
 
-def _draw(kept: Kept, caption: str) -> np.ndarray:
+def _draw(result: Result, caption: str) -> UInt8[np.ndarray, "height width 3"]:
     """An image with its boxes, and the same under its map."""
-    scale = _CELL / kept.image.shape[0]
-    image = cv2.resize(kept.image, (_CELL, _CELL), interpolation=cv2.INTER_LINEAR)
+    scale = _CELL / result.image.shape[0]
+    true_xyxy, box_xyxy = result.sample.boxes_xyxy * scale, result.measurement.box_xyxy[None] * scale
+    image = cv2.resize(result.image, (_CELL, _CELL), interpolation=cv2.INTER_LINEAR)
     views = [
-        draw_boxes(draw_boxes(view, kept.true_xyxy * scale, TRUE), kept.box_xyxy[None] * scale, PREDICTED)
-        for view in (image, draw_map(image, kept.relation_map * kept.class_map))
+        draw_boxes(draw_boxes(view, true_xyxy, TRUE), box_xyxy, PREDICTED)
+        for view in (image, draw_map(image, result.localization_map))
     ]
     canvas = Image.fromarray(np.full((_TEXT + _CELL, 2 * _CELL, 3), _PAPER, np.uint8))
     ImageDraw.Draw(canvas).text((2, 2), caption, fill=_INK, font=ImageFont.load_default(12))

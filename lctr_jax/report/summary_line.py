@@ -3,30 +3,50 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lctr_jax.localization.metrics import METRICS, Metric, ThresholdKind
+
 
 def headline(metrics: Mapping[str, Any]) -> str:
     """The numbers with what gives them their meaning: protocol, threshold and baselines."""
-    lines = [
-        f"{metrics['split']} ({metrics['num_images']} images): "
-        f"top-1 {metrics['top1_cls']:.2f}  top-5 {metrics['top5_cls']:.2f}"
-    ]
-    if "gt_known_loc" not in metrics:
-        return "\n".join([*lines, "no boxes in this split: classification only"])
-    lines += [
-        f"protocol {metrics['protocol']}, threshold {metrics['threshold']:.3f} "
-        f"({metrics['threshold_source']}), IoU >= 0.5: "
-        f"GT-known Loc {_with_interval(metrics, 'gt_known_loc')}  "
-        f"Top-1 Loc {metrics['top1_loc']:.2f}  Top-5 Loc {metrics['top5_loc']:.2f}",
-        f"wsoleval's box rules in this frame, threshold oracle: MaxBoxAcc {metrics['max_box_acc']:.2f}  "
-        f"MaxBoxAccV2 {metrics['max_box_acc_v2']:.2f}",
-        "GT-known Loc of baselines: "
-        + "  ".join(
-            f"{name} {baseline['gt_known_loc']:.2f}" for name, baseline in metrics["baselines"].items()
-        ),
-    ]
+    images = metrics["num_images"]
+    lines = [f"{metrics['split']} ({images} images): {_row(metrics, 'none')}"]
+    if "gt_known_loc" in metrics:
+        lines += [
+            f"protocol {metrics['protocol']}, threshold {metrics['threshold']:.3f} "
+            f"({metrics['threshold_source']}), IoU >= 0.5: {_row(metrics, 'reported')}",
+            f"wsoleval's box rules in this frame, threshold oracle: {_row(metrics, 'oracle')}",
+        ]
+    else:
+        measured = "classification and PxAP" if "pxap" in metrics else "classification only"
+        lines.append(f"no boxes in this split: {measured}")
+    if "pxap" in metrics:
+        lines.append(f"on masks, protocol {metrics['protocol']}, all thresholds: {_row(metrics, 'all')}")
+    lines += [line for metric in METRICS if metric.compared and (line := _baselines(metrics, metric))]
+    lines.append(
+        f"flat maps: {metrics['flat_maps']} of {images} images; "
+        f"boxes over 95% of the frame: {metrics['frame_covering_boxes']}"
+    )
     return "\n".join(lines)
 
 
-def _with_interval(metrics: Mapping[str, Any], name: str) -> str:
-    low, high = metrics["intervals_95"][name]
-    return f"{metrics[name]:.2f} (95% interval {low:.1f} to {high:.1f})"
+def _row(metrics: Mapping[str, Any], threshold: ThresholdKind) -> str:
+    """The metrics of one kind of threshold; with intervals where baselines stand beside them."""
+    return "  ".join(
+        f"{metric.title} {_with_interval(metrics, metric)}"
+        for metric in METRICS
+        if metric.threshold == threshold and metric.on_terminal and metric.name in metrics
+    )
+
+
+def _baselines(metrics: Mapping[str, Any], metric: Metric) -> str:
+    rows = metrics.get("baselines", {})
+    values = [f"{name} {row[metric.name]:.2f}" for name, row in rows.items() if metric.name in row]
+    return f"{metric.title} of baselines: {'  '.join(values)}" if values else ""
+
+
+def _with_interval(metrics: Mapping[str, Any], metric: Metric) -> str:
+    value = f"{metrics[metric.name]:.2f}"
+    if not metric.compared or metric.name not in metrics.get("intervals_95", {}):
+        return value
+    low, high = metrics["intervals_95"][metric.name]
+    return f"{value} (95% interval {low:.1f} to {high:.1f})"

@@ -2,30 +2,16 @@
 
 import itertools
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lctr_jax.json_objects import describe, read_object, require_number
+from lctr_jax.localization.metrics import METRICS
 from lctr_jax.run.evaluated_config import differences, is_same_training, read_evaluated
 
-METRICS = (
-    "top1_cls",
-    "top5_cls",
-    "top1_loc",
-    "top5_loc",
-    "gt_known_loc",
-    "oracle_gt_known_loc",
-    "label_gt_known_loc",
-    "max_box_acc",
-    "max_box_acc_v2",
-    "box_acc",
-    "box_acc_v2",
-    "pxap",
-    "mean_iou",
-    "threshold",
-)
-"""Rows of the table, where a run has them; every baseline's GT-known Loc follows."""
+ROWS = (*(metric.name for metric in METRICS), "threshold")
+"""Rows of the table, where a run has them; every baseline's compared metrics follow."""
 
 SAME = ("protocol", "split", "num_images", "map_class", "first_box_only", "threshold_source")
 """What runs must share for an average to mean anything."""
@@ -90,15 +76,16 @@ def _check_types(metrics: dict[str, Any], *, where: str) -> None:
     for key in SAME:
         if not isinstance(metrics.get(key), str | int | float | None):
             raise ValueError(f"{where}: {key}: got {describe(metrics[key])}, expected one value")
-    for key in METRICS:
+    for key in ROWS:
         if metrics.get(key) is not None:
             require_number(metrics[key], where=f"{where}: {key}")
     baselines = metrics.get("baselines", {})
     if not isinstance(baselines, dict):
         raise ValueError(f"{where}: baselines: got {describe(baselines)}, expected an object")
     for name, baseline in baselines.items():
-        score = baseline.get("gt_known_loc") if isinstance(baseline, dict) else None
-        require_number(score, where=f"{where}: gt_known_loc of baseline {name!r}")
+        scores = _compared(baseline) if isinstance(baseline, dict) else {}
+        for key, score in (scores or {"gt_known_loc": None}).items():
+            require_number(score, where=f"{where}: {key} of baseline {name!r}")
 
 
 def _metrics_path(run: Path) -> Path:
@@ -134,10 +121,20 @@ def _check_comparable(runs: dict[str, dict[str, Any]]) -> None:
 
 
 def _metric_rows(metrics: dict[str, Any]) -> dict[str, float]:
-    rows = {key: metrics[key] for key in METRICS if metrics.get(key) is not None}
+    rows = {key: metrics[key] for key in ROWS if metrics.get(key) is not None}
     for name, baseline in metrics.get("baselines", {}).items():
-        rows[f"baseline {name}"] = baseline["gt_known_loc"]
+        for key, value in _compared(baseline).items():
+            rows[f"baseline {name}" if key == "gt_known_loc" else f"baseline {name} {key}"] = value
     return rows
+
+
+def _compared(baseline: Mapping[str, Any]) -> dict[str, Any]:
+    """The baseline's values of the metrics that are shown beside baselines."""
+    return {
+        metric.name: baseline[metric.name]
+        for metric in METRICS
+        if metric.compared and metric.name in baseline
+    }
 
 
 def _spread(values: list[float]) -> dict[str, Any]:

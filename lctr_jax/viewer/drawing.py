@@ -38,7 +38,9 @@ def draw_panels(reading: Reading, labels: Sequence[int], threshold: Threshold) -
         width=width,
         height=height,
         region=f"left: {x0}%; top: {y0}%; width: {x1 - x0:.3f}%; height: {y1 - y0:.3f}%",
-        maps=encode_maps(reading.relation_map, reading.class_maps[labels[0]]),
+        maps=encode_maps(
+            reading.relation_map, reading.class_maps[labels[0]], reading.localization_maps[labels[0]]
+        ),
         shade=encode_picture(Image.fromarray(_shade(foreground))),
         share=float(foreground.mean()),
         boxes=boxes,

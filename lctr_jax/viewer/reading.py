@@ -26,6 +26,7 @@ class Reading:
     probability: Float32[np.ndarray, " classes"]
     relation_map: Float32[np.ndarray, "grid_h grid_w"]
     class_maps: Float32[np.ndarray, "classes grid_h grid_w"]
+    localization_maps: Float32[np.ndarray, "classes grid_h grid_w"]
 
     @property
     def ranking(self) -> list[int]:
@@ -58,7 +59,7 @@ class Reading:
         )
 
     def _score_map(self, label: int) -> Float32[np.ndarray, "grid_h grid_w"]:
-        return self.relation_map * self.class_maps[label]
+        return self.localization_maps[label]
 
     def _to_original(self, box_xyxy: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4"]:
         height, width = self.image.shape[:2]

@@ -1,0 +1,247 @@
+"""The table of metrics: each one's name, meaning, kind of threshold, and how it is computed.
+
+Whatever shows metrics reads this table: `summarize` (metrics.json with its intervals), the report, the
+terminal's summary and `python -m lctr_jax.summarize`. A new metric is an entry and its function; where it
+counts something new about an image, also a field of `Counts`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from lctr_jax.localization.bootstrap import percentile_interval
+from lctr_jax.localization.counts import Counts
+from lctr_jax.localization.maps import cut_of_tau, tau_grid
+from lctr_jax.localization.pixels import average_precision
+from lctr_jax.localization.settings import IOU_LEVELS, Settings
+from lctr_jax.localization.sums import IOU_UNIT, Sums
+
+ThresholdKind = Literal["none", "reported", "held-out", "oracle", "all"]
+"""No threshold is used; the run's; those of wsoleval's curves, chosen on a held-out split; the best on the
+evaluated images; or all thresholds at once."""
+
+_HALF = IOU_LEVELS.index(0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A number in percent.
+
+    Attributes:
+        name: its key in `metrics.json`.
+        title: its name for readers.
+        meaning: what it counts, in a sentence.
+        threshold: at which threshold it holds.
+        needs: what an image must have to be counted.
+        from_counts: computes it from counts, also of many replicates at once, which gives its interval; None
+            where it cannot be computed, for want of thresholds.
+        from_sums: computes it from sums, without an interval; None where nothing was seen.
+        on_terminal: whether the terminal's summary shows it.
+        compared: whether it is shown beside the same number of content-free and untrained predictors.
+    """
+
+    name: str
+    title: str
+    meaning: str
+    threshold: ThresholdKind
+    needs: Literal["images", "boxes", "masks"]
+    from_counts: Callable[[Counts, Settings], Float[np.ndarray, "*batch"] | None] | None = None
+    from_sums: Callable[[Sums], float | None] | None = None
+    on_terminal: bool = False
+    compared: bool = False
+
+    def value(self, sums: Sums, settings: Settings) -> float | None:
+        """Return the number, or None where it is not known."""
+        if self.needs == "boxes" and not sums.counts.boxed:
+            return None
+        value = self._compute(sums.counts, sums, settings)
+        return None if value is None else float(value)
+
+    def interval(self, sums: Sums, settings: Settings) -> tuple[float, float] | None:
+        """Return the 95% bootstrap interval, or None where there is none; oracles choose anew every time."""
+        if self.from_counts is None or self.value(sums, settings) is None:
+            return None
+        replicates = self.from_counts(sums.replicates, settings)
+        return None if replicates is None else percentile_interval(replicates)
+
+    def _compute(self, counts: Counts, sums: Sums, settings: Settings) -> Any:
+        if self.from_counts is not None:
+            return self.from_counts(counts, settings)
+        return None if self.from_sums is None else self.from_sums(sums)
+
+
+def percent(count: Any, total: Any) -> Any:
+    """Return shares in percent, 0 of nothing."""
+    return 100 * count / np.maximum(total, 1)
+
+
+def _at_threshold(located: Callable[[Counts], Any]) -> Callable[[Counts, Settings], Any]:
+    return lambda counts, settings: percent(located(counts)[..., settings.threshold.cut], counts.boxed)
+
+
+def _oracle_gt_known_loc(counts: Counts, settings: Settings) -> Float[np.ndarray, "*batch"]:
+    return _best(percent(counts.located, _per_cut(counts)), settings)
+
+
+def _max_box_acc(counts: Counts, settings: Settings) -> Float[np.ndarray, "*batch"]:
+    return _best(percent(counts.single_located[..., _HALF, :], _per_cut(counts)), settings)
+
+
+def _max_box_acc_v2(counts: Counts, settings: Settings) -> Float[np.ndarray, "*batch"]:
+    return np.asarray(
+        _best(percent(counts.multi_located, _per_cut(counts)[..., None]), settings).mean(axis=-1)
+    )
+
+
+def _box_acc(counts: Counts, settings: Settings) -> Float[np.ndarray, "*batch"] | None:
+    if settings.curve_thresholds is None:
+        return None
+    cut = settings.curve_thresholds.single[_HALF].cut
+    return np.asarray(percent(counts.single_located[..., _HALF, cut], counts.boxed))
+
+
+def _box_acc_v2(counts: Counts, settings: Settings) -> Float[np.ndarray, "*batch"] | None:
+    if settings.curve_thresholds is None:
+        return None
+    cuts = [threshold.cut for threshold in settings.curve_thresholds.multi]
+    at_cuts = counts.multi_located[..., np.arange(len(IOU_LEVELS)), cuts]
+    return np.asarray(percent(at_cuts, counts.boxed[..., None]).mean(axis=-1))
+
+
+def _mean_iou(sums: Sums) -> float | None:
+    return 100 * float(sums.iou) * IOU_UNIT / int(sums.counts.boxed)
+
+
+def _pxap(sums: Sums) -> float | None:
+    return average_precision(sums.pixels)
+
+
+def _per_cut(counts: Counts) -> np.ndarray:
+    return counts.boxed[..., None]
+
+
+def _best(accuracy_by_cut: np.ndarray, settings: Settings) -> Any:
+    """The best of the thresholds tried, which are the last dimension."""
+    return np.asarray(accuracy_by_cut[..., cut_of_tau(tau_grid(settings.tau_step))].max(axis=-1))
+
+
+METRICS = (
+    Metric(
+        name="top1_cls",
+        title="Top-1 classification",
+        meaning="The class with the highest score is the right one.",
+        threshold="none",
+        needs="images",
+        from_counts=lambda counts, settings: percent(counts.top1, counts.images),
+        on_terminal=True,
+    ),
+    Metric(
+        name="top5_cls",
+        title="Top-5 classification",
+        meaning="The right class is among the five with the highest scores.",
+        threshold="none",
+        needs="images",
+        from_counts=lambda counts, settings: percent(counts.top5, counts.images),
+        on_terminal=True,
+    ),
+    Metric(
+        name="gt_known_loc",
+        title="GT-known Loc",
+        meaning="The box has IoU ≥ 0.5 with a true box, whatever the class.",
+        threshold="reported",
+        needs="boxes",
+        from_counts=_at_threshold(lambda counts: counts.located),
+        on_terminal=True,
+        compared=True,
+    ),
+    Metric(
+        name="top1_loc",
+        title="Top-1 Loc",
+        meaning="The same, and the class is right.",
+        threshold="reported",
+        needs="boxes",
+        from_counts=_at_threshold(lambda counts: counts.top1_located),
+        on_terminal=True,
+    ),
+    Metric(
+        name="top5_loc",
+        title="Top-5 Loc",
+        meaning="The same, and the right class is among the first five.",
+        threshold="reported",
+        needs="boxes",
+        from_counts=_at_threshold(lambda counts: counts.top5_located),
+        on_terminal=True,
+    ),
+    Metric(
+        name="label_gt_known_loc",
+        title="GT-known Loc, true class",
+        meaning="GT-known Loc of the box drawn from the true class's map, as if the class had been given.",
+        threshold="reported",
+        needs="boxes",
+        from_counts=_at_threshold(lambda counts: counts.label_located),
+    ),
+    Metric(
+        name="mean_iou",
+        title="Mean IoU",
+        meaning="How much of predicted and true box together they share, on average.",
+        threshold="reported",
+        needs="boxes",
+        from_sums=_mean_iou,
+    ),
+    Metric(
+        name="box_acc",
+        title="BoxAcc",
+        meaning="MaxBoxAcc at a threshold chosen on other images.",
+        threshold="held-out",
+        needs="boxes",
+        from_counts=_box_acc,
+    ),
+    Metric(
+        name="box_acc_v2",
+        title="BoxAccV2",
+        meaning="MaxBoxAccV2 at thresholds chosen on other images.",
+        threshold="held-out",
+        needs="boxes",
+        from_counts=_box_acc_v2,
+    ),
+    Metric(
+        name="oracle_gt_known_loc",
+        title="GT-known Loc, oracle",
+        meaning="GT-known Loc if the best threshold had been known.",
+        threshold="oracle",
+        needs="boxes",
+        from_counts=_oracle_gt_known_loc,
+    ),
+    Metric(
+        name="max_box_acc",
+        title="MaxBoxAcc",
+        meaning="wsoleval: the largest region of the true class's map, boxed, has IoU ≥ 0.5 with a true box.",
+        threshold="oracle",
+        needs="boxes",
+        from_counts=_max_box_acc,
+        on_terminal=True,
+    ),
+    Metric(
+        name="max_box_acc_v2",
+        title="MaxBoxAccV2",
+        meaning="wsoleval: the best box of all regions of that map; mean over IoU ≥ 0.3, 0.5 and 0.7.",
+        threshold="oracle",
+        needs="boxes",
+        from_counts=_max_box_acc_v2,
+        on_terminal=True,
+    ),
+    Metric(
+        name="pxap",
+        title="PxAP",
+        meaning="Area under precision and recall of the true class's map, pixel by pixel, on the masks.",
+        threshold="all",
+        needs="masks",
+        from_sums=_pxap,
+        on_terminal=True,
+        compared=True,
+    ),
+)
+"""Every metric, in reading order."""
