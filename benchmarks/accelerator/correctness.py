@@ -108,7 +108,7 @@ def follow_trajectory(scale: Scale, case: Any) -> list[str]:
     """The golden training: 30 steps of AdamW on three batches in turn."""
     golden, seeded = np.load(GOLDENS / "trajectory.npz"), _seeded()
     spec = dataclasses.replace(NETWORKS["tiny"][1], dtype=case)
-    parameters, optimizer = golden_parameters(spec), adamw(1e-3, weight_decay=0.05)
+    parameters, optimizer = golden_parameters(spec), adamw(weight_decay=0.05)
     optimizer_state, errors, loss = optimizer.init(parameters), [], 0.0
     update = jax.jit(optimizer.update)
     for step, expected in enumerate(golden["losses"]):
@@ -116,7 +116,7 @@ def follow_trajectory(scale: Scale, case: Any) -> list[str]:
         labels = jax.nn.one_hot(jnp.asarray(seeded.labels(8, 7, 100 + step % 3)), 7)
         loss, _, gradient, _ = _gradients(spec, parameters, images, labels)
         updates, optimizer_state = update(gradient, optimizer_state, parameters)
-        parameters = optax.apply_updates(parameters, updates)
+        parameters = optax.apply_updates(parameters, optax.tree.scale(-1e-3, updates))
         errors.append(abs(float(loss) / float(expected) - 1))
     error = max(errors)
     return [case, show_error(error), f"{float(loss):.4f}", verdict(error, 0.0, case)]

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -85,7 +85,7 @@ def _parse(line: Mapping[str, Any]) -> AnnotatedImage:
             label=int(box["label"]),
             name=str(box["name"]),
             score=float(box["score"]),
-            box_xyxy=tuple(map(float, box["box"])),
+            box_xyxy=_corners(box["box"]),
             polygons=tuple(tuple(map(float, polygon)) for polygon in box.get("polygons", ())),
         )
         for box in line["boxes"]
@@ -98,3 +98,8 @@ def _parse(line: Mapping[str, Any]) -> AnnotatedImage:
         height=int(line["height"]),
         boxes=boxes,
     )
+
+
+def _corners(values: Sequence[float]) -> BoxXYXY:
+    x0, y0, x1, y1 = map(float, values)
+    return x0, y0, x1, y1

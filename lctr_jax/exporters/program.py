@@ -50,7 +50,7 @@ def make_program(spec: ModelSpec, parameters: Parameters) -> Run:
         with jax.default_matmul_precision("highest"):
             normalized = normalize(images) if images.dtype == jnp.uint8 else images
             output = bind(spec, parameters)(normalized)
-            maps = output.localization_map
+            maps = jnp.asarray(output.localization_map)
             enlarged = jnp.einsum("yh,bhw,xw->byx", to_height, maps, to_width)
         return {LOGITS: output.logits, MAP: maps, SCORE_MAP: _stretch(enlarged, flat=_span(maps) == 0)}
 

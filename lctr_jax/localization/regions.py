@@ -38,10 +38,9 @@ def find_regions(
     """
     foreground = (levels > cut).astype(np.uint8)
     contours, _ = cv2.findContours(foreground, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    areas = np.array([cv2.contourArea(contour) for contour in contours])
+    by_area = sorted(((cv2.contourArea(contour), contour) for contour in contours), key=lambda pair: -pair[0])
     least = min_area * levels.size
-    order = np.argsort(-areas, kind="stable").tolist()
-    return [_region(contours[index], areas[index], levels) for index in order if areas[index] >= least]
+    return [_region(contour, area, levels) for area, contour in by_area if area >= least]
 
 
 def _region(contour: np.ndarray, area: float, levels: UInt8[np.ndarray, "height width"]) -> Region:
