@@ -1,22 +1,35 @@
 """LCTR: weakly supervised object localization with a vision transformer, in JAX.
 
-`model = lctr_jax.load(PATH)` opens any checkpoint; `model(images)` gives logits and maps.
+    model = lctr_jax.load(PATH)              # any checkpoint
+    output = model(lctr_jax.normalize(images))  # logits and maps of uint8 images [batch, height, width, 3]
+
+`Localizer` takes photographs of any size and returns a `Prediction` with boxes for each.
 """
 
+import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lctr_jax.inference.loading import LoadedModel as LoadedModel
     from lctr_jax.inference.loading import load as load
+    from lctr_jax.inference.localizer import Localizer as Localizer
+    from lctr_jax.inference.result import Prediction as Prediction
+    from lctr_jax.models.normalization import normalize as normalize
 
 __version__ = "0.1.0"
-__all__ = ["LoadedModel", "__version__", "load"]
+__all__ = ["LoadedModel", "Localizer", "Prediction", "__version__", "load", "normalize"]
+
+_MODULES = {
+    "LoadedModel": "lctr_jax.inference.loading",
+    "Localizer": "lctr_jax.inference.localizer",
+    "Prediction": "lctr_jax.inference.result",
+    "load": "lctr_jax.inference.loading",
+    "normalize": "lctr_jax.models.normalization",
+}
 
 
 def __getattr__(name: str):
-    """Import JAX and the network only when they are asked for: `import lctr_jax` stays instant."""
-    if name in ("LoadedModel", "load"):
-        from lctr_jax.inference import loading
-
-        return getattr(loading, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import a public name, and JAX with it, when it is first used: `import lctr_jax` stays instant."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)

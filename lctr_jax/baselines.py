@@ -16,6 +16,7 @@ from jaxtyping import Num
 from rich.console import Console
 from rich.table import Table
 
+from lctr_jax.command_line import ArgumentParser
 from lctr_jax.data.box_lists import read_boxes
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.data.image_sizes import read_image_sizes
@@ -126,7 +127,7 @@ def _table(result: dict[str, Any]) -> Table:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lctr_jax.baselines", description=__doc__)
+    parser = ArgumentParser(prog="python -m lctr_jax.baselines", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "list", type=path_argument, metavar="LIST", help="box list, any format that the project reads"

@@ -18,6 +18,7 @@ from lctr_jax.checkpoints.parameter_paths import by_path
 from lctr_jax.checkpoints.recognition import config_options
 from lctr_jax.checkpoints.store import load_weights, save_weights
 from lctr_jax.checkpoints.torch_names import layouts
+from lctr_jax.command_line import ArgumentParser
 from lctr_jax.errors import one_line, one_line_errors
 from lctr_jax.host.paths import (
     path_argument,
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="convert_deit_weights.py",
         description="Convert an LCTR's or plain ViT's weights from PyTorch to a checkpoint, or back.",
     )
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         "--to-torch", action="store_true", help="convert a checkpoint to a PyTorch file instead"
     )
     parser.add_argument(
-        "--num_classes", type=int, metavar="K", help="give a ViT a new LCTR head of K classes"
+        "--num-classes", type=int, metavar="K", help="give a ViT a new LCTR head of K classes"
     )
     parser.add_argument(
         "--heads", type=int, metavar="N", help="attention heads, where the shapes do not tell"

@@ -1,6 +1,6 @@
 """A page to try a network on, in the browser of this machine.
 
-python -m lctr_jax.demo --checkpoint PATH [--examples IMAGE_OR_FOLDER...] [--data_dir DIR] [--port N]
+python -m lctr_jax.demo --checkpoint PATH [--examples IMAGE_OR_FOLDER...] [--data-dir DIR] [--port N]
 
 Drop in an image, choose a class or the five most likely, move the threshold: map, boxes and what is above the
 threshold follow at once, for the network is run once an image. Without --examples the page offers pictures of
@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from lctr_jax.checkpoints.store import find_checkpoint
+from lctr_jax.command_line import ArgumentParser
 from lctr_jax.data.data_config import DataOptions
 from lctr_jax.data.datasets import open_split
 from lctr_jax.data.geometry import Geometry, Protocol
@@ -120,7 +121,7 @@ def write_examples(checkpoint: str, folder: Path, *, data_dir: str | None) -> li
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lctr_jax.demo", description=__doc__)
+    parser = ArgumentParser(prog="python -m lctr_jax.demo", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--checkpoint",
@@ -134,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"images to offer, the first {NUM_EXAMPLES}; by default some of the run's data set",
     )  # fmt: skip
     parser.add_argument(
-        "--data_dir",
+        "--data-dir",
         type=text_argument,
         metavar="DIR",
         help="where that data set is prepared, if not where the run had it",

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from lctr_jax import __version__
 from lctr_jax.checkpoints.store import load_weights, require_whole
+from lctr_jax.command_line import ArgumentParser
 from lctr_jax.errors import one_line_errors
 from lctr_jax.exporters.check import TOLERANCE, largest_errors, require_agreement
 from lctr_jax.exporters.onnx_model import export_onnx, open_onnx, require_onnx
@@ -97,7 +98,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lctr_jax.export", description=__doc__)
+    parser = ArgumentParser(prog="python -m lctr_jax.export", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("destination", type=path_argument, metavar="DEST", help="the file to write")
     parser.add_argument(

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import track
 
 from lctr_jax.checkpoints.store import find_checkpoint
+from lctr_jax.command_line import ArgumentParser
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import path_argument, require_folder_destination, text_argument
@@ -82,7 +83,7 @@ def _interruption_told() -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lctr_jax.predict", description=__doc__)
+    parser = ArgumentParser(prog="python -m lctr_jax.predict", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("images", type=path_argument, nargs="+", metavar="IMAGE_OR_FOLDER")
     parser.add_argument(

@@ -1,8 +1,8 @@
 """Build a dataset for reading: find its images, check every one, write them as TFDS's ArrayRecord shards.
 
-    python -m lctr_jax.prepare cub --data_dir DIR [--source CUB_200_2011.tgz]
-    python -m lctr_jax.prepare imagenet --source DIR_OF_ARCHIVES --data_dir DIR
-    python -m lctr_jax.prepare folder --source IMAGE_FOLDER --data_dir DIR
+    python -m lctr_jax.prepare cub --data-dir DIR [--source CUB_200_2011.tgz]
+    python -m lctr_jax.prepare imagenet --source DIR_OF_ARCHIVES --data-dir DIR
+    python -m lctr_jax.prepare folder --source IMAGE_FOLDER --data-dir DIR
 
 What was found, left out or guessed is printed. A run that was cut short goes on where it stopped.
 docs/datasets.md says what to download and what is checked.
@@ -19,6 +19,7 @@ import tensorflow_datasets as tfds
 from rich.console import Console
 from rich.table import Table
 
+from lctr_jax.command_line import ArgumentParser
 from lctr_jax.data import datasets
 from lctr_jax.data.checks import BadRecordsError
 from lctr_jax.data.cub.builder import Cub
@@ -121,7 +122,7 @@ def _summary(folder: Path) -> Table:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m lctr_jax.prepare",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -131,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         "--source", type=path_argument, help="the image folder, or the archive or folder as published"
     )
     parser.add_argument(
-        "--data_dir", type=path_argument, default=Path("data"), help="where prepared datasets are kept"
+        "--data-dir", type=path_argument, default=Path("data"), help="where prepared datasets are kept"
     )
     parser.add_argument(
         "--boxes",
@@ -154,9 +155,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("IMAGES", "LISTS"),
         help="wsoleval's CUBV2 or ImageNetV2: its image root, and the folder of its localization.txt",
     )
-    parser.add_argument("--num_processes", type=int, default=os.cpu_count(), help="how many processes write")
+    parser.add_argument("--num-processes", type=int, default=os.cpu_count(), help="how many processes write")
     parser.add_argument(
-        "--no_decode", action="store_true", help="read image headers alone: damaged images are not detected"
+        "--no-decode", action="store_true", help="read image headers alone: damaged images are not detected"
     )
     parser.add_argument("--partial", action="store_true", help="accept fewer images than were published")
     parser.add_argument("--overwrite", action="store_true", help="build it again even if it is there")

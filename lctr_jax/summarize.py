@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lctr_jax.command_line import ArgumentParser
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import path_argument, require_file_destination
 from lctr_jax.run.summary import SAME, has_config, summarize_folders
@@ -48,7 +49,7 @@ def make_table(summary: dict[str, Any]) -> Table:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lctr_jax.summarize", description=__doc__)
+    parser = ArgumentParser(prog="python -m lctr_jax.summarize", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("runs", type=path_argument, nargs="+", metavar="RUN", help="a run's --workdir")
     parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")

@@ -1,4 +1,4 @@
-"""Every test runs with shape-checked signatures and eight CPU devices, on one thread of control."""
+"""Every test runs with shape-checked signatures, on eight CPU devices."""
 
 import os
 

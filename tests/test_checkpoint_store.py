@@ -38,7 +38,7 @@ def one_line(error):
 
 def test_weights_come_back_as_they_went(tmp_path):
     store.save_weights(tmp_path / "weights", METADATA, parameters_of())
-    metadata, parameters = store.load_weights(tmp_path / "weights", spec=SPEC)
+    metadata, parameters = store.load_weights(tmp_path / "weights")
     assert metadata == METADATA
     assert metadata.versions["lctr_jax"]
     assert_same(parameters, parameters_of())
@@ -136,12 +136,11 @@ def test_a_pytorch_file_points_to_the_converter(tmp_path):
 
 
 def test_another_size_lists_what_differs(tmp_path):
-    store.save_weights(tmp_path / "weights", METADATA, parameters_of())
     expected = ModelSpec(
         num_classes=7, width=128, depth=2, heads=2, image_size=32, patch_size=8, drop_path=0.1
     )
     with pytest.raises(ValueError, match="checkpoint of another model") as error:
-        store.load_weights(tmp_path / "weights", spec=expected)
+        store.require_spec(METADATA, expected, path=tmp_path / "weights")
     message = one_line(error)
     assert str(tmp_path / "weights") in message
     for part in ("num_classes got 3, expected 7", "width got 64, expected 128", "heads got 1, expected 2"):

@@ -9,6 +9,7 @@ import pytest
 from test_datasets import Imagenet2012
 
 from lctr_jax import prepare
+from lctr_jax.run import assembly
 from lctr_jax.train import main
 
 ROOT = Path(__file__).parents[1]
@@ -49,14 +50,14 @@ def run(monkeypatch, tmp_path):
 
 
 def record_options(monkeypatch, name: str) -> dict:
-    """The keyword options that a function of the recipe is called with, filled in when it is called."""
-    called_with, original = {}, getattr(recipe, name)
+    """The keyword options of `assembly`'s call of a function, filled in when it is called."""
+    called_with, original = {}, getattr(assembly, name)
 
     def record(*arguments, **options):
         called_with.update(options)
         return original(*arguments, **options)
 
-    monkeypatch.setattr(recipe, name, record)
+    monkeypatch.setattr(assembly, name, record)
     return called_with
 
 

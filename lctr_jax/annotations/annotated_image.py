@@ -79,6 +79,11 @@ def with_stems(images: Iterable[AnnotatedImage]) -> Iterator[tuple[AnnotatedImag
         yield image, stem
 
 
+def _corners(box: Sequence[float]) -> BoxXYXY:
+    x0, y0, x1, y1 = map(float, box)
+    return x0, y0, x1, y1
+
+
 def _parse(line: Mapping[str, Any]) -> AnnotatedImage:
     boxes = tuple(
         AnnotatedBox(

@@ -65,7 +65,7 @@ def save_weights(
         unfinished.rename(folder)
 
 
-def load_weights(path: AnyPath, *, spec: ModelSpec | None = None) -> tuple[Metadata, Parameters]:
+def load_weights(path: AnyPath) -> tuple[Metadata, Parameters]:
     """Metadata and parameters (NumPy arrays) of a checkpoint.
 
     `path` is a checkpoint's folder, or a training run's (or its `checkpoints` or `checkpoints/best`), whose
@@ -73,12 +73,10 @@ def load_weights(path: AnyPath, *, spec: ModelSpec | None = None) -> tuple[Metad
 
     Raises:
         FileNotFoundError: nothing is there.
-        ValueError: there is no checkpoint, it is damaged, or it is not of this `spec`.
+        ValueError: there is no checkpoint, or it is damaged.
     """
     folder = find_checkpoint(path)
     metadata = _read_metadata(folder, path)
-    if spec is not None:
-        require_spec(metadata, spec, path=path)
     expected = expected_shapes(metadata)
     with closing(ocp.StandardCheckpointHandler()) as handler, _damage_told(path):
         stored = handler.metadata(folder / PARAMETERS).tree

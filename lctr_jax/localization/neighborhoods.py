@@ -24,7 +24,7 @@ class Contacts(NamedTuple):
         neighbors: their indices in `RING`, by mask; the rest is zero.
     """
 
-    number: UInt8[np.ndarray, "masks"]
+    number: UInt8[np.ndarray, " masks"]
     neighbors: UInt8[np.ndarray, "masks 4"]
 
 

@@ -64,7 +64,7 @@ class CueDigging(nnx.Module):
             kernels.reshape(TAPS**2 * width, -1),
             preferred_element_type=jnp.float32,
         ).reshape(batch, *kernels.shape[-2:])
-        return jnp.einsum("be,bek->bk", routing, by_expert) + self.bias[...] * total
+        return jnp.einsum("be,bek->bk", routing, by_expert) + self.bias[None] * total
 
     def class_maps(
         self,

@@ -21,7 +21,11 @@ class Dense(nnx.Linear):
 
 @jax.custom_vjp
 def _project(tokens: Array, kernel: Array, bias: Array) -> Array:
-    return tokens @ kernel + bias
+    return _affine(tokens, kernel, bias)
+
+
+def _affine(tokens: Array, kernel: Array, bias: Array) -> Array:
+    return tokens @ kernel + bias[None, None]
 
 
 def _forward(tokens: Array, kernel: Array, bias: Array) -> tuple[Array, tuple[Array, Array, Array]]:
@@ -37,7 +41,7 @@ _project.defvjp(_forward, _backward)
 
 def _gradients(tokens: Array, kernel: Array, bias: Array, slope: Array) -> Gradients:
     """What JAX derives by itself."""
-    return jax.vjp(lambda tokens, kernel, bias: tokens @ kernel + bias, tokens, kernel, bias)[1](slope)
+    return jax.vjp(_affine, tokens, kernel, bias)[1](slope)
 
 
 def _cpu_gradients(tokens: Array, kernel: Array, bias: Array, slope: Array) -> Gradients:

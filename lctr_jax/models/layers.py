@@ -31,7 +31,7 @@ class LayerNorm(nnx.Module):
         # Not E[x^2] - E[x]^2, which loses digits that the goldens have.
         variance = jnp.square(centered).mean(-1, keepdims=True)
         inverse = checkpoint_name(jax.lax.rsqrt(variance + 1e-6), "inverse")
-        return (centered * inverse * self.scale[...] + self.bias[...]).astype(self.dtype)
+        return (centered * inverse * self.scale[None, None] + self.bias[None, None]).astype(self.dtype)
 
 
 class Mlp(nnx.Module):
@@ -75,7 +75,7 @@ class LayerScale(nnx.Module):
 
     def __call__(self, branch: Float[Array, "batch tokens width"]) -> Float[Array, "batch tokens width"]:
         """Scale each channel."""
-        return branch * self.scale[...].astype(branch.dtype)
+        return branch * self.scale[None, None].astype(branch.dtype)
 
 
 # What a block's backward pass keeps of its forward pass (beside its input), under these names: the large

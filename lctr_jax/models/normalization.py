@@ -10,4 +10,5 @@ STD = np.array((0.229, 0.224, 0.225), np.float32)
 
 def normalize(images: UInt8[Array, "*batch height width 3"]) -> Float32[Array, "*batch height width 3"]:
     """RGB in 0..255 to the network's input: (image / 255 - mean) / std of ImageNet's channels."""
-    return (images.astype(jnp.float32) / 255 - MEAN) / STD
+    mean, std = (jnp.expand_dims(array, tuple(range(images.ndim - 1))) for array in (MEAN, STD))
+    return (images.astype(jnp.float32) / 255 - mean) / std

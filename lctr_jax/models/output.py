@@ -33,8 +33,8 @@ class Output(NamedTuple):
 
 
 def asked_classes(
-    logits: Float32[Array, "batch classes"], classes: Int[Array, "batch *asked"] | None
-) -> Int[Array, "batch *asked"]:
+    logits: Float32[Array, "batch classes"], classes: Int[Array, " batch *asked"] | None
+) -> Int[Array, " batch *asked"]:
     """Whose maps to make: `classes`, a negative one or None standing for the predicted class."""
     predicted = jnp.argmax(logits, axis=-1)
     if classes is None:
@@ -43,7 +43,7 @@ def asked_classes(
 
 
 def choose_maps(
-    evidence: Float32[Array, "batch grid_h grid_w classes"], asked: Int[Array, "batch *asked"]
+    evidence: Float32[Array, "batch grid_h grid_w classes"], asked: Int[Array, " batch *asked"]
 ) -> Float32[Array, "batch *asked grid_h grid_w"]:
     """Of the maps of all classes, those of the classes asked for."""
     batch, grid_h, grid_w, _ = evidence.shape

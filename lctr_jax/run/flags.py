@@ -7,6 +7,7 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
+from lctr_jax.command_line import respell
 from lctr_jax.distributed.processes import MEETING_TIMEOUT
 from lctr_jax.run.config_files import find_config
 
@@ -22,7 +23,7 @@ def parse_flags(values: Any, argv: list[str], *, usage: str) -> Path:
         ValueError: a flag or an option is unknown or impossible, or --config is missing.
         FileNotFoundError: there is no such config.
     """
-    argv, file = _resolve_config(argv, usage=usage)
+    argv, file = _resolve_config(respell(argv, "-", "_"), usage=usage)
     try:
         config_flags.DEFINE_config_file(  # looks for a --flagfile already
             "config", None, "a file, or a name; --config.a.b=value replaces an option", flag_values=values

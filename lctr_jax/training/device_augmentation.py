@@ -53,8 +53,9 @@ def random_erase(
     sides, fits = _draw_rectangles(
         shape_key, batch=batch, height=height, width=width, area=area, aspect=aspect
     )
-    free = jnp.array([height, width]) - sides
-    start = jnp.floor(jax.random.uniform(place_key, (batch, 2)) * (free + 1)).astype(jnp.int32)
+    free = jnp.array([[height, width]]) - sides
+    place = jax.random.uniform(place_key, (batch, 2))
+    start = jnp.floor(place * (free + 1).astype(jnp.float32)).astype(jnp.int32)
     chosen = fits & (jax.random.uniform(choose_key, (batch,)) < probability)
 
     inside = _rectangle_mask(start, start + sides, height=height, width=width)
@@ -112,7 +113,9 @@ def _draw_rectangles(
 
 def _rectangle_mask(start: Array, stop: Array, *, height: int, width: int) -> Array:
     """True inside [start, stop), both (row, column) [..., 2]; [..., height, width]."""
-    rows, columns = jnp.arange(height), jnp.arange(width)
+    rows, columns = (
+        jnp.expand_dims(jnp.arange(length), tuple(range(start.ndim - 1))) for length in (height, width)
+    )
     in_rows = (rows >= start[..., :1]) & (rows < stop[..., :1])
     in_columns = (columns >= start[..., 1:]) & (columns < stop[..., 1:])
     return in_rows[..., :, None] & in_columns[..., None, :]
@@ -127,12 +130,11 @@ def _cut(key: Key[Array, ""], images: Images, *, alpha: float) -> tuple[Array, A
     """Replace a rectangle whose sides are sqrt(1 - lambda) of the image's, centered anywhere, clipped."""
     _, height, width, _ = images.shape
     share_key, center_key = jax.random.split(key)
-    sides = jnp.sqrt(1 - jax.random.beta(share_key, alpha, alpha)) * jnp.array([height, width])
-    center = jnp.floor(jax.random.uniform(center_key, (2,)) * jnp.array([height, width]))
+    limits = jnp.array([height, width], jnp.float32)
+    sides = jnp.sqrt(1 - jax.random.beta(share_key, alpha, alpha)) * limits
+    center = jnp.floor(jax.random.uniform(center_key, (2,)) * limits)
     half = jnp.floor(sides) // 2
-    limits = jnp.array([height, width])
-    inside = _rectangle_mask(
-        jnp.clip(center - half, 0, limits), jnp.clip(center + half, 0, limits), height=height, width=width
-    )
+    start, stop = (jnp.clip(corner, 0, limits).astype(jnp.int32) for corner in (center - half, center + half))
+    inside = _rectangle_mask(start, stop, height=height, width=width)
     mixed = jnp.where(inside[None, ..., None], images[::-1], images)
     return mixed, 1 - inside.mean()

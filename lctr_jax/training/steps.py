@@ -135,13 +135,14 @@ def train_step(
         micro_batches=options.micro_batches,
     )
     rate = jnp.asarray(schedule(state.step), jnp.float32)
-    updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
+    with jax.numpy_dtype_promotion("standard"):  # Optax relies on implicit promotion; our own code does not
+        updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
     parameters = cast(Parameters, optax.apply_updates(state.parameters, optax.tree.scale(-rate, updates)))
     decay = options.ema_decay
     average = state.average and jax.tree.map(
         lambda old, new: decay * old + (1 - decay) * new, state.average, parameters
     )
-    norm = optax.global_norm(gradient)
+    norm = optax.tree.norm(gradient)
     changed = TrainState(state.step + 1, parameters, optimizer_state, average, others)
     if options.skip_nonfinite:
         sound = jnp.isfinite(loss) & jnp.isfinite(norm)

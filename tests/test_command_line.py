@@ -1,0 +1,52 @@
+"""Option names with hyphens or underscores, in every command."""
+
+import argparse
+import importlib
+import re
+import subprocess
+import sys
+
+import pytest
+from test_imports import COMMANDS, ROOT
+
+import lctr_jax
+from lctr_jax import train
+from lctr_jax.command_line import ArgumentParser, respell
+
+
+def test_names_are_respelled_and_values_are_not():
+    given = ["--data_dir=a_b", "--num-processes", "c_d", "file_name", "-x_y", "--", "--left_alone"]
+    expected = ["--data-dir=a_b", "--num-processes", "c_d", "file_name", "-x_y", "--", "--left_alone"]
+    assert respell(given, "_", "-") == expected
+
+
+@pytest.mark.parametrize("spelling", ["--num-classes", "--num_classes"])
+def test_argparse_takes_both(spelling):
+    parser = ArgumentParser()
+    parser.add_argument("--num-classes", type=int)
+    assert parser.parse_args([spelling, "7"]).num_classes == 7
+
+
+@pytest.mark.parametrize("spelling", ["--dry-run", "--dry_run"])
+def test_absl_takes_both(spelling, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--config", str(ROOT / "configs/digits.py"), spelling])
+    assert train._parse(sys.argv).dry_run
+
+
+def test_every_command_declares_its_options_with_hyphens():
+    sources = {name: (ROOT / "lctr_jax" / f"{name}.py").read_text() for name in COMMANDS}
+    for name, source in sources.items():
+        assert not re.search(r'"--\w*_\w*"', source), name
+        module = importlib.import_module(f"lctr_jax.{name}")
+        assert not hasattr(module, "_parser") or isinstance(module._parser(), argparse.ArgumentParser)
+
+
+def test_the_public_names_are_imported_when_they_are_used():
+    code = "import sys, lctr_jax; print('jax' in sys.modules, lctr_jax.normalize, 'jax' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("False ")
+    assert done.stdout.endswith(" True\n")
+    names = ["load", "Localizer", "Prediction", "normalize"]
+    assert [getattr(lctr_jax, name).__name__ for name in names] == names
+    with pytest.raises(AttributeError, match="no attribute 'lode'"):
+        lctr_jax.lode  # noqa: B018
