@@ -16,6 +16,9 @@ _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 _LOOP = re.compile(r" while\(.*condition=%?(?P<condition>[\w.\-]+), body=%?(?P<body>[\w.\-]+)")
 _KNOWN_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 _COUNTER_LIMIT = re.compile(r"= [su]\d+\[\]\S* constant\((\d+)\)")
+_FUSED_ATTENTION = re.compile(r'custom_call_target="__cudnn\$fmha')
+_PADDING = 8
+"""Fused attention may take a sequence padded to a multiple of this."""
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 
 
@@ -47,13 +50,34 @@ class Program(NamedTuple):
     fused: set[str]  # computations that are one instruction of their caller's
 
     def collectives(self) -> list[Collective]:
-        """Every collective, in the order of the text; the asynchronous pair -start and -done counts once."""
-        return [
-            Collective(match["kind"], _payload(match), self.executions[name])
-            for name, lines in self.computations.items()
-            for line in lines
-            if (match := _COLLECTIVE.search(line)) and self.executions[name]
-        ]
+        """Every collective, in the order of the text; the asynchronous pair -start and -done counts once.
+
+        XLA:TPU also writes an asynchronous one into every fusion that runs beside it; the first counts.
+        """
+        found = []
+        for name, lines in self.computations.items():
+            begins = any('"AsyncCollectiveStart"' in line for line in lines)
+            found += [
+                Collective(match["kind"], _payload(match), self.executions[name])
+                for line in lines
+                if (match := _COLLECTIVE.search(line)) and (begins or "chain_id=" not in line)
+            ]
+        return [one for one in found if one.executions]
+
+    def fused_attention(self) -> int:
+        """How often one run calls cuDNN's attention, forward or backward."""
+        calls = {name: sum(map(_is_fused_attention, lines)) for name, lines in self.computations.items()}
+        return sum(count * self.executions[name] for name, count in calls.items())
+
+    def float32_scores(self, tokens: int) -> set[str]:
+        """Arrays f32[.., n, n] as attention's scores would be, n the tokens or what they are padded to."""
+        sides = {str(length) for length in range(tokens, -(-tokens // _PADDING) * _PADDING + 1)}
+        found = set()
+        for shape in _SHAPE.finditer(self.text):
+            *batch, rows, columns = ["", "", *shape["sides"].split(",")]
+            if shape["type"] == "f32" and any(batch) and rows in sides and columns == rows:
+                found.add(shape[0])
+        return found
 
     def estimated_cycles(self) -> int:
         """The sum of XLA:TPU's estimate of every instruction; 0 where the compiler gives none.
@@ -92,6 +116,10 @@ def parse(text: str) -> Program:
         return int(name == entry) + sum(times * executions(caller) for caller, times in callers[name])
 
     return Program(text, computations, {name: executions(name) for name in computations}, loops, fused)
+
+
+def _is_fused_attention(line: str) -> bool:
+    return _FUSED_ATTENTION.search(line) is not None
 
 
 def _split(text: str) -> tuple[dict[str, list[str]], str]:
@@ -134,7 +162,7 @@ def _trips(line: str, condition: list[str]) -> int:
 
 def _payload(match: re.Match[str]) -> int:
     shapes = [shape for shape in _SHAPE.finditer(match["result"]) if shape["type"] != "token0"]
-    if match["start"] and match["kind"] in ("all-gather", "collective-permute"):
+    if match["start"] and match["kind"] in ("all-gather", "reduce-scatter", "collective-permute"):
         # The tuple holds the operands, the results, and on some platforms two scalars of bookkeeping.
         arrays = [shape for shape in shapes if not (shape["type"] == "u32" and not shape["sides"])]
         shapes = arrays[len(arrays) // 2 :]

@@ -5,10 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
+from jax.sharding import Mesh
 
 from benchmarks.naive_lctr import naive_forward, naive_train_step
 from benchmarks.programs import OPTIMIZER, OPTIONS, SCHEDULE
 from lctr_jax.data.augmentation import Augmentation
+from lctr_jax.distributed.mesh import BATCH_AXES
 from lctr_jax.models.parameters import bind
 from lctr_jax.training.state import new_state
 from lctr_jax.training.steps import train_step
@@ -42,7 +44,13 @@ def test_the_naive_ports_step_equals_ours():
     batch = {"image": images, "label": labels}
     ours, metrics = jax.jit(
         lambda state: train_step(
-            state, batch, **options, seed=0, augmentation=Augmentation(erasing=0.0), options=OPTIONS
+            state,
+            batch,
+            mesh=Mesh(np.array(jax.devices()[:1]).reshape(1, 1), BATCH_AXES),
+            seed=0,
+            augmentation=Augmentation(erasing=0.0),
+            options=OPTIONS,
+            **options,
         )
     )(state)
     assert float(loss) == pytest.approx(float(metrics.loss), rel=1e-5)

@@ -155,6 +155,7 @@ def one_device():
         {"num_devices": 2},
         {"num_devices": 8},
         {"num_devices": 4, "fsdp": 2},
+        {"num_devices": 8, "fsdp": 8},
         {"num_devices": 2, "micro_batches": 4},
     ],
     ids=str,

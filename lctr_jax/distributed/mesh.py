@@ -11,6 +11,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 BATCH_AXES = ("data", "fsdp")
+STACKED = "blocks"
+"""Parameters below this name are of all layers, along a leading axis."""
 
 
 def make_mesh(*, fsdp: int = 1) -> Mesh:
@@ -49,17 +51,24 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def state_shardings(mesh: Mesh, tree: Any) -> Any:
-    """For each array of `tree`: its longest axis that `fsdp` divides is split over it, else it is copied."""
+    """Where each array of a state, or of parameters, lives.
 
-    def place(leaf: jax.Array | jax.ShapeDtypeStruct) -> NamedSharding:
-        shards = mesh.shape["fsdp"]
-        divisible = [axis for axis, length in enumerate(leaf.shape) if length % shards == 0]
-        if shards == 1 or not divisible:
+    Kernels are split over `fsdp` along their longest axis that it divides, but never along the layers that
+    stacked blocks are scanned over; vectors are copied: they are a hundredth of the memory, and each would
+    need an exchange of its own.
+    """
+    shards = mesh.shape["fsdp"]
+
+    def place(path: tuple[Any, ...], leaf: jax.Array | jax.ShapeDtypeStruct) -> NamedSharding:
+        first = 1 if any(getattr(key, "key", None) == STACKED for key in path) else 0
+        axes = [axis for axis in range(first, len(leaf.shape)) if leaf.shape[axis] > 1]
+        divisible = [axis for axis in axes if leaf.shape[axis] % shards == 0]
+        if shards == 1 or len(axes) < 2 or not divisible:
             return replicated(mesh)
         longest = max(divisible, key=lambda axis: leaf.shape[axis])
         return NamedSharding(mesh, PartitionSpec(*[None] * longest, "fsdp"))
 
-    return jax.tree.map(place, tree)
+    return jax.tree.map_with_path(place, tree)
 
 
 def check_batch(name: str, batch_size: int, mesh: Mesh, *, parts: int = 1) -> None:

@@ -38,6 +38,7 @@ class CueDigging(nnx.Module):
         # Classes last: one [9 width, experts classes] matrix for the logits, one gather of columns for a map.
         self.kernels = nnx.Param(kernels(rngs.params(), (TAPS, TAPS, width, experts, classes)))
         self.bias = nnx.Param(kernels(rngs.params(), (classes,)))
+        self.dtype = jnp.dtype(spec.dtype)
 
     def route(
         self,
@@ -58,7 +59,7 @@ class CueDigging(nnx.Module):
         pooled = jnp.einsum(
             "bhwd,hwt->btd", patches, taps.astype(patches.dtype), preferred_element_type=jnp.float32
         ).astype(patches.dtype)
-        kernels = self.kernels[...].astype(patches.dtype)
+        kernels = self.kernels[...].astype(self.dtype)
         by_expert = jnp.dot(
             pooled.reshape(batch, -1),
             kernels.reshape(TAPS**2 * width, -1),

@@ -18,7 +18,7 @@ class Network(nnx.Module):
 
     A method with a loss of its own overrides `loss`. Arrays other than `nnx.Param` that belong to the
     checkpoint, such as running means, are `nnx.BatchStat`: `loss` may assign to them, and training keeps what
-    it assigned.
+    it assigned. In training `loss` sees the rows of one device; what it assigns is averaged over all devices.
     """
 
     statistics: Statistics = "cls"

@@ -4,9 +4,11 @@ Training, checkpoints and converters pass this dict around; `bind` turns it back
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Key
@@ -18,6 +20,7 @@ from lctr_jax.models.spec import ModelSpec
 Parameters = dict[str, Any]  # nested by module name; leaves are float32 arrays
 
 _STORED = (nnx.Param, nnx.BatchStat)  # the kinds of variables that a network may have
+_KERNELS = {"kernel", "kernels"}
 
 
 def initialize(spec: ModelSpec, key: Key[Array, ""]) -> Parameters:
@@ -25,12 +28,19 @@ def initialize(spec: ModelSpec, key: Key[Array, ""]) -> Parameters:
     return _initialize(spec, key)
 
 
-def bind(spec: ModelSpec, parameters: Parameters) -> Network:
-    """The network with these parameters, which may be traced arrays."""
+def bind(
+    spec: ModelSpec, parameters: Parameters, *, gather_layer: Callable[[Parameters], Parameters] | None = None
+) -> Network:
+    """The network with these parameters, which may be traced arrays.
+
+    Where devices split the parameters, `gather_layer` makes a block's whole from this device's part.
+    """
     graph, state = _structure(spec)
     state = jax.tree.map(lambda leaf: leaf, state)  # a copy: the cached one stays abstract
     nnx.replace_by_pure_dict(state, parameters)
-    return nnx.merge(graph, state)
+    network = nnx.merge(graph, state)
+    network.backbone.gather_layer = gather_layer
+    return network
 
 
 def parameter_shapes(spec: ModelSpec) -> Parameters:
@@ -59,6 +69,22 @@ def restrict(parameters: Parameters, like: Parameters) -> Parameters:
 def running_statistics(network: Network) -> Parameters:
     """A network's running statistics as they stand; most methods have none."""
     return nnx.to_pure_dict(nnx.state(network, nnx.BatchStat))
+
+
+def read_dtypes(spec: ModelSpec) -> Parameters:
+    """`initialize`'s tree with the type in which the network reads each array.
+
+    A kernel is cast to its layer's type before anything else; all else is read as it is, in float32.
+    """
+    network = nnx.merge(*_structure(spec))
+    of_layers = {path: getattr(module, "dtype", None) for path, module in nnx.iter_modules(network)}
+
+    def read(path: tuple[Any, ...], _: Any) -> jnp.dtype:
+        *layer, name = (key.key for key in path)
+        dtype = of_layers.get(tuple(layer)) if name in _KERNELS else None
+        return jnp.dtype(dtype or jnp.float32)
+
+    return jax.tree.map_with_path(read, parameter_shapes(spec))
 
 
 def _network(spec: ModelSpec, rngs: nnx.Rngs) -> Network:

@@ -3,7 +3,8 @@
 Options of `ModelSpec` make it DeiT III's (LayerScale) or DINOv2's (register tokens) as well.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -59,6 +60,7 @@ class VisionTransformer(nnx.Module):
         self.blocks = _stack_blocks(spec, rngs)
         self.norm = LayerNorm(spec)
         self.spec = spec
+        self.gather_layer: Callable[[dict[str, Any]], dict[str, Any]] | None = None
 
     def __call__(
         self,
@@ -110,15 +112,29 @@ class VisionTransformer(nnx.Module):
 
         def run(tokens, layer):
             parameters, scales = layer
+            if self.gather_layer is not None:
+                whole = self.gather_layer(nnx.to_pure_dict(parameters))
+                nnx.replace_by_pure_dict(parameters, whole)
             return nnx.merge(graph, parameters)(tokens, statistics=statistics, scales=scales)
 
-        if self.spec.rematerialize != "nothing":
-            kept = KEPT if self.spec.rematerialize == "elementwise" else ()
-            policy = jax.checkpoint_policies.save_only_these_names(*kept)
+        if self.spec.rematerialize != "nothing" or self.gather_layer is not None:
+            policy = _POLICIES[self.spec.rematerialize]
             run = jax.checkpoint(run, policy=policy, prevent_cse=False)  # scan's loop is barrier enough
         tokens, layers = jax.lax.scan(run, tokens, (stacked, scales))
         relation = None if layers.relation is None else layers.relation.mean(0)
         return tokens, layers.cls.mean(0), relation, layers.matrix
+
+
+def _unless_gathered(primitive: Any, *_: Any, **__: Any) -> bool:
+    """Keep all but what other devices gave: the whole parameters of all layers would be kept at once."""
+    return primitive.name != "all_gather"
+
+
+_POLICIES = {
+    "elementwise": jax.checkpoint_policies.save_only_these_names(*KEPT),
+    "blocks": jax.checkpoint_policies.nothing_saveable,
+    "nothing": _unless_gathered,
+}
 
 
 def _stack_blocks(spec: ModelSpec, rngs: nnx.Rngs) -> Block:

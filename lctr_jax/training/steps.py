@@ -11,8 +11,9 @@ from jax.stages import Wrapped
 from jaxtyping import Array, Float, Float32, Int32, Key
 
 from lctr_jax.data.augmentation import Augmentation
-from lctr_jax.distributed.mesh import batch_sharding, replicated, state_shardings
-from lctr_jax.models.parameters import Parameters, bind, merge, running_statistics
+from lctr_jax.distributed.mesh import BATCH_AXES, batch_sharding, replicated, state_shardings
+from lctr_jax.distributed.parameter_sharing import ParameterSharing, parameter_sharing
+from lctr_jax.models.parameters import Parameters, bind, merge, read_dtypes, running_statistics
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.training.device_augmentation import augment_batch
 from lctr_jax.training.state import TrainState
@@ -55,16 +56,28 @@ def gradients(
     targets: Float[Array, "batch classes"],
     keys: Key[Array, " batch"] | None = None,
     others: Parameters | None = None,
+    *,
+    sharing: ParameterSharing | None = None,
 ) -> Gradients:
     """The loss of normalized images by the network's own `loss`, and its gradient by `parameters`.
 
-    `others` are the network's arrays that are not differentiated (`split_trained`).
+    `others` are the network's arrays that are not differentiated (`split_trained`). With `sharing`, on one
+    device of several: arrays and gradient are this device's part of them, the loss is this device's share of
+    the mean over all, and running statistics are averaged over all.
     """
+    devices = 1 if sharing is None else sharing.devices
 
     def loss(parameters: Parameters):
-        network = bind(spec, merge(parameters, others or {}))
+        arrays = merge(parameters, others or {})
+        if sharing is None:
+            network = bind(spec, arrays)
+        else:
+            network = bind(spec, sharing.gather(arrays), gather_layer=sharing.gather_layer)
         value, logits = network.loss(images, targets, keys=keys)
-        return value, (logits, running_statistics(network))
+        statistics = running_statistics(network)
+        if sharing is not None:
+            statistics = jax.lax.pmean(statistics, BATCH_AXES)
+        return value / devices, (logits, statistics)
 
     (value, (logits, statistics)), gradient = jax.value_and_grad(loss, has_aux=True)(parameters)
     return Gradients(value, logits, gradient, merge(others or {}, statistics))
@@ -79,22 +92,22 @@ def accumulated_gradients(
     others: Parameters,
     *,
     micro_batches: int,
+    sharing: ParameterSharing,
 ) -> Gradients:
     """`gradients`, one micro-batch after the other: the same result in less memory.
 
     Running statistics are updated by every micro-batch in turn.
     """
     if micro_batches == 1:
-        return gradients(spec, parameters, images, targets, keys, others)
+        return gradients(spec, parameters, images, targets, keys, others, sharing=sharing)
 
-    # Rows i, i + micro_batches, ... form micro-batch i: every device keeps to the rows that it holds.
     def split(array: Array) -> Array:
         return jnp.moveaxis(array.reshape(-1, micro_batches, *array.shape[1:]), 1, 0)
 
     def add(carried, micro_batch):
         total, others = carried
         images, targets, keys = micro_batch
-        found = gradients(spec, parameters, images, targets, keys, others)
+        found = gradients(spec, parameters, images, targets, keys, others, sharing=sharing)
         total = jax.tree.map(jnp.add, total, (found.loss, found.gradient))
         return (total, found.others), found.logits
 
@@ -104,10 +117,51 @@ def accumulated_gradients(
     return Gradients(loss, jnp.moveaxis(logits, 0, 1).reshape(-1, logits.shape[-1]), gradient, others)
 
 
+def data_parallel_gradients(
+    spec: ModelSpec,
+    parameters: Parameters,
+    images: Float[Array, "batch height width 3"],
+    targets: Float[Array, "batch classes"],
+    keys: Key[Array, " batch"],
+    others: Parameters,
+    *,
+    mesh: Mesh,
+    micro_batches: int,
+) -> Gradients:
+    """`accumulated_gradients` of a batch over all devices of the mesh, each working on the rows it holds.
+
+    Written for one device (`shard_map`), so that what crosses between them is written here too: parameters
+    and their gradients, as `ParameterSharing` says, the loss, and running statistics.
+    """
+    sharing = parameter_sharing(mesh, merge(parameters, others), read_dtypes(spec))
+
+    def on_one_device(parameters, images, targets, keys, others):
+        found = accumulated_gradients(
+            spec, parameters, images, targets, keys, others, micro_batches=micro_batches, sharing=sharing
+        )
+        loss = jax.lax.psum(found.loss, BATCH_AXES)
+        return found._replace(loss=loss)
+
+    whole, rows = jax.P(), jax.P(BATCH_AXES)
+    parts, other_parts = (
+        jax.tree.map(lambda sharding: sharding.spec, state_shardings(mesh, tree))
+        for tree in (parameters, others)
+    )
+    split = jax.shard_map(
+        on_one_device,
+        mesh=mesh,
+        in_specs=(parts, rows, rows, rows, other_parts),
+        out_specs=Gradients(whole, rows, parts, other_parts),
+        check_vma=False,
+    )
+    return split(parameters, images, targets, keys, others)
+
+
 def train_step(
     state: TrainState,
     batch: Batch,
     *,
+    mesh: Mesh,
     spec: ModelSpec,
     optimizer: optax.GradientTransformation,
     schedule: optax.Schedule,
@@ -125,13 +179,14 @@ def train_step(
     images, targets = augment_batch(
         augment_key, batch["image"], batch["label"], num_classes=spec.num_classes, augmentation=augmentation
     )
-    loss, logits, gradient, others = accumulated_gradients(
+    loss, logits, gradient, others = data_parallel_gradients(
         spec,
         state.parameters,
         images,
         targets,
         jax.random.split(drop_key, len(images)),
         state.others,
+        mesh=mesh,
         micro_batches=options.micro_batches,
     )
     rate = jnp.asarray(schedule(state.step), jnp.float32)
@@ -158,8 +213,7 @@ def compile_step(mesh: Mesh, state: TrainState, **settings) -> Wrapped:
 
     @functools.wraps(train_step)  # its name is what traces show
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
-        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):  # for what splits over devices by hand
-            return train_step(state, batch, **settings)
+        return train_step(state, batch, mesh=mesh, **settings)
 
     placed = state_shardings(mesh, state)
     return jax.jit(
