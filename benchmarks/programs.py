@@ -12,7 +12,8 @@ from jax.stages import Lowered
 from benchmarks.naive_lctr import naive_train_step
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.distributed.mesh import batch_sharding, replicated
-from lctr_jax.models.parameters import initialize
+from lctr_jax.evaluation.forward import forward_program
+from lctr_jax.models.parameters import initialize, parameter_shapes
 from lctr_jax.models.spec import ModelSpec, model_spec
 from lctr_jax.training.optimizer import adamw
 from lctr_jax.training.state import TrainState, new_state
@@ -56,6 +57,15 @@ def lower_ours(spec: ModelSpec, mesh: Mesh, batch: int) -> Lowered:
     state = jax.eval_shape(functools.partial(fresh_state, spec))
     image, label = _batch_shapes(spec, batch)
     return our_step(spec, mesh, state).lower(state, {"image": image, "label": label})
+
+
+def lower_forward(spec: ModelSpec, mesh: Mesh, batch: int) -> Lowered:
+    """What evaluation runs on a global batch: logits and maps."""
+    rows = batch_sharding(mesh)
+    images, labels = (
+        jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=rows) for shape in _batch_shapes(spec, batch)
+    )
+    return forward_program(spec, mesh).lower(parameter_shapes(spec), images, labels)
 
 
 def lower_naive(spec: ModelSpec, mesh: Mesh, batch: int) -> Lowered:

@@ -1,14 +1,17 @@
 """What a training step costs each device, and what the devices tell each other, on more and more of them.
 
-python -m benchmarks.scaling [--configs cub ...] [--devices 1 2 4 8] [--topologies v5e:2x4 ...] [--json FILE]
+python -m benchmarks.scaling [--configs cub ...] [--devices 1 2 4 8] [--topologies v5e:2x4 h100:8 ...]
+    [--fsdp 1 2 8] [--json FILE]
 
 The published steps are compiled, not run, with the published number of images on every device (weak
-scaling): for virtual CPU devices, and for TPU topologies where libtpu is installed. Says in the end whether
-every device's work stays the same, whether only gradients and metrics are exchanged, and whether the step
-fits the chip; exit status 1 if not. From a TPU's costs follows, on paper, the step's time on larger machines.
+scaling): for virtual CPU devices, and for TPUs and GPUs that nobody needs to have, where their compiler is
+installed. Says in the end whether every device's work stays the same, whether only gradients and metrics
+(with --fsdp: parameters and gradients) are exchanged, whether the state is split, and whether the step fits
+the device; exit status 1 if not. From a TPU's costs follows, on paper, the step's time on larger machines.
 """
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,14 +25,16 @@ from rich.table import Table
 
 from benchmarks.compiled import Costs, analyze
 from benchmarks.data_parallel import CASES, GIB, Row, fewest_devices, find_faults, gradient_bytes
+from benchmarks.measurement import show
 from benchmarks.prediction import MACHINES, predict
 from benchmarks.programs import lower_ours
-from benchmarks.tpu_topology import MISSING, has_tpu_compiler, tpu_mesh
+from benchmarks.topology import available, compile_for, mesh_on_paper
 from lctr_jax.distributed.mesh import BATCH_AXES
 from lctr_jax.host.paths import path_argument
 
 MIB = 2**20
 TABLE_WIDTH = 118
+SOUND = "work is constant, only what belongs is exchanged, every step fits"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,21 +43,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     console.width = max(console.width, TABLE_WIDTH)  # a file or a pipe counts as 80 columns
     rows, faults = [], []
+    topologies, left_out = available(options.topologies)
     for name in options.configs:
-        for platform, mesh in _meshes(options.devices, options.topologies):
+        for platform, mesh in _meshes(options.devices, topologies, options.fsdp):
             try:
                 rows.append(_compile(name, platform, mesh))
-                console.print(f"compiled {name} for {mesh.size} x {platform}", highlight=False)
+                console.print(f"compiled {rows[-1].title}", highlight=False)
             except MemoryError as error:
                 faults.append(str(error))
-    if options.topologies and not has_tpu_compiler():
-        console.print(f"no TPU topologies: {MISSING}", highlight=False)
+    for line in left_out:
+        console.print(line, highlight=False)
     console.print(_table(rows))
     predictions = [prediction for row in _per_case(rows) for prediction in _predict(row)]
     if predictions:
         console.print(_prediction_table(predictions))
     faults += [fault for row in rows for fault in find_faults(row, alone=fewest_devices(row, rows))]
-    for fault in faults or ["work is constant, only gradients and metrics are exchanged, every step fits"]:
+    for fault in faults or [SOUND]:
         console.print(fault, highlight=False)
     if options.json:
         report = {
@@ -68,8 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _compile(name: str, platform: str, mesh: Mesh) -> Row:
     """Compiles a step; raises MemoryError where the compiler finds no room for it."""
     lowered = lower_ours(CASES[name].spec, mesh, CASES[name].images * mesh.size)
+    prefix = CASES[name].spec.prefix_tokens
+    tokens = prefix + CASES[name].spec.grid[0] * CASES[name].spec.grid[1]
     try:
-        return Row(name, platform, mesh.size, analyze(lowered.compile()))
+        costs = analyze(compile_for(mesh, lowered), tokens=tokens)
+        return Row(name, platform, mesh.size, costs, mesh.shape["fsdp"])
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
@@ -77,13 +86,14 @@ def _compile(name: str, platform: str, mesh: Mesh) -> Row:
         raise MemoryError(f"{name} on {mesh.size} x {platform} does not fit: {reason}") from error
 
 
-def _meshes(devices: Sequence[int], topologies: Sequence[str]) -> Iterator[tuple[str, Mesh]]:
+def _meshes(
+    devices: Sequence[int], topologies: Sequence[str], fsdp: Sequence[int]
+) -> Iterator[tuple[str, Mesh]]:
     for count in devices:
         grid = np.array(jax.devices("cpu")[:count]).reshape(count, 1)
         yield "cpu", Mesh(grid, BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
-    if has_tpu_compiler():
-        for name in topologies:
-            yield name, tpu_mesh(name)
+    for name, shards in itertools.product(topologies, fsdp):
+        yield name, mesh_on_paper(name, fsdp=shards)
 
 
 def _by_kind(costs: Costs) -> dict[str, dict[str, int]]:
@@ -102,6 +112,7 @@ def _describe(row: Row) -> dict[str, Any]:
         "case": row.case,
         "platform": row.platform,
         "devices": row.devices,
+        "fsdp": row.fsdp,
         **row.costs._asdict(),
         "collectives": collectives,
         "peak_bytes": row.costs.peak_bytes,
@@ -110,13 +121,17 @@ def _describe(row: Row) -> dict[str, Any]:
 
 
 def _per_case(rows: Sequence[Row]) -> list[Row]:
-    """Each case on the most TPUs that it was compiled for."""
-    largest = sorted((row for row in rows if row.platform != "cpu"), key=lambda row: row.devices)
+    """Each case on the most TPUs that it was compiled for: of GPUs no FLOPs are known."""
+    on_tpus = (row for row in rows if row.platform != "cpu" and row.fsdp == 1 and row.costs.flops)
+    largest = sorted(on_tpus, key=lambda row: row.devices)
     return list({row.case: row for row in largest}.values())
 
 
 def _predict(row: Row) -> list[dict[str, Any]]:
-    costs = {"flops": row.costs.flops, "bytes_accessed": row.costs.bytes_accessed}
+    flops, bytes_accessed = row.costs.flops, row.costs.bytes_accessed
+    assert flops is not None  # of TPUs both are known
+    assert bytes_accessed is not None
+    costs = {"flops": flops, "bytes_accessed": bytes_accessed}
     found = []
     for machine in MACHINES:
         prediction = predict(machine, **costs, exchanged_bytes=row.exchanged_bytes)
@@ -150,12 +165,14 @@ def _table(rows: Sequence[Row]) -> Table:
         "step",
         "for",
         "devices",
+        "fsdp",
         "images",
         "GFLOP",
         "GB moved",
         "GiB temporary",
         "GiB arguments",
         "GiB peak",
+        "cuDNN attention",
     )
     for column in (*columns, "exchanged"):
         table.add_column(column, justify="left" if column in ("step", "for", "exchanged") else "right")
@@ -170,10 +187,12 @@ def _table(rows: Sequence[Row]) -> Table:
             row.case,
             row.platform,
             str(row.devices),
+            str(row.fsdp),
             str(CASES[row.case].images),
-            f"{costs.flops / 1e9:.0f}",
-            f"{costs.bytes_accessed / 1e9:.1f}",
+            show(costs.flops and costs.flops / 1e9, 0),
+            show(costs.bytes_accessed and costs.bytes_accessed / 1e9, 1),
             *(f"{each / GIB:.2f}" for each in memory),
+            str(costs.fused_attention or ""),
             exchanged or "nothing",
         )
     return table
@@ -181,9 +200,10 @@ def _table(rows: Sequence[Row]) -> Table:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
-    parser.add_argument("--configs", nargs="*", choices=CASES, default=list(CASES))
+    parser.add_argument("--configs", nargs="*", choices=CASES, default=["cub", "imagenet", "deit_base"])
     parser.add_argument("--devices", nargs="*", type=int, default=[1, 2, 4, 8], help="virtual CPU devices")
-    parser.add_argument("--topologies", nargs="*", default=["v5e:2x4", "v5e:16x16"], help="of TPUs")
+    parser.add_argument("--topologies", nargs="*", default=["v5e:2x4", "v5e:16x16"], help="TPUs or GPUs")
+    parser.add_argument("--fsdp", nargs="*", type=int, default=[1], help="of the topologies' devices")
     parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
     return parser
 

@@ -126,6 +126,64 @@ def test_asynchronous_pairs_count_once_and_by_their_results():
     ]
 
 
+FUSED = """
+%first (p: bf16[2,3]) -> bf16[16,3] {
+  %ag.1 = bf16[16,3]{1,0} all-gather(%p), channel_id=7, frontend_attributes={chain_id="0"}
+  ROOT %start = (bf16[2,3], bf16[16,3]) custom-call(%ag.1), custom_call_target="AsyncCollectiveStart"
+}
+
+%beside (p: bf16[2,3]) -> bf16[16,3] {
+  ROOT %ag.2 = bf16[16,3]{1,0} all-gather(%p), channel_id=7, frontend_attributes={chain_id="0"}
+}
+
+%last (p: bf16[2,3]) -> bf16[16,3] {
+  %ag.3 = bf16[16,3]{1,0} all-gather(%p), channel_id=7, frontend_attributes={chain_id="0"}
+  ROOT %done = bf16[16,3]{1,0} custom-call(%p, %ag.3), custom_call_target="AsyncCollectiveDone"
+}
+
+ENTRY %main (b: bf16[2,3]) -> bf16[16,3] {
+  %1 = bf16[16,3]{1,0} fusion(%b), kind=kCustom, calls=%first
+  %2 = bf16[16,3]{1,0} fusion(%b), kind=kCustom, calls=%beside
+  %rs = ((f32[8,4]{1,0}, f32[16]{0}), (f32[1,4]{1,0}, f32[2]{0})) reduce-scatter-start(%a, %c), to_apply=%add
+  ROOT %3 = bf16[16,3]{1,0} fusion(%b), kind=kCustom, calls=%last
+}
+"""
+
+
+def test_a_collective_that_runs_inside_several_fusions_counts_once():
+    """As XLA:TPU writes a gather beside arithmetic; and XLA:GPU a scatter's operands before its results."""
+    found = sorted(hlo.parse(FUSED).collectives())
+    assert found == [("all-gather", 16 * 3 * 2, 1), ("reduce-scatter", 4 * (4 + 2), 1)]
+
+
+ATTENTION = """
+%body (p: bf16[2,198,64]) -> bf16[2,198,64] {
+  %a = bf16[2,198,64] custom-call(%p), custom_call_target="__cudnn$fmhaSoftmax"
+  ROOT %b = bf16[2,198,64] custom-call(%a), custom_call_target="__cudnn$fmhaSoftmaxBackward"
+}
+
+%condition (p: bf16[2,198,64]) -> pred[] {
+  ROOT %less = pred[] constant(false)
+}
+
+ENTRY %main (q: bf16[2,198,64]) -> bf16[2,198,64] {
+  %scores = f32[2,6,197,197]{3,2,1,0} broadcast(%q)
+  %padded = f32[12,198,198]{2,1,0} broadcast(%q)
+  %narrow = bf16[2,6,197,197]{3,2,1,0} broadcast(%q)
+  %one = f32[197,197]{1,0} broadcast(%q)
+  %other = f32[2,6,197,64]{3,2,1,0} broadcast(%q)
+  ROOT %w = bf16[2,198,64] while(%q), condition=%condition, body=%body, x={"known_trip_count":{"n":"12"}}
+}
+"""
+
+
+def test_fused_attention_and_stored_scores_are_told():
+    program = hlo.parse(ATTENTION)
+    assert program.fused_attention() == 24
+    assert program.float32_scores(197) == {"f32[2,6,197,197]", "f32[12,198,198]"}
+    assert program.float32_scores(64) == set()
+
+
 def test_tpu_programs_compile_without_a_tpu():
     pytest.importorskip("libtpu")
     mesh = tpu_mesh("v5e:2x4")

@@ -12,15 +12,25 @@ from benchmarks.scaling import main
 GRADIENTS = 4 * 25_761_232  # the published CUB network, in float32
 
 
-def row(*collectives: Collective, flops=1e12, temporary=GIB, devices=8) -> Row:
-    costs = Costs(flops, 1e9, temporary, GIB, GIB, GIB, list(collectives), 0)
-    return Row("cub", "v5e:2x4", devices, costs)
+def row(*collectives: Collective, temporary=GIB, devices=8, fsdp=1, kind="v5e", arguments=GIB, **told) -> Row:
+    costs = Costs(1e12, 1e9, temporary, arguments, GIB, GIB, list(collectives), 0)._replace(**told)
+    return Row("cub", f"{kind}:2x4", devices, costs, fsdp)
+
+
+STATE = 3 * GRADIENTS + 128 * (3 * 224**2 + 4)
+SPLIT = {"fsdp": 8, "arguments": STATE // 7}
 
 
 def test_a_step_that_reduces_its_gradients_alone_is_faultless():
     assert gradient_bytes(CASES["cub"].spec) == GRADIENTS
     sound = row(Collective("all-reduce", GRADIENTS, 1), Collective("all-reduce", 12, 1))
     assert find_faults(sound, alone=row(devices=1)) == []
+
+
+def test_a_step_that_gathers_parameters_and_scatters_gradients_is_faultless():
+    crossing = Collective("all-gather", GRADIENTS, 2), Collective("reduce-scatter", GRADIENTS // 8, 1)
+    assert find_faults(row(*crossing, **SPLIT), alone=row(devices=8)) == []
+    assert find_faults(row(*crossing), alone=None) != []  # without fsdp, there is nothing to gather
 
 
 @pytest.mark.parametrize(
@@ -30,6 +40,13 @@ def test_a_step_that_reduces_its_gradients_alone_is_faultless():
         (row(Collective("all-reduce", GRADIENTS, 12)), "bytes exchanged, gradients and metrics are"),
         (row(flops=1.1e12), "1.1e+12 FLOPs a device, 1e+12 on 1"),
         (row(temporary=16 * GIB), "needs 17.0 GiB, the chip has 16"),
+        (row(Collective("all-to-all", 64, 1), **SPLIT), "all-to-all, where parameters are gathered"),
+        (row(Collective("all-gather", GRADIENTS, 4), **SPLIT), "bytes exchanged, 3 times the parameters are"),
+        (row(fsdp=8, arguments=STATE // 2), "bytes of state and images, a share of them is"),
+        (
+            row(kind="h100", flops=None, float32_scores=("f32[128,6,197,197]",)),
+            "attention's scores in float32: f32[128,6,197,197]",
+        ),
     ],
 )
 def test_what_does_not_scale_is_named(faulty, message):
@@ -46,8 +63,7 @@ def test_the_published_step_scales_at_a_small_size(monkeypatch, tmp_path, capsys
     assert alone["collectives"] == []
     assert {each["kind"] for each in four["collectives"]} == {"all-reduce"}
     exchanged = sum(each["num_bytes"] * each["executions"] for each in four["collectives"])
-    # CLS's gradient is that of its position too, so it is sent once; loss and accuracy come on top.
-    assert exchanged == four["gradient_bytes"] - 4 * CASES["cub"].spec.width + 2 * 4
+    assert exchanged == four["gradient_bytes"] + 2 * 4  # and loss and accuracy
 
 
 def test_a_prediction_is_the_arithmetic_that_it_says():

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
+from jax.stages import Wrapped
 from jaxtyping import Array, Float, Int, UInt8
 
 from lctr_jax.distributed.mesh import BATCH_AXES, batch_sharding, put_batch
@@ -44,6 +45,17 @@ def compile_forward(spec: ModelSpec, mesh: Mesh) -> Forward:
 
     It returns at once; `fetch` waits for the devices.
     """
+    program, sharding = forward_program(spec, mesh), batch_sharding(mesh)
+
+    def forward(parameters, image, label):
+        placed = put_batch({"image": image, "label": label}, sharding)
+        return program(parameters, placed["image"], placed["label"])
+
+    return forward
+
+
+def forward_program(spec: ModelSpec, mesh: Mesh) -> Wrapped:
+    """The jitted function behind `compile_forward`, of the global batch's arrays."""
 
     def run(parameters: Parameters, image: Array, label: Array) -> Maps:
         predicted_and_true = jnp.stack([jnp.full_like(label, -1), label], axis=1)
@@ -51,16 +63,10 @@ def compile_forward(spec: ModelSpec, mesh: Mesh) -> Forward:
         probability, top = jax.lax.top_k(jax.nn.softmax(output.logits), min(5, spec.num_classes))
         return Maps(top, probability, output.relation_map, output.class_map, output.localization_map)
 
-    sharding, rows = batch_sharding(mesh), PartitionSpec(BATCH_AXES)
-    compiled = jax.jit(
-        jax.shard_map(run, mesh=mesh, in_specs=(PartitionSpec(), rows, rows), out_specs=rows, check_vma=False)
+    whole, rows = PartitionSpec(), PartitionSpec(BATCH_AXES)
+    return jax.jit(
+        jax.shard_map(run, mesh=mesh, in_specs=(whole, rows, rows), out_specs=rows, check_vma=False)
     )
-
-    def forward(parameters, image, label):
-        placed = put_batch({"image": image, "label": label}, sharding)
-        return compiled(parameters, placed["image"], placed["label"])
-
-    return forward
 
 
 def fetch(maps: Maps) -> Maps:
