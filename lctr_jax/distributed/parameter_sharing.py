@@ -82,6 +82,9 @@ def _on_each_device(array: Float[Array, "*shape"], axes: tuple[str, ...]) -> Flo
     return array
 
 
-_on_each_device.defvjp(
-    lambda array, _: (array, None), lambda axes, _, gradient: (jax.lax.psum(gradient, axes),)
-)
+_on_each_device.defvjp(lambda array, _: (array, None), lambda axes, _, gradient: (sum_over(gradient, axes),))
+
+
+def sum_over(tree: Any, axes: tuple[str, ...] = BATCH_AXES) -> Any:
+    """The sum of all devices' arrays; of a lone device its own, which XLA:CPU would exchange all the same."""
+    return jax.lax.psum(tree, tuple(axis for axis in axes if jax.lax.axis_size(axis) > 1))

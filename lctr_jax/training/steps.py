@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Float32, Int32, Key
 
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.distributed.mesh import BATCH_AXES, batch_sharding, replicated, state_shardings
-from lctr_jax.distributed.parameter_sharing import ParameterSharing, parameter_sharing
+from lctr_jax.distributed.parameter_sharing import ParameterSharing, parameter_sharing, sum_over
 from lctr_jax.models.parameters import Parameters, bind, merge, read_dtypes, running_statistics
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.training.device_augmentation import augment_batch
@@ -76,7 +76,7 @@ def gradients(
         value, logits = network.loss(images, targets, keys=keys)
         statistics = running_statistics(network)
         if sharing is not None:
-            statistics = jax.lax.pmean(statistics, BATCH_AXES)
+            statistics = jax.tree.map(lambda total: total / devices, sum_over(statistics))
         return value / devices, (logits, statistics)
 
     (value, (logits, statistics)), gradient = jax.value_and_grad(loss, has_aux=True)(parameters)
@@ -139,8 +139,8 @@ def data_parallel_gradients(
         found = accumulated_gradients(
             spec, parameters, images, targets, keys, others, micro_batches=micro_batches, sharing=sharing
         )
-        loss = jax.lax.psum(found.loss, BATCH_AXES)
-        return found._replace(loss=loss)
+        loss = sum_over(found.loss)
+        return loss, found.logits, found.gradient, found.others
 
     whole, rows = jax.P(), jax.P(BATCH_AXES)
     parts, other_parts = (
@@ -151,10 +151,10 @@ def data_parallel_gradients(
         on_one_device,
         mesh=mesh,
         in_specs=(parts, rows, rows, rows, other_parts),
-        out_specs=Gradients(whole, rows, parts, other_parts),
+        out_specs=(whole, rows, parts, other_parts),
         check_vma=False,
     )
-    return split(parameters, images, targets, keys, others)
+    return Gradients(*split(parameters, images, targets, keys, others))
 
 
 def train_step(
