@@ -21,8 +21,8 @@ FSDP_EXCHANGE = 3
 FSDP_KINDS = {"all-gather", "reduce-scatter", "all-reduce"}
 STATE_BYTES = 3 * 4
 """Of one parameter: itself and AdamW's two moments, in float32."""
-COPIED_SHARE = 0.01
-"""Of the parameters: vectors, which are not worth splitting."""
+COPIED_SHARE = 0.02
+"""Of the parameters: vectors, which are not worth splitting, and the padding of TPUs' layouts."""
 
 
 class Case(NamedTuple):

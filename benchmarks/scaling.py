@@ -33,7 +33,7 @@ from lctr_jax.distributed.mesh import BATCH_AXES
 from lctr_jax.host.paths import path_argument
 
 MIB = 2**20
-TABLE_WIDTH = 118
+TABLE_WIDTH = 160
 SOUND = "work is constant, only what belongs is exchanged, every step fits"
 
 
