@@ -1,7 +1,9 @@
-# make demo    set up, train LCTR on the embedded digits, evaluate, and say where the pictures are
-# make test    set up and run the tests
-# make lint    set up and run linter, formatter and type checker
-# make docs    set up and build the documentation's pages, to be read from disk: site/index.html
+# make demo    train LCTR on the included digits, evaluate it, and print the path of the report
+# make test    run the tests
+# make lint    run linter, formatter and type checker
+# make docs    build the documentation to read from disk: site/index.html
+#
+# Each target first creates the environment in .venv and installs what it needs.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +12,8 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint docs
 .DELETE_ON_ERROR:
 
-# Huge pages spare a CPU training step its page faults: half its time with glibc on Linux, ignored elsewhere.
+# On Linux with glibc, huge pages avoid page faults and make the training steps on a CPU faster. Ignored
+# elsewhere.
 demo: export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 demo: $(VENV)/.installed
 	$(BIN)/python train.py --config configs/digits.py --workdir runs/digits

@@ -1,7 +1,7 @@
-"""The demo: LCTR boxes handwritten digits among scribbles, from image labels alone.
+"""The demo: LCTR localizes handwritten digits among scribbles, trained with image labels only.
 
-It follows the published recipe's order, on 2 CPU cores in minutes: DeiT weights first (the shipped file, made
-by configs/digits_pretrain.py on digits without scribbles), then LCTR from them.
+Like the published training, it starts LCTR from a pre-trained DeiT, here the included weights from
+configs/digits_pretrain.py (digits without scribbles). It takes a few minutes on 2 CPU cores.
 
     python train.py --config configs/digits.py
 """
@@ -20,15 +20,15 @@ def get_config() -> ConfigDict:
     config.model.drop_path = 0.0
     config.model.dtype = "float32"
     config.data.name = "digits"
-    config.augmentation.crop_scale = (0.65, 0.95)  # the evaluation crop is 0.77 of the area
+    config.augmentation.crop_scale = (0.65, 0.95)  # the evaluation crop covers 0.77 of the area
     config.augmentation.crop_ratio = (0.95, 1.05)
-    config.augmentation.horizontal_flip = 0.0  # a mirrored digit is no digit
+    config.augmentation.horizontal_flip = 0.0  # mirrored digits are not digits
     config.augmentation.randaugment_layers = 0
     config.augmentation.repeats = 1
     config.augmentation.erasing = 0.0
     config.train.epochs = 6
     config.train.batch_size = 64
-    config.train.lr = 1.2e-2  # at a batch of 512: 1.5e-3 here
+    config.train.lr = 1.2e-2  # for a batch of 512; scaled to 1.5e-3 for 64
     config.train.warmup_epochs = 0.25
     config.train.schedule = "per_step"
     config.train.log_every_steps = 50

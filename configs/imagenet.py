@@ -1,10 +1,10 @@
 """LCTR on ImageNet (ILSVRC 2012), as published (AAAI 2022): Top-1 Loc 56.1, GT-known Loc 68.7 at tau 0.18.
 
-Convert DeiT-S's ImageNet weights first (README), then, on 4 devices:
+First convert DeiT-S's ImageNet weights (see README), then run on 4 devices:
 
     python train.py --config configs/imagenet.py --config.init_from=runs/deit_small --workdir runs/imagenet
 
-The published loader compares with the first box of an image alone: --config.eval.first_box_only=True.
+The published loader compares with only the first box of each image: --config.eval.first_box_only=True.
 """
 
 from ml_collections import ConfigDict

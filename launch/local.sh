@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# launch/local.sh N [train.py's options]: one run as N processes on this host, to try what a cluster does.
-# When one fails, JAX or this script ends the others.
+# launch/local.sh N [options of train.py]: a run with N processes on this host, to try what happens on a cluster.
+# If one process fails, JAX or this script ends the others.
 set -euo pipefail
 count=$1
 shift
