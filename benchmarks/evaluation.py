@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def forward_task(batch_size: int) -> Task:
     """Returns the evaluation's forward pass of the small model, maps of two classes an image included."""
-    spec = model_spec("deit_small", num_classes=200)
+    spec = model_spec("deit_small", num_classes=200, dtype="auto", precision="auto", attention="auto")
     parameters = initialize(spec, jax.random.key(0))
     forward = compile_forward(spec, make_mesh())
     images = np.random.default_rng(0).integers(0, 256, (batch_size, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)

@@ -1,6 +1,5 @@
 """The programs that the benchmarks measure: ours as a run compiles them, and the naive port of the step."""
 
-import dataclasses
 import functools
 
 import jax
@@ -13,6 +12,7 @@ from benchmarks.naive_lctr import naive_train_step
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.distributed.mesh import batch_sharding, replicated
 from lctr_jax.evaluation.forward import forward_program
+from lctr_jax.models.execution import device_kind, resolve
 from lctr_jax.models.parameters import initialize, parameter_shapes
 from lctr_jax.models.spec import ModelSpec, model_spec
 from lctr_jax.training.optimizer import adamw
@@ -28,12 +28,13 @@ OPTIONS = TrainingOptions()
 
 def published_spec(size: str, *, classes: int, dtype: str, **fields) -> ModelSpec:
     """The network as the published configs train it."""
-    return model_spec(size, num_classes=classes, dtype=dtype, drop_path=0.1, **fields)
+    left_open = {"precision": "auto", "attention": "auto"}
+    return model_spec(size, num_classes=classes, dtype=dtype, drop_path=0.1, **left_open | fields)
 
 
 def fresh_state(spec: ModelSpec) -> TrainState:
     """A run's state before its first step."""
-    return new_state(initialize(spec, jax.random.key(0)), OPTIMIZER)
+    return new_state(initialize(spec, jax.random.key(0)), OPTIMIZER, loss_scaling=spec.dtype == "float16")
 
 
 def our_step(spec: ModelSpec, mesh: Mesh, state: TrainState, *, augmentation: Augmentation = PUBLISHED):
@@ -52,8 +53,7 @@ def our_step(spec: ModelSpec, mesh: Mesh, state: TrainState, *, augmentation: Au
 
 def lower_ours(spec: ModelSpec, mesh: Mesh, batch: int) -> Lowered:
     """Our step for a global batch, from shapes alone, as the mesh's own machine would compile it."""
-    if mesh.devices.flat[0].platform == "tpu":
-        spec = dataclasses.replace(spec, attention="tpu")  # "auto" would look at this machine
+    spec = resolve(spec, device_kind(mesh.devices.flat))
     state = jax.eval_shape(functools.partial(fresh_state, spec))
     image, label = _batch_shapes(spec, batch)
     return our_step(spec, mesh, state).lower(state, {"image": image, "label": label})

@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     config.init_from = str(Path(__file__).with_name("digits_deit.safetensors"))
     config.model.name = "deit_demo"
     config.model.drop_path = 0.0
-    config.model.dtype = "float32"
+    config.model.dtype = "float32"  # on every device: the README's figures
     config.data.name = "digits"
     config.augmentation.crop_scale = (0.65, 0.95)  # the evaluation crop covers 0.77 of the area
     config.augmentation.crop_ratio = (0.95, 1.05)

@@ -16,7 +16,6 @@ def get_config() -> ConfigDict:
     config = default_config()
     config.model.name = "deit_demo"
     config.model.image_size = 64
-    config.model.dtype = "float32"
     config.data.name = "folder"
     config.augmentation.crop_scale = (0.35, 1.0)
     config.augmentation.randaugment_layers = 0

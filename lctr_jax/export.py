@@ -9,7 +9,6 @@ StableHLO, which has no place for that, it is DEST.json. docs/export.md shows ho
 """
 
 import argparse
-import dataclasses
 import importlib.metadata
 import json
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from lctr_jax.exporters.onnx_model import export_onnx, open_onnx, require_onnx
 from lctr_jax.exporters.program import InputType, describe, make_program
 from lctr_jax.exporters.stablehlo import PLATFORMS, export_stablehlo, open_stablehlo
 from lctr_jax.host.paths import path_argument, require_file_destination, text_argument
+from lctr_jax.models.execution import portable
 
 
 @one_line_errors()
@@ -66,8 +66,7 @@ def export(checkpoint: str, *, file_format: str, input_type: InputType = "uint8"
         require_onnx()
     metadata, parameters = load_weights(checkpoint)
     require_whole(metadata, path=checkpoint)
-    # Not this machine's attention: the file is for any.
-    spec = dataclasses.replace(metadata.spec, dtype="float32", attention="plain")
+    spec = portable(metadata.spec)  # not as suits this machine: the file is for any
     program = make_program(spec, parameters)
     facts = describe(metadata, input_type=input_type) | {"exported_with": _versions(to_onnx)}
     shape = {"side": spec.image_size, "input_type": input_type}

@@ -33,7 +33,7 @@ class Stop(Interruption):
             raise Interrupted(signal.SIGTERM)
 
 
-def run(workdir, *, start=0, losses=(), norms=(), stop=0, evaluated=True, **options):
+def run(workdir, *, start=0, losses=(), norms=(), stop=0, evaluated=True, loss_scale=None, **options):
     """Twelve steps, evaluated every 2 and saved every 3; returns what happened, and the state's step."""
     happened = []
     state = TrainState(jnp.int32(start), {"weight": jnp.zeros(())}, (), {}, {})
@@ -42,7 +42,8 @@ def run(workdir, *, start=0, losses=(), norms=(), stop=0, evaluated=True, **opti
     def step_fn(state, batch):
         step = int(state.step) + 1
         loss, norm = (jnp.float32(dict(values).get(step, 1.0)) for values in (losses, norms))
-        metrics = StepMetrics(loss, jnp.float32(0.5), norm, jnp.int32(0), learning_rate=jnp.float32(step))
+        scale = None if loss_scale is None else jnp.float32(loss_scale)
+        metrics = StepMetrics(loss, jnp.float32(0.5), norm, jnp.int32(0), jnp.float32(step), scale)
         return state._replace(step=state.step + 1), metrics
 
     def evaluate(state, step):
@@ -132,6 +133,19 @@ def test_what_is_skipped_is_counted_and_in_no_mean(tmp_path, capsys):
     assert "at step 2, " in printed
     assert "2a.png" in printed
     assert "skipped 2" in printed
+
+
+def test_overflows_of_a_scaled_loss_are_counted_and_end_at_a_scale_of_one(tmp_path, capsys):
+    norms = [(2, np.inf), (3, np.inf)]
+    run(tmp_path / "scaled", norms=norms, loss_scale=4.0)
+    logged = [json.loads(line) for line in (tmp_path / "scaled" / "metrics.jsonl").read_text().splitlines()]
+    assert sum(line["train/skipped_steps"] for line in logged) == 2
+    assert {line["train/loss_scale"] for line in logged} == {4.0}
+    assert "skipped 2" in capsys.readouterr().err
+    with pytest.raises(NonFiniteLossError, match="at step 2, "):
+        run(tmp_path / "unscaled", norms=norms, loss_scale=1.0)
+    with pytest.raises(NonFiniteLossError, match="at step 5, "):
+        run(tmp_path / "loss", losses=[(5, np.nan)], loss_scale=4.0)
 
 
 def test_many_ids_are_cut():

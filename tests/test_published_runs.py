@@ -15,7 +15,6 @@ from lctr_jax.train import main
 ROOT = Path(__file__).parents[1]
 SMALL = [
     "--config.model.name=deit_tiny",
-    "--config.model.dtype=float32",
     "--config.model.image_size=32",
     "--config.model.patch_size=8",
     "--config.model.width=16",

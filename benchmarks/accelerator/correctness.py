@@ -1,6 +1,7 @@
 """Whether this device computes what the reference computes: goldens, attention, a short training."""
 
 import dataclasses
+import functools
 import importlib.util
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from benchmarks.accelerator.scale import Scale, implementations
 from lctr_jax.checkpoints import torch_names
+from lctr_jax.models.execution import device_kind, matmul_precision, resolve
 from lctr_jax.models.methods import get_method
 from lctr_jax.models.parameters import Parameters, bind, initialize
 from lctr_jax.models.spec import ModelSpec, model_spec
@@ -30,7 +32,23 @@ DTYPES = ("float32", "bfloat16")
 LARGEST = {"float32": 1e-3, "bfloat16": 0.1}
 """The relative error of values above which something is wrong, on any device; ten times for gradients."""
 
-_gradients = jax.jit(gradients, static_argnums=0)
+
+def spec_in(spec: ModelSpec, dtype: str) -> ModelSpec:
+    """The spec computed in that type, at the precision that a run gives it here."""
+    open_spec = dataclasses.replace(spec, dtype=dtype, precision="auto")
+    return resolve(open_spec, device_kind(jax.devices()))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _gradients(spec: ModelSpec, *arguments: Any) -> Any:
+    with matmul_precision(spec):
+        return gradients(spec, *arguments)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _outputs(spec: ModelSpec, parameters: Parameters, images: Any) -> Any:
+    with matmul_precision(spec):
+        return bind(spec, parameters)(images)
 
 
 def golden_cases(scale: Scale) -> list[Any]:
@@ -42,17 +60,17 @@ def compare_with_golden(scale: Scale, case: Any) -> list[str]:
     """Logits, maps, loss and gradients of a golden network."""
     network, dtype = case
     file, spec = NETWORKS[network]
-    spec = dataclasses.replace(spec, dtype=dtype)
+    spec = spec_in(spec, dtype)
     golden, parameters, seeded = np.load(GOLDENS / file), golden_parameters(spec), _seeded()
     images = jnp.asarray(seeded.images(2, 0))
-    output = jax.jit(lambda parameters, images: bind(spec, parameters)(images))(parameters, images)
+    output = _outputs(spec, parameters, images)
     values = [
         relative_error(output.logits, golden["logits"]),
         relative_error(output.class_map, golden["cam"]),
         relative_error(output.relation_map, golden["rpam"]),
     ]
     labels = jax.nn.one_hot(jnp.asarray(seeded.labels(2, spec.num_classes, 0)), spec.num_classes)
-    loss, _, gradient, _ = _gradients(spec, parameters, images, labels)
+    loss, _, gradient, *_ = _gradients(spec, parameters, images, labels)
     values.append(abs(float(loss) / float(golden["loss"]) - 1))
     worst = worst_gradient(gradient, golden, spec)
     return [network, dtype, *map(show_error, (*values, worst)), verdict(max(values), worst, dtype)]
@@ -80,7 +98,7 @@ def attention_cases(scale: Scale) -> list[Any]:
 def compare_attention(scale: Scale, case: Any) -> list[str]:
     """Logits and gradients of a two-layer network of the published head width, against plain attention."""
     name, dtype, side = case
-    spec = ModelSpec(num_classes=10, width=192, depth=2, heads=3, image_size=side, dtype=dtype)
+    spec = spec_in(ModelSpec(num_classes=10, width=192, depth=2, heads=3, image_size=side), dtype)
     parameters = initialize(spec, jax.random.key(0))
     images = jax.random.normal(jax.random.key(1), (4, side, side, 3))
     targets = jax.nn.one_hot(jnp.arange(4), 10)
@@ -107,14 +125,14 @@ def trajectory_cases(scale: Scale) -> list[Any]:
 def follow_trajectory(scale: Scale, case: Any) -> list[str]:
     """The golden training: 30 steps of AdamW on three batches in turn."""
     golden, seeded = np.load(GOLDENS / "trajectory.npz"), _seeded()
-    spec = dataclasses.replace(NETWORKS["tiny"][1], dtype=case)
+    spec = spec_in(NETWORKS["tiny"][1], case)
     parameters, optimizer = golden_parameters(spec), adamw(weight_decay=0.05)
     optimizer_state, errors, loss = optimizer.init(parameters), [], 0.0
     update = jax.jit(optimizer.update)
     for step, expected in enumerate(golden["losses"]):
         images = jnp.asarray(seeded.images(8, 100 + step % 3))
         labels = jax.nn.one_hot(jnp.asarray(seeded.labels(8, 7, 100 + step % 3)), 7)
-        loss, _, gradient, _ = _gradients(spec, parameters, images, labels)
+        loss, _, gradient, *_ = _gradients(spec, parameters, images, labels)
         updates, optimizer_state = update(gradient, optimizer_state, parameters)
         parameters = optax.apply_updates(parameters, optax.tree.scale(-1e-3, updates))
         errors.append(abs(float(loss) / float(expected) - 1))

@@ -13,7 +13,8 @@ from lctr_jax.models.spec import ModelSpec
 Kind = Literal["network", "backbone"]
 
 HEAD_FIELDS = ("method", "num_classes", "experts")
-_FREE_FIELDS = ("drop_path", "dtype", "initialization", "attention", "rematerialize")  # of no array
+# Of no array.
+_FREE_FIELDS = ("drop_path", "dtype", "precision", "initialization", "attention", "rematerialize")
 SHAPING_FIELDS = tuple(f.name for f in dataclasses.fields(ModelSpec) if f.name not in _FREE_FIELDS)
 BACKBONE_FIELDS = tuple(name for name in SHAPING_FIELDS if name not in HEAD_FIELDS)
 

@@ -16,6 +16,7 @@ from jax.stages import Wrapped
 from jaxtyping import Array, Float, Int, UInt8
 
 from lctr_jax.distributed.mesh import BATCH_AXES, batch_sharding, put_batch
+from lctr_jax.models.execution import device_kind, matmul_precision, resolve
 from lctr_jax.models.normalization import normalize
 from lctr_jax.models.parameters import Parameters, bind
 from lctr_jax.models.spec import ModelSpec
@@ -55,11 +56,16 @@ def compile_forward(spec: ModelSpec, mesh: Mesh) -> Forward:
 
 
 def forward_program(spec: ModelSpec, mesh: Mesh) -> Wrapped:
-    """The jitted function behind `compile_forward`, of the global batch's arrays."""
+    """The jitted function behind `compile_forward`, of the global batch's arrays.
+
+    The mesh's devices decide what the spec leaves open; they need not be of this machine.
+    """
+    spec = resolve(spec, device_kind(mesh.devices.flat))
 
     def run(parameters: Parameters, image: Array, label: Array) -> Maps:
         predicted_and_true = jnp.stack([jnp.full_like(label, -1), label], axis=1)
-        output = bind(spec, parameters)(normalize(image), predicted_and_true)
+        with matmul_precision(spec):
+            output = bind(spec, parameters)(normalize(image), predicted_and_true)
         probability, top = jax.lax.top_k(jax.nn.softmax(output.logits), min(5, spec.num_classes))
         return Maps(top, probability, output.relation_map, output.class_map, output.localization_map)
 

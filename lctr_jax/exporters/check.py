@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from lctr_jax.exporters.program import LOGITS, MAP, SCORE_MAP, InputType, Outputs, Run
 from lctr_jax.localization.maps import resize_map
 from lctr_jax.localization.protocols import LCTR
+from lctr_jax.models.execution import matmul_precision
 from lctr_jax.models.normalization import normalize
 from lctr_jax.models.parameters import Parameters, bind
 from lctr_jax.models.spec import ModelSpec
@@ -51,7 +52,7 @@ def require_agreement(errors: dict[str, float], *, tolerance: float = TOLERANCE)
 
 def _expected(spec: ModelSpec, parameters: Parameters, pixels: np.ndarray) -> Outputs:
     """By the way that evaluation goes: the network's maps, their product, enlarged by OpenCV."""
-    with jax.default_matmul_precision("highest"):
+    with matmul_precision(spec):
         forward = jax.jit(lambda parameters, images: bind(spec, parameters)(images))
         output = jax.device_get(forward(parameters, normalize(jnp.asarray(pixels))))
     maps = np.asarray(output.localization_map)

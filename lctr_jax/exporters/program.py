@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 
 from lctr_jax.checkpoints.metadata import Metadata
+from lctr_jax.models.execution import matmul_precision
 from lctr_jax.models.normalization import MEAN, STD, normalize
 from lctr_jax.models.parameters import Parameters, bind
 from lctr_jax.models.spec import ModelSpec
@@ -46,8 +47,7 @@ def make_program(spec: ModelSpec, parameters: Parameters) -> Run:
     to_height, to_width = (_enlargement(side, spec.image_size) for side in spec.grid)
 
     def program(images: Array) -> Outputs:
-        # Accelerators multiply float32 matrices in less unless told otherwise.
-        with jax.default_matmul_precision("highest"):
+        with matmul_precision(spec):
             normalized = normalize(images) if images.dtype == jnp.uint8 else images
             output = bind(spec, parameters)(normalized)
             maps = jnp.asarray(output.localization_map)

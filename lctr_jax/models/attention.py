@@ -11,7 +11,7 @@ from lctr_jax.models.initializers import kernel_initializer
 from lctr_jax.models.plain_attention import plain_attention
 from lctr_jax.models.rpam import patch_relation
 from lctr_jax.models.spec import ModelSpec
-from lctr_jax.models.training_attention import choose_implementation, training_attention
+from lctr_jax.models.training_attention import training_attention
 
 Statistics = Literal["cls", "relation", "matrix"]
 
@@ -45,20 +45,16 @@ class Attention(nnx.Module):
         """Attend; `statistics` chooses CLS's row alone, or RPAM's vector or the whole matrix as well."""
         # Torch's order of the fused projection: (query, key, value) x heads x head width.
         qkv = checkpoint_name(self.qkv(tokens), "qkv")
-        implementation = choose_implementation(
-            self.implementation,
-            tokens=qkv.shape[1],
-            head_width=tokens.shape[2] // self.heads,
-            dtype=qkv.dtype,
-        )
-        if statistics == "cls" and implementation:
-            attended, cls_row = training_attention(qkv, heads=self.heads, implementation=implementation)
+        if statistics == "cls" and self.implementation != "plain":
+            attended, cls_row = training_attention(qkv, heads=self.heads, implementation=self.implementation)
             matrix = None
         else:
             attended, weights = plain_attention(qkv, heads=self.heads)
             cls_row = weights[:, :, 0].mean(1)
             matrix = None if statistics == "cls" else weights.mean(1)
-        out = self.proj(checkpoint_name(attended, "attended"))
+        if self.implementation != "cudnn":  # whose own result is kept (`layers.keep_products`)
+            attended = checkpoint_name(attended, "attended")
+        out = self.proj(attended)
         cls = cls_row[:, self.prefix_tokens :]
         if statistics == "relation":
             assert matrix is not None

@@ -1,9 +1,12 @@
 """Transformer layers of ViT (Dosovitskiy et al., 2021): MLP, drop path and the pre-norm block."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
+from jax.extend.core import Primitive
 from jaxtyping import Array, Float, Float32, Key
 
 from lctr_jax.models.attention import Attention, AttentionStatistics, Statistics
@@ -81,6 +84,17 @@ class LayerScale(nnx.Module):
 # What a block's backward pass keeps of its forward pass (beside its input), under these names: the large
 # products' results. The rest is made again from them: element-wise work, and the attention's scores.
 KEPT = ("qkv", "attended", "middle", "hidden", "mean", "inverse")
+_CUDNN_ATTENTION = "dot_product_attention_fwd_wrapper"  # JAX's primitive
+
+
+def keep_products(primitive: Primitive, *avals: Any, **params: Any) -> bool:
+    """A policy of `jax.checkpoint`: keep what `KEPT` names, and the results of cuDNN's attention.
+
+    Those are the attended values and each row's normalizer. Without the latter, which has no name, cuDNN's
+    backward pass would have the whole forward pass run again.
+    """
+    named = jax.checkpoint_policies.save_only_these_names(*KEPT)
+    return primitive.name == _CUDNN_ATTENTION or bool(named(primitive, *avals, **params))
 
 
 def branch_scales(keys: Key[Array, " batch"], *, depth: int, rate: float) -> Float32[Array, "depth 2 batch"]:

@@ -13,6 +13,7 @@ from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Key
 
+from lctr_jax.models.execution import portable, require_resolved
 from lctr_jax.models.methods import get_method
 from lctr_jax.models.network import Network
 from lctr_jax.models.spec import ModelSpec
@@ -25,7 +26,7 @@ _KERNELS = {"kernel", "kernels"}
 
 def initialize(spec: ModelSpec, key: Key[Array, ""]) -> Parameters:
     """Fresh parameters, as published (see the modules for each layer's distribution)."""
-    return _initialize(spec, key)
+    return _initialize(portable(spec), key)
 
 
 def bind(
@@ -34,7 +35,11 @@ def bind(
     """The network with these parameters, which may be traced arrays.
 
     Where devices split the parameters, `gather_layer` makes a block's whole from this device's part.
+
+    Raises:
+        ValueError: the spec has an "auto" (see `execution.resolve`).
     """
+    require_resolved(spec)
     graph, state = _structure(spec)
     state = jax.tree.map(lambda leaf: leaf, state)  # a copy: the cached one stays abstract
     nnx.replace_by_pure_dict(state, parameters)
@@ -45,12 +50,12 @@ def bind(
 
 def parameter_shapes(spec: ModelSpec) -> Parameters:
     """`initialize`'s tree with a `jax.ShapeDtypeStruct` for every array."""
-    return nnx.to_pure_dict(_structure(spec)[1])
+    return nnx.to_pure_dict(_structure(portable(spec))[1])
 
 
 def split_trained(spec: ModelSpec, parameters: Parameters) -> tuple[Parameters, Parameters]:
     """What the optimizer trains, and the rest: frozen modules and running statistics."""
-    trained, flat = _trained_paths(spec), flatten_dict(parameters)
+    trained, flat = _trained_paths(portable(spec)), flatten_dict(parameters)
     rest = {path: leaf for path, leaf in flat.items() if path not in trained}
     return unflatten_dict({path: flat[path] for path in flat if path in trained}), unflatten_dict(rest)
 

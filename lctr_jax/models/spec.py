@@ -8,7 +8,8 @@ from typing import Any
 from lctr_jax.models.methods import get_method
 
 _CHOICES = {
-    "dtype": ("float32", "bfloat16"),
+    "dtype": ("auto", "float32", "bfloat16", "float16"),
+    "precision": ("auto", "highest", "high", "default"),
     "initialization": ("deit", "fan_in"),
     "attention": ("auto", "plain", "tpu", "cpu", "cudnn", "xla"),
     "rematerialize": ("elementwise", "nothing", "blocks"),
@@ -37,14 +38,16 @@ class ModelSpec:
     number of kernels that CDM mixes; `layer_scale` whether each residual branch has a learned factor per
     channel; `registers` the number of tokens beside CLS that belong to no patch; `cls_position` whether CLS
     has a row of its own in the position embedding; `drop_path` the rate of the last block, earlier ones rise
-    to it linearly from 0; `dtype` the compute type (parameters, softmax, LayerNorm and loss stay float32);
-    `initialization` of the backbone's kernels "deit", a standard deviation of 0.02, or "fan_in",
-    1 / sqrt(fan-in), which narrow networks need to start learning at once.
+    to it linearly from 0; `initialization` of the backbone's kernels "deit", a standard deviation of 0.02, or
+    "fan_in", 1 / sqrt(fan-in), which narrow networks need to start learning at once.
 
-    Two fields say how, not what, to compute in training. `attention`: "plain"; fused as "tpu", "cudnn" or
-    "xla"; "cpu", the plain form on parts of the batch; or "auto", what suits the device. `rematerialize`:
-    what the backward pass makes again instead of keeping it: "elementwise", all that is cheap; "nothing"; or
-    "blocks", all but each block's input, for a third more arithmetic and the least memory.
+    The other fields say how to compute, not what; "auto" leaves the choice to `execution.resolve`, which
+    knows the devices. `dtype`: the compute type (parameters, softmax, LayerNorm and loss stay float32).
+    `precision`: of float32 matrix products, as JAX names it: "highest" is float32 itself, "high" and
+    "default" are what the platform makes of it (docs/precision.md). `attention`: "plain"; fused as "tpu",
+    "cudnn" or "xla"; or "cpu", the plain form on parts of the batch. `rematerialize`: what the backward pass
+    makes again instead of keeping it: "elementwise", all that is cheap; "nothing"; or "blocks", all but each
+    block's input, for a third more arithmetic and the least memory.
     """
 
     num_classes: int
@@ -61,8 +64,9 @@ class ModelSpec:
     cls_position: bool = True
     drop_path: float = 0.0
     dtype: str = "float32"
+    precision: str = "highest"
     initialization: str = "deit"
-    attention: str = "auto"
+    attention: str = "plain"
     rematerialize: str = "elementwise"
 
     def __post_init__(self) -> None:
@@ -112,6 +116,16 @@ class ModelSpec:
     def prefix_tokens(self) -> int:
         """Tokens before the patches': CLS and the registers."""
         return 1 + self.registers
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of an image of `image_size`."""
+        return self.prefix_tokens + self.grid[0] * self.grid[1]
+
+    @property
+    def head_width(self) -> int:
+        """Width of one attention head."""
+        return self.width // self.heads
 
 
 _DEIT3 = {"layer_scale": True, "cls_position": False}

@@ -7,57 +7,56 @@ and CLS's row, a two-hundredth of the work, is made beside. On a CPU every core 
 import math
 import os
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Float32
 
-from lctr_jax.models.attention_kernel import MAX_TOKENS, attention_kernel
+from lctr_jax.models.attention_kernel import attention_kernel
 from lctr_jax.models.plain_attention import plain_attention
-
-Implementation = Literal["tpu", "cpu", "cudnn", "xla"]
 
 _MAX_PARTS = 8  # of a batch on a CPU: each is compiled by itself
 
 
-def choose_implementation(
-    asked: str, *, tokens: int, head_width: int, dtype: DTypeLike
-) -> Implementation | None:
-    """Which implementation `model.attention` means for this input; None for the plain one.
-
-    "auto" takes the default device's; cuDNN knows 16-bit numbers only, and the TPU kernel short sequences.
-    """
-    match asked, jax.default_backend():
-        case ("tpu", _) | ("auto", "tpu") if tokens <= MAX_TOKENS:
-            return "tpu"
-        case ("auto", "gpu") if dtype == jnp.bfloat16 and _cudnn_attends(head_width):
-            return "cudnn"
-        case ("auto", "cpu"):
-            return "cpu"
-        case "cpu" | "xla" | "cudnn", _:
-            return asked
-    return None
-
-
 def training_attention(
-    qkv: Float[Array, "batch tokens width3"], *, heads: int, implementation: Implementation
+    qkv: Float[Array, "batch tokens width3"], *, heads: int, implementation: str
 ) -> tuple[Float[Array, "batch tokens width"], Float32[Array, "batch tokens"]]:
     """Attended values of all heads, and CLS's attention, mean over heads.
 
-    `implementation`: "xla" is what "cudnn" computes, on any platform.
+    `implementation`: "tpu", "cpu", "cudnn" or "xla", which is what "cudnn" computes, on any platform.
     """
     if implementation == "tpu":
         return _on_each_device(lambda rows: attention_kernel(rows, heads), qkv)
     if implementation == "cpu":
         return _on_each_device(lambda rows: _attend_in_parts(rows, heads), qkv)
+    return _attend_padded(qkv, heads, implementation)
+
+
+def _attend_padded(
+    qkv: Float[Array, "batch tokens width3"], heads: int, implementation: str
+) -> tuple[Float[Array, "batch tokens width"], Float32[Array, "batch tokens"]]:
+    """`jax.nn.dot_product_attention` on an even number of tokens; CLS's row, a few products, beside it.
+
+    JAX refuses odd numbers to cuDNN's backward pass. The token that makes a number even is neither attended
+    to nor does it attend: the lengths say so, and its values and gradients are zeros.
+    """
     batch, tokens, width3 = qkv.shape
-    query, key, value = jnp.moveaxis(qkv.reshape(batch, tokens, 3, heads, -1), 2, 0)
-    attended = jax.nn.dot_product_attention(query, key, value, implementation=implementation)
-    scores = jnp.einsum("bhd,bkhd->bhk", query[:, 0], key, preferred_element_type=jnp.float32)
+    odd = tokens % 2
+    padded = jnp.pad(qkv, ((0, 0), (0, odd), (0, 0)))
+    query, key, value = jnp.moveaxis(padded.reshape(batch, tokens + odd, 3, heads, -1), 2, 0)
+    lengths = jnp.full(batch, tokens, jnp.int32) if odd else None
+    attended = jax.nn.dot_product_attention(
+        query,
+        key,
+        value,
+        query_seq_lengths=lengths,
+        key_value_seq_lengths=lengths,
+        implementation=cast(Literal["cudnn", "xla"], implementation),
+    )
+    scores = jnp.einsum("bhd,bkhd->bhk", query[:, 0], key[:, :tokens], preferred_element_type=jnp.float32)
     cls = jax.nn.softmax(scores * query.shape[-1] ** -0.5, axis=-1).mean(1)
-    return attended.reshape(batch, tokens, width3 // 3), cls
+    return attended[:, :tokens].reshape(batch, tokens, width3 // 3), cls
 
 
 def _attend_in_parts(
@@ -71,12 +70,6 @@ def _attend_in_parts(
     parts = jnp.split(qkv, math.gcd(len(qkv), min(os.cpu_count() or 1, _MAX_PARTS)))
     attended, weights = zip(*(plain_attention(part, heads=heads) for part in parts), strict=True)
     return jnp.concatenate(attended), jnp.concatenate([part[:, :, 0].mean(1) for part in weights])
-
-
-def _cudnn_attends(head_width: int) -> bool:
-    """Whether cuDNN's attention runs here; it raises before NVIDIA's Ampere and for other head widths."""
-    generation = jax.local_devices()[0].compute_capability.partition(".")[0]  # AMD's is such as "gfx90a"
-    return generation.isdecimal() and int(generation) >= 8 and head_width % 8 == 0 and head_width <= 128
 
 
 def _on_each_device(function: Callable[[Array], Any], rows: Array) -> Any:

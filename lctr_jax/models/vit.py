@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Key
 
 from lctr_jax.models.attention import Statistics
 from lctr_jax.models.initializers import initialize_embedding, kernel_initializer
-from lctr_jax.models.layers import KEPT, Block, LayerNorm, branch_scales
+from lctr_jax.models.layers import Block, LayerNorm, branch_scales, keep_products
 from lctr_jax.models.positions import resample_positions
 from lctr_jax.models.spec import ModelSpec
 
@@ -131,7 +131,7 @@ def _unless_gathered(primitive: Any, *_: Any, **__: Any) -> bool:
 
 
 _POLICIES = {
-    "elementwise": jax.checkpoint_policies.save_only_these_names(*KEPT),
+    "elementwise": keep_products,
     "blocks": jax.checkpoint_policies.nothing_saveable,
     "nothing": _unless_gathered,
 }

@@ -17,6 +17,7 @@ from lctr_jax.plugins import is_module_path
 from lctr_jax.run.ablation_table import markdown_table
 from lctr_jax.run.config import RunConfig
 from lctr_jax.run.evaluate import evaluate_checkpoint
+from lctr_jax.run.execution import settle_dtype
 from lctr_jax.run.experiment import open_experiment
 from lctr_jax.run.saved_config import is_recorded, record_config
 from lctr_jax.run.summary import summarize_folders
@@ -65,17 +66,18 @@ def carry_out(run: Run, mesh: Mesh, interruption: Interruption) -> bool:
         FileNotFoundError: the data or the weights to start from are missing.
     """
     metrics = run.workdir / "eval" / "metrics.json"
-    if decide_together(lambda: metrics.is_file() and is_recorded(run.workdir, run.config)):
+    config = settle_dtype(run.config, mesh)
+    if decide_together(lambda: metrics.is_file() and is_recorded(run.workdir, config)):
         return False
     first = jax.process_index() == 0
-    with open_experiment(run.config, run.workdir, mesh, interruption) as experiment:
+    with open_experiment(config, run.workdir, mesh, interruption) as experiment:
         if first:
             metrics.unlink(missing_ok=True)  # of another evaluation: what is there counts as finished
         if run.trained_in is None:
             train_and_evaluate(experiment)
             return True
         if first:
-            record_config(run.workdir, run.config)
+            record_config(run.workdir, config)
         evaluate_checkpoint(experiment, str(run.trained_in))
     return True
 

@@ -19,6 +19,7 @@ from lctr_jax.evaluation.evaluator import Evaluator
 from lctr_jax.models.parameters import split_trained
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run.config import RunConfig
+from lctr_jax.run.execution import settle_execution
 from lctr_jax.run.experiment import Experiment
 from lctr_jax.training.optimizer import adamw, learning_rate
 from lctr_jax.training.parameter_table import count_parameters
@@ -41,6 +42,7 @@ def open_training(experiment: Experiment) -> tuple[Split, ModelSpec, Evaluator]:
         require_readable(config.init_from)  # before the data, which may take hours to prepare
     split = experiment.open(config.data.train_split)
     spec = config.spec(num_classes=len(split.class_names))
+    spec = settle_execution(spec, experiment.mesh, experiment.log.say)
     evaluator = experiment.evaluator(spec)
     evaluator.open_splits()
     if options.keep_best and options.keep_best not in (known := evaluator.accuracies()):
@@ -86,7 +88,13 @@ def initialize_state(experiment: Experiment, spec: ModelSpec, *, init_from: str)
     if others:
         log.say(f"trained: {count_parameters(trained)}")
     optimizer = make_optimizer(config.train)
-    state = new_state(trained, optimizer, others=others, averaging=config.train.ema_decay > 0)
+    state = new_state(
+        trained,
+        optimizer,
+        others=others,
+        averaging=config.train.ema_decay > 0,
+        loss_scaling=spec.dtype == "float16",
+    )
     return jax.device_put(state, state_shardings(experiment.mesh, state))
 
 

@@ -82,8 +82,8 @@ def default_config() -> ConfigDict:
 
 def _model_defaults() -> dict[str, Any]:
     """Every field of `ModelSpec`: the recipe's own value, or none, which leaves the size's."""
-    recipe = {"name": "deit_small", "drop_path": 0.1, "dtype": "bfloat16", "method": "lctr"}
-    recipe |= {"attention": "auto", "rematerialize": "elementwise"}
+    recipe = {"name": "deit_small", "drop_path": 0.1, "method": "lctr"}
+    recipe |= {"dtype": "auto", "precision": "auto", "attention": "auto", "rematerialize": "elementwise"}
     fields: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(ModelSpec)}
     return {name: placeholder(kind) for name, kind in fields.items()} | recipe
 

@@ -21,6 +21,7 @@ from lctr_jax.report.sheet import Sheet
 from lctr_jax.report.summary_line import headline
 from lctr_jax.run.config import RunConfig
 from lctr_jax.run.evaluated_config import record_evaluated
+from lctr_jax.run.execution import settle_execution
 from lctr_jax.run.experiment import Experiment
 
 
@@ -44,6 +45,7 @@ def evaluate_checkpoint(experiment: Experiment, checkpoint: str) -> None:
         )
         spec = replace(spec, method=metadata.spec.method)
     require_spec(metadata, spec, path=checkpoint)
+    spec = settle_execution(spec, experiment.mesh, experiment.log.say)
     parameters = jax.device_put(parameters, replicated(experiment.mesh))
     experiment.open_log()
     evaluate(experiment, experiment.evaluator(spec), spec, parameters, checkpoint=checkpoint)

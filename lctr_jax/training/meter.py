@@ -1,8 +1,8 @@
 """Progress of a run, read from the devices one window of steps late, so that they never wait for the host."""
 
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -72,10 +72,11 @@ class Meter:
             return
         step, metrics, ids, seconds, seconds_waiting = self._closed
         self._closed = None
-        values = [each._asdict() for each in jax.device_get(metrics)]
+        values = [_present(each) for each in jax.device_get(metrics)]
         finite = [bool(np.isfinite([each["loss"], each["grad_norm"]]).all()) for each in values]
-        if not all(finite):
-            self._meet_nonfinite(step - len(finite) + 1 + finite.index(False), values, ids, finite)
+        expected = [sound or _overflowed(each) for sound, each in zip(finite, values, strict=True)]
+        if not all(expected):
+            self._meet_nonfinite(step - len(expected) + 1 + expected.index(False), values, ids, expected)
         used = [each for each, sound in zip(values, finite, strict=True) if sound]
         scalars = {
             f"train/{name}": float(np.mean([each[name] for each in used])) for name in values[0] if used
@@ -87,8 +88,10 @@ class Meter:
             "train/waiting_for_data": seconds_waiting / seconds,
             "train/replaced": float(sum(each["replaced"] for each in values)),  # a count, not a mean
         }
-        if self._plan.options.skip_nonfinite:
+        if self._plan.options.skip_nonfinite or "loss_scale" in values[-1]:
             scalars["train/skipped_steps"] = float(finite.count(False))
+        if "loss_scale" in values[-1]:
+            scalars["train/loss_scale"] = float(values[-1]["loss_scale"])
         self._log.write(step, scalars)
         total_steps = self._plan.total_steps
         seconds_left = (total_steps - step) * seconds / len(metrics)
@@ -109,6 +112,15 @@ class Meter:
             raise NonFiniteLossError(
                 f"{what}; lower train.lr, set model.dtype=float32 or train.skip_nonfinite=True; {images}"
             )
+
+
+def _present(metrics: StepMetrics) -> dict[str, Any]:
+    return {name: value for name, value in metrics._asdict().items() if value is not None}
+
+
+def _overflowed(values: Mapping[str, Any]) -> bool:
+    """Whether the scaled loss's gradient left float16's range, which a smaller scale mends."""
+    return bool(values.get("loss_scale", 0) > 1 and np.isfinite(values["loss"]))
 
 
 def _shown(ids: Sequence[str]) -> str:

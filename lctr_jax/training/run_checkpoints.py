@@ -103,6 +103,7 @@ class RunCheckpoints:
             rest["optimizer"],
             average=parameters if like.average else {},
             others=restrict(weights, like.others),
+            loss_scale=rest.get("loss_scale"),
         )
 
     def wait(self) -> None:
@@ -125,7 +126,11 @@ class RunCheckpoints:
 def _rest(state: TrainState) -> dict[str, Any]:
     """What is kept beside the weights: the parameters too where the weights are their average."""
     rest = {"step": state.step, "optimizer": state.optimizer}
-    return rest | {"parameters": state.parameters} if state.average else rest
+    if state.average:
+        rest["parameters"] = state.parameters
+    if state.loss_scale is not None:
+        rest["loss_scale"] = state.loss_scale
+    return rest
 
 
 def _set_damaged_aside(folder: Path) -> None:

@@ -6,6 +6,7 @@ from typing import NamedTuple, cast
 import jax
 import jax.numpy as jnp
 import optax
+from flax.training.dynamic_scale import DynamicScale
 from jax.sharding import Mesh
 from jax.stages import Wrapped
 from jaxtyping import Array, Float, Float32, Int32, Key
@@ -13,6 +14,7 @@ from jaxtyping import Array, Float, Float32, Int32, Key
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.distributed.mesh import BATCH_AXES, batch_sharding, replicated, state_shardings
 from lctr_jax.distributed.parameter_sharing import ParameterSharing, parameter_sharing, sum_over
+from lctr_jax.models.execution import device_kind, matmul_precision, resolve
 from lctr_jax.models.parameters import Parameters, bind, merge, read_dtypes, running_statistics
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.training.device_augmentation import augment_batch
@@ -31,6 +33,7 @@ class StepMetrics(NamedTuple):
         grad_norm: Euclidean norm of the whole gradient.
         replaced: how many images stand in for unreadable ones.
         learning_rate: the rate that the step used.
+        loss_scale: what the loss was multiplied by; None where nothing is scaled.
     """
 
     loss: Float32[Array, ""]
@@ -38,6 +41,7 @@ class StepMetrics(NamedTuple):
     grad_norm: Float32[Array, ""]
     replaced: Int32[Array, ""]
     learning_rate: Float32[Array, ""]
+    loss_scale: Float32[Array, ""] | None = None
 
 
 class Gradients(NamedTuple):
@@ -56,6 +60,7 @@ def gradients(
     targets: Float[Array, "batch classes"],
     keys: Key[Array, " batch"] | None = None,
     others: Parameters | None = None,
+    loss_scale: Float32[Array, ""] | None = None,
     *,
     sharing: ParameterSharing | None = None,
 ) -> Gradients:
@@ -63,8 +68,10 @@ def gradients(
 
     `others` are the network's arrays that are not differentiated (`split_trained`). With `sharing`, on one
     device of several: arrays and gradient are this device's part of them, the loss is this device's share of
-    the mean over all, and running statistics are averaged over all.
+    the mean over all, and running statistics are averaged over all. With `loss_scale` the backward pass is
+    that of the loss times this; what comes back is as without, rounding and range aside.
     """
+    scale = jnp.float32(1) if loss_scale is None else loss_scale
     devices = 1 if sharing is None else sharing.devices
 
     def loss(parameters: Parameters):
@@ -77,9 +84,10 @@ def gradients(
         statistics = running_statistics(network)
         if sharing is not None:
             statistics = jax.tree.map(lambda total: total / devices, sum_over(statistics))
-        return value / devices, (logits, statistics)
+        return value / devices * scale, (logits, statistics)
 
     (value, (logits, statistics)), gradient = jax.value_and_grad(loss, has_aux=True)(parameters)
+    value, gradient = jax.tree.map(lambda scaled: scaled / scale, (value, gradient))
     return Gradients(value, logits, gradient, merge(others or {}, statistics))
 
 
@@ -90,6 +98,7 @@ def accumulated_gradients(
     targets: Float[Array, "batch classes"],
     keys: Key[Array, " batch"],
     others: Parameters,
+    loss_scale: Float32[Array, ""] | None = None,
     *,
     micro_batches: int,
     sharing: ParameterSharing,
@@ -99,7 +108,7 @@ def accumulated_gradients(
     Running statistics are updated by every micro-batch in turn.
     """
     if micro_batches == 1:
-        return gradients(spec, parameters, images, targets, keys, others, sharing=sharing)
+        return gradients(spec, parameters, images, targets, keys, others, loss_scale, sharing=sharing)
 
     def split(array: Array) -> Array:
         return jnp.moveaxis(array.reshape(-1, micro_batches, *array.shape[1:]), 1, 0)
@@ -107,7 +116,7 @@ def accumulated_gradients(
     def add(carried, micro_batch):
         total, others = carried
         images, targets, keys = micro_batch
-        found = gradients(spec, parameters, images, targets, keys, others, sharing=sharing)
+        found = gradients(spec, parameters, images, targets, keys, others, loss_scale, sharing=sharing)
         total = jax.tree.map(jnp.add, total, (found.loss, found.gradient))
         return (total, found.others), found.logits
 
@@ -124,6 +133,7 @@ def data_parallel_gradients(
     targets: Float[Array, "batch classes"],
     keys: Key[Array, " batch"],
     others: Parameters,
+    loss_scale: Float32[Array, ""] | None = None,
     *,
     mesh: Mesh,
     micro_batches: int,
@@ -135,10 +145,8 @@ def data_parallel_gradients(
     """
     sharing = parameter_sharing(mesh, merge(parameters, others), read_dtypes(spec))
 
-    def on_one_device(parameters, images, targets, keys, others):
-        found = accumulated_gradients(
-            spec, parameters, images, targets, keys, others, micro_batches=micro_batches, sharing=sharing
-        )
+    def on_one_device(*arguments):
+        found = accumulated_gradients(spec, *arguments, micro_batches=micro_batches, sharing=sharing)
         loss = sum_over(found.loss)
         return loss, found.logits, found.gradient, found.others
 
@@ -150,11 +158,11 @@ def data_parallel_gradients(
     split = jax.shard_map(
         on_one_device,
         mesh=mesh,
-        in_specs=(parts, rows, rows, rows, other_parts),
+        in_specs=(parts, rows, rows, rows, other_parts, whole),
         out_specs=(whole, rows, parts, other_parts),
         check_vma=False,
     )
-    return Gradients(*split(parameters, images, targets, keys, others))
+    return Gradients(*split(parameters, images, targets, keys, others, loss_scale))
 
 
 def train_step(
@@ -172,9 +180,11 @@ def train_step(
     """One step on {image: uint8 [b, h, w, 3], label: int32 [b]}; pure, a function of its arguments alone.
 
     `optimizer` gives updates at a rate of 1 (see `adamw`) and `schedule` the rate by `state.step`.
-    `replaced`, bool [b], is counted where the batch has it. With `options.skip_nonfinite`, a loss or a
-    gradient that is not finite changes nothing but the count of steps.
+    `replaced`, bool [b], is counted where the batch has it. With `options.skip_nonfinite`, and
+    wherever the state has a loss scale, a loss or a gradient that is not finite changes nothing but the count
+    of steps and the scale.
     """
+    loss_scale = None if state.loss_scale is None else cast(Array, state.loss_scale.scale)
     drop_key, augment_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
     images, targets = augment_batch(
         augment_key, batch["image"], batch["label"], num_classes=spec.num_classes, augmentation=augmentation
@@ -186,6 +196,7 @@ def train_step(
         targets,
         jax.random.split(drop_key, len(images)),
         state.others,
+        loss_scale,
         mesh=mesh,
         micro_batches=options.micro_batches,
     )
@@ -198,22 +209,36 @@ def train_step(
         lambda old, new: decay * old + (1 - decay) * new, state.average, parameters
     )
     norm = optax.tree.norm(gradient)
-    changed = TrainState(state.step + 1, parameters, optimizer_state, average, others)
-    if options.skip_nonfinite:
+    next_scale = state.loss_scale and adjust(state.loss_scale, norm)
+    changed = TrainState(state.step + 1, parameters, optimizer_state, average, others, next_scale)
+    if options.skip_nonfinite or next_scale is not None:
         sound = jnp.isfinite(loss) & jnp.isfinite(norm)
-        kept = state._replace(step=state.step + 1)
+        kept = state._replace(step=state.step + 1, loss_scale=next_scale)
         changed = jax.tree.map(lambda new, old: jnp.where(sound, new, old), changed, kept)
     accuracy = (jnp.argmax(logits, axis=-1) == batch["label"]).mean()
     replaced = jnp.sum(batch.get("replaced", jnp.zeros(0)), dtype=jnp.int32)
-    return changed, StepMetrics(loss, accuracy, norm, replaced, rate)
+    return changed, StepMetrics(loss, accuracy, norm, replaced, rate, loss_scale)
 
 
-def compile_step(mesh: Mesh, state: TrainState, **settings) -> Wrapped:
-    """`train_step` with `settings`, jitted for such states on `mesh`; it reuses the old state's memory."""
+def adjust(loss_scale: DynamicScale, grad_norm: Float32[Array, ""]) -> DynamicScale:
+    """The scale for the next step: smaller where this one's gradient overflowed, now and then larger.
+
+    Flax asks for a function to differentiate; this one's derivative is finite where the norm is.
+    """
+    return loss_scale.value_and_grad(lambda x: x * grad_norm)(jnp.float32(1)).dynamic_scale
+
+
+def compile_step(mesh: Mesh, state: TrainState, *, spec: ModelSpec, **settings) -> Wrapped:
+    """`train_step` with `settings`, jitted for such states on `mesh`; it reuses the old state's memory.
+
+    The mesh's devices decide what the spec leaves open; they need not be of this machine.
+    """
+    spec = resolve(spec, device_kind(mesh.devices.flat))
 
     @functools.wraps(train_step)  # its name is what traces show
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
-        return train_step(state, batch, mesh=mesh, **settings)
+        with matmul_precision(spec):
+            return train_step(state, batch, mesh=mesh, spec=spec, **settings)
 
     placed = state_shardings(mesh, state)
     return jax.jit(

@@ -1,0 +1,163 @@
+"""What "auto" means on each kind of device, and that a run says and records it."""
+
+import types
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import pytest
+from small_run import draw_folder, train
+
+from lctr_jax.distributed.mesh import make_mesh
+from lctr_jax.models.attention_kernel import MAX_TOKENS
+from lctr_jax.models.attention_probe import attention_refusal
+from lctr_jax.models.execution import DeviceKind, device_kind, portable, resolve
+from lctr_jax.models.parameters import bind, parameter_shapes
+from lctr_jax.models.spec import model_spec
+from lctr_jax.run.config import default_config, parse_config
+from lctr_jax.run.execution import settle_dtype, settle_execution
+from lctr_jax.run.saved_config import as_json, require_same
+
+CPU, TPU, AMD = DeviceKind("cpu"), DeviceKind("tpu"), DeviceKind("gpu")
+V100, T4, A100, H100 = (DeviceKind("gpu", capability) for capability in ((7, 0), (7, 5), (8, 0), (9, 0)))
+OPEN = {"dtype": "auto", "precision": "auto", "attention": "auto"}
+
+
+def resolved(kind, **fields):
+    spec = resolve(model_spec("deit_small", num_classes=2, **OPEN | fields), kind)
+    return spec.dtype, spec.precision, spec.attention
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (CPU, ("float32", "highest", "cpu")),
+        (TPU, ("bfloat16", "default", "tpu")),
+        (H100, ("bfloat16", "default", "cudnn")),
+        (A100, ("bfloat16", "default", "cudnn")),
+        (T4, ("float16", "default", "plain")),  # cuDNN would raise
+        (V100, ("float16", "default", "plain")),
+        (AMD, ("bfloat16", "default", "plain")),
+        (DeviceKind("another"), ("float32", "highest", "plain")),
+    ],
+)
+def test_auto_is_what_suits_the_devices(kind, expected):
+    assert resolved(kind) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "expected"),
+    [
+        (H100, {"dtype": "float32"}, ("float32", "highest", "plain")),
+        (TPU, {"dtype": "float32"}, ("float32", "highest", "tpu")),
+        (TPU, {"dtype": "float32", "precision": "high"}, ("float32", "high", "plain")),
+        (CPU, {"dtype": "bfloat16"}, ("bfloat16", "default", "cpu")),
+        (H100, {"precision": "highest"}, ("bfloat16", "highest", "cudnn")),
+        (CPU, {"attention": "tpu"}, ("float32", "highest", "tpu")),  # explicit: a run tries it and says so
+        (TPU, {"image_size": 512}, ("bfloat16", "default", "plain")),
+        (H100, {"image_size": 512}, ("bfloat16", "default", "cudnn")),
+        (H100, {"width": 64, "heads": 8}, ("bfloat16", "default", "cudnn")),
+        (H100, {"width": 96, "heads": 8}, ("bfloat16", "default", "plain")),  # 12 wide
+        (H100, {"width": 272, "heads": 2}, ("bfloat16", "default", "plain")),  # 136 wide
+    ],
+)
+def test_what_is_explicit_stays_and_what_a_kernel_does_not_take_is_plain(kind, fields, expected):
+    assert resolved(kind, **fields) == expected
+
+
+def test_tokens_decide_on_a_tpu():
+    assert model_spec("deit_small", num_classes=2, image_size=512).tokens == 1025 > MAX_TOKENS
+
+
+@pytest.mark.parametrize(
+    ("platform", "capabilities", "expected"),
+    [
+        ("gpu", ["9.0"], H100),
+        ("cuda", ["8.0", "7.5", "9.0"], T4),  # the oldest decides for all
+        ("gpu", ["gfx90a"], AMD),
+        ("tpu", [None], TPU),
+    ],
+)
+def test_the_kind_is_read_from_the_devices(platform, capabilities, expected):
+    devices = [
+        types.SimpleNamespace(platform=platform, **({"compute_capability": each} if each else {}))
+        for each in capabilities
+    ]
+    assert device_kind(devices) == expected
+
+
+def test_the_kind_of_this_machines_devices():
+    assert device_kind(jax.devices()) == CPU
+
+
+def test_a_network_is_not_built_from_what_is_left_open():
+    spec = model_spec("deit_tiny", num_classes=2, depth=1, **OPEN)
+    parameters = parameter_shapes(spec)  # depends on none of it
+    with pytest.raises(ValueError, match=r"model\.dtype: got 'auto'"):
+        bind(spec, parameters)
+    bind(portable(spec), parameters)
+
+
+def small(**fields):
+    """Of 17 tokens."""
+    return model_spec("deit_tiny", num_classes=2, width=32, heads=2, image_size=64, **fields)
+
+
+@pytest.mark.parametrize(("attention", "why"), [("cudnn", "cuDNN"), ("tpu", "interpret mode")])
+def test_attention_that_the_device_refuses_is_told(attention, why):
+    assert why in str(attention_refusal(small(dtype="bfloat16", attention=attention), jax.devices()[0]))
+
+
+@pytest.mark.parametrize("attention", ["plain", "cpu"])
+def test_what_jax_itself_computes_is_not_tried(monkeypatch, attention):
+    monkeypatch.setattr("lctr_jax.models.attention_probe.training_attention", None)
+    assert attention_refusal(small(attention=attention), jax.devices()[0]) is None
+
+
+@pytest.mark.parametrize("fault", [None, "values", "gradients", "nan"])
+def test_attention_that_computes_something_else_is_told(monkeypatch, fault):
+    """In the form of `xla`, which runs here, with a fault as a broken engine may have it."""
+
+    compute = jax.nn.dot_product_attention
+
+    def attend(query, key, value, *, implementation, **lengths):
+        assert implementation == "cudnn"
+        attended = compute(query, key, value, implementation="xla", **lengths)
+        if fault == "values":  # the padding counts as a token
+            attended = compute(query, key, value, implementation="xla")
+        if fault == "gradients":
+            attended = jax.lax.stop_gradient(attended - value) + value
+        return attended * jnp.nan if fault == "nan" else attended
+
+    monkeypatch.setattr(jax.nn, "dot_product_attention", attend)
+    try_again = attention_refusal.__wrapped__  # not from the cache
+    refusal = try_again(small(dtype="bfloat16", attention="cudnn"), jax.devices()[0])
+    assert (refusal is None) == (fault is None), refusal
+    assert fault is None or "differs from plain attention by" in str(refusal)
+
+
+def test_a_run_settles_its_dtype_and_does_not_go_on_in_another(tmp_path):
+    asked = parse_config(default_config())
+    settled = settle_dtype(asked, make_mesh())
+    assert (asked.model["dtype"], settled.model["dtype"]) == ("auto", "float32")
+    elsewhere = replace(asked, model={**asked.model, "dtype": "bfloat16"})
+    with pytest.raises(ValueError, match=r"model\.dtype was 'float32', is 'bfloat16'"):
+        require_same(tmp_path, as_json(elsewhere), as_json(settled))
+
+
+def test_a_run_says_how_it_computes():
+    lines = []
+    spec = settle_execution(small(**OPEN), make_mesh(), lines.append)
+    assert lines == ["computing with model.dtype=float32, model.precision=highest, model.attention=cpu"]
+    assert (spec.dtype, spec.precision, spec.attention) == ("float32", "highest", "cpu")
+
+
+@pytest.mark.usefixtures("quick_compilation")
+def test_refused_attention_is_said_in_one_line_and_replaced(tmp_path, capsys):
+    draw_folder(tmp_path / "pictures")
+    train(tmp_path / "pictures", tmp_path / "run", "--dry_run", "--config.model.attention=cudnn")
+    said = capsys.readouterr().err.splitlines()
+    (refused,) = [line for line in said if line.startswith("cudnn attention: ")]
+    assert refused.endswith("; using plain attention")
+    computing = "computing with model.dtype=float32, model.precision=highest, model.attention=plain"
+    assert said[said.index(refused) + 1] == computing
