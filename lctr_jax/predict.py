@@ -2,15 +2,15 @@
 
     python -m lctr_jax.predict --checkpoint PATH --out DIR IMAGE_OR_FOLDER... [options]
 
-Writes to DIR `predictions.jsonl`, a line an image; `NAME_boxes.jpg`, each image under its map with its box;
-`index.html`, a page of them all. Boxes are x0 y0 x1 y1 in the image's own pixels, turned upright as its EXIF
-orientation says, which is how viewers show it. Unreadable files are reported and skipped; the exit status is
-then 1, and 2 after any other mistake. After an interruption the same command goes on with the images that are
-not done.
+Writes to DIR `predictions.jsonl`, one line per image; `NAME_boxes.jpg`, each image with its localization
+map and boxes; `index.html`, a page of all images; and with --annotations the boxes in the formats of
+annotation tools, in DIR/annotations. Boxes are x0 y0 x1 y1 in pixels of the image after its EXIF rotation.
+Unreadable files are reported and skipped, and the exit status is then 1; it is 2 after any other error.
+After an interruption the same command continues with the images that are missing.
 
-The whole image is squeezed into the network's square, as the wsoleval protocol has it: nothing at the borders
-of a picture that somebody wants boxes on may be lost. `--geometry lctr` is the published evaluation's center
-crop, which keeps proportions, but sees and boxes only the middle of the image.
+By default the whole image is resized to the network's square input, as in the wsoleval protocol, so that
+nothing at its borders is lost. `--geometry lctr` uses the published evaluation's center crop, which keeps
+the aspect ratio but covers only the middle of the image.
 """
 
 import argparse
@@ -21,15 +21,17 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import track
 
+from lctr_jax.annotations.formats import FORMATS, parse_formats, write_annotations
 from lctr_jax.checkpoints.store import find_checkpoint
 from lctr_jax.command_line import ArgumentParser
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import path_argument, require_folder_destination, text_argument
-from lctr_jax.inference.image_search import count_images, find_images
+from lctr_jax.inference.coverage import Coverage
+from lctr_jax.inference.image_search import count_images, find_images, relative_name
 from lctr_jax.inference.images import read_batches
 from lctr_jax.inference.loading import load
-from lctr_jax.inference.localizer import Localizer
+from lctr_jax.inference.localizer import Localizer, folder_label
 from lctr_jax.inference.threshold import choose_threshold
 from lctr_jax.report.environment import describe_environment
 from lctr_jax.report.prediction_folder import PredictionFolder
@@ -43,16 +45,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     total = count_images(options.images, out=options.out)
     model = load(options.checkpoint)
     threshold, source = choose_threshold(options.threshold, options.checkpoint)
+    print(f"threshold {threshold.tau:.3g}: {source}", file=sys.stderr)
+    by_folder = options.classes == "folder"
     localizer = Localizer(
         model,
         geometry=Geometry(protocol=options.geometry, image_size=model.spec.image_size),
         threshold=threshold,
-        classes=options.classes.split(",") if options.classes else (),
+        classes=options.classes.split(",") if options.classes and not by_folder else (),
+        top=options.top,
+        boxes=options.boxes,
+        min_area=options.min_area,
         batch_size=options.batch_size,
     )
+    formats = parse_formats(options.annotations)
     facts = {"threshold": threshold.tau, "threshold_source": source, "geometry": options.geometry}
     unreadable: dict[str, str] = {}
-    settings = {"checkpoint": str(find_checkpoint(options.checkpoint)), "classes": options.classes, **facts}
+    asked = {name: getattr(options, name) for name in ("classes", "top", "boxes", "min_area")}
+    settings = {"checkpoint": str(find_checkpoint(options.checkpoint)), **asked, **facts}
+    coverage = Coverage()
     files = [path for path in options.images if not path.is_dir()]
     with (
         _interruption_told(),
@@ -64,10 +74,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         batches = read_batches(paths, batch_size=localizer.batch_size, unreadable=unreadable)
         num_batches = -(-(total - folder.num_done) // localizer.batch_size)
         for images in track(batches, "localizing", total=num_batches, console=Console(stderr=True)):
-            for path, prediction in zip(images, localizer(list(images.values())), strict=True):
-                folder.add(path, prediction)
+            labels = [folder_label(path, model.class_names) for path in images] if by_folder else None
+            for path, prediction in zip(images, localizer(list(images.values()), labels), strict=True):
+                folder.add(path, prediction, file=relative_name(path, options.images))
+                coverage.add(prediction)
         made_with = {"checkpoint": options.checkpoint, **facts, **describe_environment()}
         folder.write_page(unreadable=unreadable, facts=made_with)
+    if formats:
+        names = model.class_names or tuple(str(label) for label in range(model.spec.num_classes))
+        for path in write_annotations(
+            options.out / "annotations",
+            options.out / "predictions.jsonl",
+            formats=formats,
+            class_names=names,
+        ):
+            print(path, file=sys.stderr)
+    if warning := coverage.describe(threshold=threshold.tau, source=source):
+        print(warning, file=sys.stderr)
     print(f"{total - len(unreadable)} images: {options.out / 'index.html'}", file=sys.stderr)
     if unreadable:
         raise SystemExit(1)
@@ -103,7 +126,31 @@ def _parser() -> argparse.ArgumentParser:
         help="share of the map's maximum; by default that of the run's evaluation, else 0.09",
     )
     parser.add_argument(
-        "--classes", metavar="NAME,NAME", help="box these classes, names or numbers, not the predicted one"
+        "--classes",
+        metavar="NAME,..|folder",
+        help="localize these classes, names or indices, instead of the predicted one; "
+        "folder: the class named by the image's folder",
+    )
+    parser.add_argument("--top", type=int, default=1, metavar="K", help="localize the K most likely classes")
+    parser.add_argument(
+        "--boxes",
+        choices=("largest", "all"),
+        default="largest",
+        help="one box per class, of its largest region, or one per connected region",
+    )
+    parser.add_argument(
+        "--min-area",
+        "--min_area",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="leave out regions smaller than this share of the image",
+    )
+    parser.add_argument(
+        "--annotations",
+        default="",
+        metavar="FORMAT,..",
+        help=f"also write DIR/annotations in these formats: {','.join(FORMATS)}",
     )
     parser.add_argument("--geometry", choices=("wsoleval", "lctr"), default="wsoleval", help="see above")
     parser.add_argument("--batch-size", type=int, default=16, metavar="N")

@@ -15,7 +15,7 @@ from lctr_jax.checkpoints.store import save_weights
 from lctr_jax.inference.image_search import count_images, find_images
 from lctr_jax.inference.images import read_upright
 from lctr_jax.inference.localizer import Localizer
-from lctr_jax.inference.threshold import choose_threshold, read_threshold
+from lctr_jax.inference.threshold import UNCALIBRATED, choose_threshold, read_threshold
 from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.models.parameters import initialize
 from lctr_jax.predict import main
@@ -179,7 +179,7 @@ def test_a_photograph_held_upright_is_read_upright(tmp_path):
 
 
 def test_the_threshold_is_that_of_the_run_s_own_evaluation(checkpoint, tmp_path):
-    assert choose_threshold(None, str(checkpoint)) == (Threshold(0.09), "LCTR's for CUB")
+    assert choose_threshold(None, str(checkpoint)) == (Threshold(0.09), UNCALIBRATED)
     run = tmp_path / "run"
     shutil.copytree(checkpoint, run / "checkpoints" / "7")
     write_checksums(run / "checkpoints" / "7")

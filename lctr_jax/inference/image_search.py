@@ -43,6 +43,12 @@ def count_images(arguments: Sequence[Path], *, out: Path) -> int:
     return sum(1 for _ in find_images(arguments, out=out))
 
 
+def relative_name(path: Path, arguments: Sequence[Path]) -> str:
+    """The image's path relative to the folder around all arguments, with forward slashes."""
+    folders = [os.path.abspath(argument if argument.is_dir() else argument.parent) for argument in arguments]
+    return Path(os.path.relpath(os.path.abspath(path), os.path.commonpath(folders))).as_posix()
+
+
 def _in_folder(folder: Path, seen: set[_Identity | None]) -> Iterator[Path]:
     if (identity := _identity(folder)) in seen:
         return

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
+_NO_OUTLINE = np.zeros((0, 2))
+
 
 class RankedClass(NamedTuple):
     """A class and how likely it is."""
@@ -17,14 +19,23 @@ class RankedClass(NamedTuple):
 
 
 class BoxedClass(NamedTuple):
-    """A class and its box in the image's pixels.
+    """A class and one of its boxes, in pixels of the image.
 
-    `found` is False where its map is flat: there is no evidence, and the box is all that the network saw.
+    Attributes:
+        ranked: the class.
+        box_xyxy: corners, the right and lower end exclusive.
+        found: False if nothing is above the threshold, as in a flat map. The box is then the whole region
+            that the network saw.
+        score: the class's probability times the map's mean inside the box relative to its maximum; 0 if
+            nothing was found.
+        outline: contour of the region that the box encloses; empty if nothing was found.
     """
 
     ranked: RankedClass
-    box_xyxy: np.ndarray
+    box_xyxy: Float[np.ndarray, "4"]
     found: bool
+    score: float = 0.0
+    outline: Float[np.ndarray, "points 2"] = _NO_OUTLINE
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ from lctr_jax.json_objects import describe, read_object, require_number
 from lctr_jax.localization.thresholds import Threshold
 
 PUBLISHED_THRESHOLD = 0.09  # LCTR's for CUB
+UNCALIBRATED = "LCTR's published one for CUB, not calibrated for this network"
 
 
 def choose_threshold(given: float | None, checkpoint: str) -> tuple[Threshold, str]:
@@ -21,7 +22,7 @@ def choose_threshold(given: float | None, checkpoint: str) -> tuple[Threshold, s
     metrics = folder.parents[1] / "eval" / "metrics.json"
     if folder.parent.name == CHECKPOINTS and metrics.is_file() and (evaluated := read_threshold(metrics)):
         return evaluated
-    return Threshold(PUBLISHED_THRESHOLD), "LCTR's for CUB"
+    return Threshold(PUBLISHED_THRESHOLD), UNCALIBRATED
 
 
 def read_threshold(metrics: Path) -> tuple[Threshold, str] | None:

@@ -59,11 +59,17 @@ class PredictionFolder:
         """Those of the paths that the unfinished run had not written."""
         return (path for path in paths if str(path) not in self._journal.done)
 
-    def add(self, path: Path, prediction: Prediction) -> None:
-        """Write an image's line and picture, and perhaps put it on the page."""
+    def add(self, path: Path, prediction: Prediction, *, file: str) -> None:
+        """Write an image's line and overlay, and perhaps put it on the page; `file`: its relative path."""
         overlay = self._free_name(path.stem)
         draw_prediction(prediction).save(self._folder / overlay, quality=90)
-        line = {"id": str(path), **prediction_line(prediction), **self._facts, "overlay": overlay}
+        line = {
+            "id": str(path),
+            "file": file,
+            **prediction_line(prediction),
+            **self._facts,
+            "overlay": overlay,
+        }
         if self._count in self._on_page:
             self._journal.keep_card(prediction_card(str(path), prediction))
         self._lines.write(json.dumps(line) + "\n")
@@ -110,6 +116,8 @@ def prediction_line(prediction: Prediction) -> dict[str, Any]:
             "probability": round(boxed.ranked.probability, 6),
             "box": np.round(boxed.box_xyxy, 2).tolist(),
             "found": boxed.found,
+            "score": round(boxed.score, 6),
+            "polygons": [np.round(boxed.outline, 1).ravel().tolist()] if boxed.found else [],
         }
         for boxed in prediction.boxed
     ]

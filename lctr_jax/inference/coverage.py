@@ -1,0 +1,36 @@
+"""Count the predictions that localize nothing: boxes of the whole image, and maps with nothing to box."""
+
+import numpy as np
+
+from lctr_jax.inference.result import Prediction
+
+_WHOLE = 0.95
+"""A box of more than this share of its image says nothing about where the object is."""
+
+
+class Coverage:
+    """Counts over the images of a prediction."""
+
+    def __init__(self) -> None:
+        self._images = self._whole = self._missing = 0
+
+    def add(self, prediction: Prediction) -> None:
+        """Count an image by its first box."""
+        height, width = prediction.image.shape[:2]
+        left, top, right, bottom = np.asarray(prediction.boxed[0].box_xyxy).tolist()
+        self._images += 1
+        self._missing += not prediction.boxed[0].found
+        self._whole += prediction.boxed[0].found and (right - left) * (bottom - top) > _WHOLE * width * height
+
+    def describe(self, *, threshold: float, source: str) -> str | None:
+        """Say how many boxes localize nothing; None if all localize something."""
+        parts = []
+        if self._whole:
+            parts.append(
+                f"{self._whole} of {self._images} boxes cover more than {100 * _WHOLE:.0f} % of the image"
+            )
+        if self._missing:
+            parts.append(f"{self._missing} of {self._images} images have nothing above the threshold")
+        if not parts:
+            return None
+        return f"{'; '.join(parts)}. The threshold is {threshold:.3g} ({source}); --threshold T sets another"
