@@ -42,10 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exits 1 if an image could not be read."""
     options = _parser().parse_args(arguments)
     require_folder_destination(options.out)
+    formats = parse_formats(options.annotations)
     total = count_images(options.images, out=options.out)
     model = load(options.checkpoint)
     threshold, source = choose_threshold(options.threshold, options.checkpoint)
-    print(f"threshold {threshold.tau:.3g}: {source}", file=sys.stderr)
     by_folder = options.classes == "folder"
     localizer = Localizer(
         model,
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         min_area=options.min_area,
         batch_size=options.batch_size,
     )
-    formats = parse_formats(options.annotations)
+    print(f"threshold {threshold.tau:.3g}: {source}", file=sys.stderr)
     facts = {"threshold": threshold.tau, "threshold_source": source, "geometry": options.geometry}
     unreadable: dict[str, str] = {}
     asked = {name: getattr(options, name) for name in ("classes", "top", "boxes", "min_area")}

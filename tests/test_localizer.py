@@ -95,3 +95,59 @@ def test_one_compiled_shape_whatever_the_number_of_images():
     localizer = Localizer(model, geometry=Geometry("wsoleval", 32), threshold=Threshold(0.5), batch_size=4)
     assert [len(localizer([Image.new("RGB", (9, 9))] * count)) for count in (1, 3, 4)] == [1, 3, 4]
     assert {shape for shape, _ in model.calls} == {(4, 32, 32, 3)}
+
+
+class TwoRegions(FakeModel):
+    """A strong small region at the upper left and a weak large one at the lower right."""
+
+    def __init__(self):
+        super().__init__(slice(0, 1), slice(0, 1))
+        self._relation[2:, 2:] = 0.6
+
+
+def test_every_region_can_have_a_box_and_a_score():
+    image = Image.new("RGB", (320, 320))
+    (largest,) = localize(TwoRegions(), image).boxed
+    large, small = localize(TwoRegions(), image, boxes="all").boxed
+    assert large.box_xyxy.tolist() == largest.box_xyxy.tolist()
+    assert large.box_xyxy[:2].min() > 150
+    assert small.box_xyxy[2:].max() < 150
+    assert (large.ranked, small.ranked) == (largest.ranked, largest.ranked)
+    assert 0 < large.score < large.ranked.probability
+    for boxed in (large, small):  # the outline runs along the box's inside, half a pixel of the frame away
+        np.testing.assert_allclose(boxed.outline.min(0), boxed.box_xyxy[:2], atol=6)
+        np.testing.assert_allclose(boxed.outline.max(0), boxed.box_xyxy[2:], atol=6)
+    assert len(localize(TwoRegions(), image, boxes="all", min_area=0.1).boxed) == 1
+    (none,) = localize(TwoRegions(), image, boxes="all", min_area=0.9).boxed
+    assert (none.found, none.score, none.box_xyxy.tolist()) == (False, 0.0, [0, 0, 320, 320])
+
+
+def test_a_score_is_the_probability_times_the_maps_mean_in_the_box():
+    (boxed,) = localize(FakeModel(slice(0, 4), slice(0, 2)), Image.new("RGB", (32, 32))).boxed
+    probability = np.exp(3) / np.exp([0, 3, 1, 0, 0, 2]).sum()
+    assert boxed.ranked.probability == pytest.approx(probability, rel=1e-5)
+    column = np.interp((np.arange(32) + 0.5) / 8 - 0.5, np.arange(4), [1, 1, 0, 0])  # OpenCV's enlargement
+    levels = np.floor(column * 255)
+    inside = levels[levels > 127]
+    assert boxed.score == pytest.approx(probability * inside.mean() / 255, rel=1e-3)
+
+
+def test_the_most_likely_classes():
+    prediction = localize(FakeModel(0, 0), Image.new("RGB", (32, 32)), top=3)
+    assert [boxed.name for boxed in prediction.boxed] == ["dog", "fox", "<b>owl</b>"]
+
+
+def test_a_class_per_image():
+    model = FakeModel(0, 0)
+    localizer = Localizer(model, geometry=Geometry("wsoleval", 32), threshold=Threshold(0.5), batch_size=2)
+    first, second = localizer([Image.new("RGB", (9, 9))] * 2, [3, None])
+    assert [boxed.name for boxed in (*first.boxed, *second.boxed)] == ["naïve", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"top": 0}, "top: got 0"), ({"top": 7}, "expected 1 to 6"), ({"min_area": 1.0}, "min_area: got 1.0")],
+)
+def test_impossible_numbers_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        localize(FakeModel(0, 0), Image.new("RGB", (9, 9)), **options)

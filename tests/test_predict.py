@@ -235,7 +235,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(checkpoint, tmp_path, monke
     expected = predict(checkpoint, tmp_path / "whole", *arguments)
     localize, calls = Localizer.__call__, []
 
-    def interrupted(self, images):
+    def interrupted(self, images, labels=None):
         calls.append(len(images))
         if len(calls) == 3:
             raise KeyboardInterrupt
@@ -251,3 +251,36 @@ def test_an_interrupted_run_goes_on_where_it_stopped(checkpoint, tmp_path, monke
     assert (tmp_path / "out" / "index.html").read_text().count('class="card"') == 6
     predict(checkpoint, tmp_path / "out", *arguments)
     assert calls == [2] * 7  # a finished run starts anew
+
+
+def test_folder_names_regions_and_annotations(checkpoint, tmp_path, capsys):
+    for name in ("cat/x.jpg", "dog/x.jpg", "unknown/y.jpg"):
+        write_image(tmp_path / "images" / name)
+    options = ("--classes", "folder", "--boxes", "all", "--min-area", 0.01, "--threshold", 0.5)
+    lines = predict(
+        checkpoint, tmp_path / "out", tmp_path / "images", *options, "--annotations", "coco,csv,voc"
+    )
+    assert [line["file"] for line in lines] == ["cat/x.jpg", "dog/x.jpg", "unknown/y.jpg"]
+    assert [line["boxes"][0]["name"] for line in lines[:2]] == ["cat", "dog"]
+    assert lines[2]["boxes"][0]["label"] == lines[2]["top5"][0]
+    written = json.loads((tmp_path / "out/annotations/coco.json").read_text())
+    boxes = [box for line in lines for box in line["boxes"] if box["found"]]
+    assert [entry["category_id"] - 1 for entry in written["annotations"]] == [box["label"] for box in boxes]
+    assert [entry["score"] for entry in written["annotations"]] == [box["score"] for box in boxes]
+    assert {path.name for path in (tmp_path / "out/annotations/voc").rglob("*.xml")} == {"x.xml", "y.xml"}
+    assert (tmp_path / "out/annotations/boxes.csv").is_file()
+    assert "threshold 0.5: given" in capsys.readouterr().err
+
+
+def test_boxes_that_localize_nothing_are_counted(checkpoint, tmp_path, capsys):
+    write_image(tmp_path / "x.png")
+    write_image(tmp_path / "y.png", seed=1)
+    predict(checkpoint, tmp_path / "out", tmp_path / "x.png", tmp_path / "y.png", "--threshold", 0.0)
+    assert "2 of 2 boxes cover more than 95 % of the image" in capsys.readouterr().err
+
+
+def test_an_unknown_annotation_format_ends_before_anything_is_written(checkpoint, tmp_path, capsys):
+    image = write_image(tmp_path / "x.png")
+    predict(checkpoint, tmp_path / "out", image, "--annotations", "kitti", status=2)
+    assert "--annotations: got 'kitti'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -162,7 +162,7 @@ def test_the_page_of_one_s_own_images(browser, tmp_path):
                 class_map=np.ones((4, 4), np.float32),
                 localization_map=relation_map,
             )
-            folder.add(Path(f"photos/{index}.jpg"), prediction)
+            folder.add(Path(f"photos/{index}.jpg"), prediction, file=f"{index}.jpg")
         folder.write_page(unreadable={HOSTILE[1]: HOSTILE[0]}, facts={"threshold": 0.1})
     browser.get((tmp_path / "index.html").as_uri())
     assert browser.title == "Predictions"

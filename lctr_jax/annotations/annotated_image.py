@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -79,11 +79,6 @@ def with_stems(images: Iterable[AnnotatedImage]) -> Iterator[tuple[AnnotatedImag
         yield image, stem
 
 
-def _corners(box: Sequence[float]) -> BoxXYXY:
-    x0, y0, x1, y1 = map(float, box)
-    return x0, y0, x1, y1
-
-
 def _parse(line: Mapping[str, Any]) -> AnnotatedImage:
     boxes = tuple(
         AnnotatedBox(
@@ -105,6 +100,6 @@ def _parse(line: Mapping[str, Any]) -> AnnotatedImage:
     )
 
 
-def _corners(values: Sequence[float]) -> BoxXYXY:
+def _corners(values: Iterable[Any]) -> BoxXYXY:
     x0, y0, x1, y1 = map(float, values)
     return x0, y0, x1, y1

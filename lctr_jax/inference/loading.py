@@ -32,7 +32,8 @@ class LoadedModel:
         """Logits and maps, compiled once for each shape of the images.
 
         `images` [batch, height, width, 3]: float, normalized by ImageNet's mean and standard deviation.
-        `classes` [batch] or [batch, asked]: whose class maps to give; the predicted class's when left out.
+        `classes` [batch] or [batch, asked]: whose class maps to give, -1 for those of the predicted class,
+        which is also the default.
 
         Raises:
             ValueError: the images or the classes are not of that form.
@@ -71,9 +72,11 @@ class LoadedModel:
                 f"classes: got {classes.dtype} {list(classes.shape)}, "
                 f"expected integers [{batch}] or [{batch}, asked]"
             )
-        if classes.size and not 0 <= classes.min() <= classes.max() < self.spec.num_classes:
+        if classes.size and not -1 <= classes.min() <= classes.max() < self.spec.num_classes:
             raise ValueError(
-                f"classes: got {classes.min()} to {classes.max()}, expected 0 to {self.spec.num_classes - 1}"
+                f"classes: got {classes.min()} to {classes.max()}, "
+                f"expected 0 to {self.spec.num_classes - 1}, "
+                "or -1 for the predicted class"
             )
 
 

@@ -3,7 +3,7 @@
 import zlib
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 
 def resample_weights(
@@ -22,7 +22,8 @@ def resample_weights(
 
 
 def replicate_counts(
-    weights: Int[np.ndarray, "resamples images"], outcomes: UInt8[np.ndarray, "images outcomes"]
+    weights: Int[np.ndarray, "resamples images"],
+    outcomes: Bool[np.ndarray, "images outcomes"] | UInt8[np.ndarray, "images outcomes"],
 ) -> Int[np.ndarray, "resamples outcomes"]:
     """Count each outcome's successes, 0 or 1 an image, in each replicate."""
     # Small integers are exact in float32, and its matrix product is many times faster than an integer one.
