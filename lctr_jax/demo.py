@@ -10,16 +10,16 @@ Gradio, and no network: pip install -e '.[demo]'.
 
 import argparse
 import itertools
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from lctr_jax.checkpoints.store import find_checkpoint
 from lctr_jax.command_line import ArgumentParser
@@ -28,15 +28,21 @@ from lctr_jax.data.datasets import open_split
 from lctr_jax.data.geometry import Geometry, Protocol
 from lctr_jax.data.samples import decode_record
 from lctr_jax.errors import one_line, one_line_errors
-from lctr_jax.host.paths import path_argument, text_argument
+from lctr_jax.host.paths import expand_text, path_argument, text_argument
 from lctr_jax.inference.image_search import count_images, find_images
+from lctr_jax.inference.images import read_upright
 from lctr_jax.inference.loading import LoadedModel, load
 from lctr_jax.inference.threshold import choose_threshold
+from lctr_jax.json_objects import describe, read_object
 from lctr_jax.models.normalization import normalize
 from lctr_jax.viewer.page import build_page, import_gradio, serve_page
-from lctr_jax.viewer.reading import Reading
+from lctr_jax.viewer.reading import PHOTO_SIDE, Reading
 
 NUM_EXAMPLES = 12
+
+
+class NotFiniteError(ValueError):
+    """The network's output is not finite."""
 
 
 @one_line_errors()
@@ -63,10 +69,14 @@ def build_demo(model: LoadedModel, *, geometry: Protocol, threshold: float, exam
     frame = Geometry(protocol=geometry, image_size=spec.image_size)
     names = model.class_names or tuple(str(label) for label in range(spec.num_classes))
 
-    def read(image: Image.Image) -> Reading:
-        return read_image(model, image.convert("RGB"), geometry=frame, class_names=names)
+    def read(path: Path) -> Reading:
+        return read_image(model, read_upright(path), geometry=frame, class_names=names)
 
-    read(Image.new("RGB", (spec.image_size, spec.image_size)))
+    black = Image.new("RGB", (spec.image_size, spec.image_size))
+    try:
+        read_image(model, black, geometry=frame, class_names=names)
+    except NotFiniteError as error:
+        print(f"warning: {one_line(error)}", file=sys.stderr)
     about = f"{spec.method.upper()}, {spec.num_classes} classes, images of {spec.image_size} pixels."
     return build_page(read, class_names=names, threshold=threshold, examples=examples, about=about)
 
@@ -74,12 +84,26 @@ def build_demo(model: LoadedModel, *, geometry: Protocol, threshold: float, exam
 def read_image(
     model: LoadedModel, image: Image.Image, *, geometry: Geometry, class_names: Sequence[str]
 ) -> Reading:
-    """Run the network on an RGB image, for the maps of all classes at once."""
+    """Run the network on an RGB image, for the maps of all classes at once.
+
+    Raises:
+        NotFiniteError: the network's output holds NaN or infinity.
+    """
     frame = geometry.transform_image(image)
     every_class = np.arange(model.spec.num_classes, dtype=np.int32)
     output = jax.device_get(model(normalize(jnp.asarray(frame[None])), every_class[None]))
+    with np.errstate(over="ignore", invalid="ignore"):  # said below
+        shown = (output.logits, output.relation_map, output.class_map, output.localization_map)
+    if not all(np.isfinite(values).all() for values in shown):
+        raise NotFiniteError(
+            "the network's output is not finite (NaN or infinity): its weights have diverged or are damaged; "
+            "choose another checkpoint"
+        )
+    larger = max(image.size) > PHOTO_SIDE
     return Reading(
-        image=np.asarray(image),
+        photo=np.asarray(ImageOps.contain(image, (PHOTO_SIDE, PHOTO_SIDE)) if larger else image),
+        width=image.width,
+        height=image.height,
         geometry=geometry,
         class_names=class_names,
         probability=np.asarray(jax.nn.softmax(output.logits[0])),
@@ -92,24 +116,23 @@ def read_image(
 def write_examples(checkpoint: str, folder: Path, *, data_dir: str | None) -> list[Path]:
     """Pictures of the evaluated split of a run's data set, one or two a class, written to `folder`.
 
-    None where the checkpoint is no run's, or its data set is not there, which stderr then says.
+    None where the checkpoint is no run's, or where its config or data set cannot be read, which stderr then
+    says.
     """
-    run = Path(find_checkpoint(checkpoint)).parents[1]
-    if not (run / "config.json").is_file():
+    config = Path(find_checkpoint(checkpoint)).parents[1] / "config.json"
+    if not config.is_file():
         return []
-    config = json.loads((run / "config.json").read_text())
-    data = DataOptions(**config["data"] | ({} if data_dir is None else {"data_dir": data_dir}))
-    boxes = {split: path for split, path in data.boxes.items() if path}
     try:
+        data, split_name = _read_data_options(config)
         split = open_split(
             data.name,
-            config["eval"]["split"],
-            data_dir=data.data_dir,
+            split_name,
+            data_dir=expand_text(data_dir) if data_dir else data.data_dir,
             root=data.root or None,
-            boxes=boxes,
+            boxes={split: path for split, path in data.boxes.items() if path},
             exif=data.exif,
         )
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"no examples: {one_line(error)}", file=sys.stderr)
         return []
     written = []
@@ -118,6 +141,35 @@ def write_examples(checkpoint: str, folder: Path, *, data_dir: str | None) -> li
         written.append(folder / f"{index}_{split[index]['label']}.png")
         image.save(written[-1])
     return written
+
+
+def _read_data_options(config: Path) -> tuple[DataOptions, str]:
+    """A run's `config.json`: its data set, and the split that it evaluates.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not as a run writes it.
+    """
+    groups = read_object(config)
+    data, evaluation = (groups.get(name) for name in ("data", "eval"))
+    split = evaluation.get("split") if isinstance(evaluation, dict) else None
+    expected = asdict(DataOptions())
+    if not isinstance(data, dict) or not isinstance(split, str) or not data.keys() <= expected.keys():
+        raise ValueError(
+            f"{config}: got other options than a run writes, expected those of data and eval.split"
+        )
+    options = {name: value for name, value in data.items() if name != "num_workers"}  # of training
+    for name, value in options.items():
+        if not _is_like(value, expected[name]):
+            raise ValueError(f"{config}: data.{name}: got {describe(value)}, expected as a run writes it")
+    return DataOptions(**options), split
+
+
+def _is_like(value: object, written: str | dict[str, str]) -> bool:
+    """Whether it is a text, or an object of texts, as what a run would write in its place."""
+    if isinstance(written, dict):
+        return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+    return isinstance(value, str)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -122,6 +122,18 @@ def test_runs_writes_the_table_and_resumes(run, options, capsys):
     assert json.loads((out / "tscam/0/eval/metrics.json").read_text())["protocol"] == "wsoleval"
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"), [("[" * 100_000, "nested too deeply"), ("3", "got a JSON number")]
+)
+def test_a_config_that_no_run_wrote_is_named(tmp_path, text, reason):
+    (tmp_path / "eval").mkdir()
+    (tmp_path / "eval/metrics.json").write_text("{}")
+    (tmp_path / "config.json").write_text(text)
+    run = ablation.Run(workdir=tmp_path, config=parse_config(default_config()), trained_in=None)
+    with pytest.raises(ValueError, match=f"config.json: .*{reason}"):
+        ablate.carry_out(run, make_mesh(), Interruption())
+
+
 def test_what_counts_as_finished_is_process_0s_word(monkeypatch, tmp_path):
     """As on process 1, to whose disk the finished run has not come yet."""
     monkeypatch.setattr("jax.process_index", lambda: 1)

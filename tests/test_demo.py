@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
@@ -52,7 +53,9 @@ def hot_corner(names=NAMES):
     maps = np.zeros((6, 4, 4), np.float32)
     maps[1, :2, :2] = 1
     return Reading(
-        image=np.zeros((20, 40, 3), np.uint8),
+        photo=np.zeros((20, 40, 3), np.uint8),
+        width=40,
+        height=20,
         geometry=Geometry("wsoleval", 32),
         class_names=names,
         probability=np.array([0.1, 0.4, 0.3, 0.1, 0.06, 0.04], np.float32),
@@ -131,6 +134,34 @@ def test_examples_come_from_the_run_s_data_set(checkpoint, tmp_path, capsys):
     assert all(read_upright(path).size == (90, 60) for path in examples)
 
 
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ("[]", "got a JSON array, expected an object"),
+        ("{}", "expected those of data and eval.split"),
+        ({"data": [], "eval": {"split": "val"}}, "expected those of data and eval.split"),
+        ({"data": {}, "eval": {"split": 3}}, "expected those of data and eval.split"),
+        ({"data": {"nmae": "cub"}, "eval": {"split": "val"}}, "expected those of data and eval.split"),
+        ({"data": {"name": 3}, "eval": {"split": "val"}}, "data.name: got 3"),
+        ({"data": {"data_dir": None}, "eval": {"split": "val"}}, "data.data_dir: got None"),
+        ({"data": {"boxes": "list"}, "eval": {"split": "val"}}, "data.boxes: got 'list'"),
+        ({"data": {"boxes": {"val": 1}}, "eval": {"split": "val"}}, "data.boxes: got a JSON object"),
+        ({"data": {"exif": "no"}, "eval": {"split": "val"}}, "data.exif: got 'no'"),
+    ],
+)  # fmt: skip
+def test_a_config_that_no_run_wrote_is_one_line(checkpoint, tmp_path, capsys, config, reason):
+    path = checkpoint.parents[1] / "config.json"
+    path.write_text(config if isinstance(config, str) else json.dumps(config))
+    try:
+        assert write_examples(str(checkpoint), tmp_path, data_dir=None) == []
+    finally:
+        path.unlink()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("no examples: ")
+    assert reason in line
+
+
 def test_without_gradio_it_says_how_to_get_it(checkpoint, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(SystemExit) as exit_:
@@ -156,15 +187,14 @@ demo.main(sys.argv[1:])
 """
 
 
-@pytest.fixture
-def page(checkpoint, tmp_path):
-    """A browser on the page of a network with one example, its address, and what was read so far."""
+@contextmanager
+def serving(checkpoint, tmp_path, *examples):
+    """The address of a page, and what the network was asked so far."""
     pytest.importorskip("gradio")
-    photo(1).save(tmp_path / "example.png")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = ["--checkpoint", checkpoint, "--examples", tmp_path / "example.png", "--port", port]
+    options = ["--checkpoint", checkpoint, "--port", port, *(["--examples", *examples] if examples else [])]
     said = tmp_path / "said.txt"
 
     def seen():
@@ -179,12 +209,22 @@ def page(checkpoint, tmp_path):
                 break
             assert server.poll() is None
             time.sleep(0.1)
-        with open_browser(tmp_path / "profile", log_requests=True) as browser:
-            browser.get(f"http://127.0.0.1:{port}/")
-            yield browser, f"http://127.0.0.1:{port}/", seen
+        yield f"http://127.0.0.1:{port}/", seen
     finally:
         server.terminate()
         server.wait(30)
+
+
+@pytest.fixture
+def page(checkpoint, tmp_path):
+    """A browser on the page of a network with one example, its address, and what was read so far."""
+    photo(1).save(tmp_path / "example.png")
+    with (
+        serving(checkpoint, tmp_path, tmp_path / "example.png") as (address, seen),
+        open_browser(tmp_path / "profile", log_requests=True) as browser,
+    ):
+        browser.get(address)
+        yield browser, address, seen
 
 
 def wait_for(browser, script, *arguments, seconds=20):

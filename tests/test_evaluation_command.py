@@ -90,6 +90,22 @@ def test_pxap_comes_with_masks(tmp_path):
     assert 0 < fixed(tmp_path / "masks", protocol="wsoleval")["pxap"] < 100
 
 
+def test_the_method_of_a_checkpoint_with_another_head_is_taken_and_said(trained, tmp_path, capsys):
+    run, arguments = trained
+    own, other = (
+        (tmp_path / method, [*arguments, f"--config.model.method={method}", f"--workdir={tmp_path / method}"])
+        for method in ("lctr", "tscam")
+    )
+    said = []
+    for _, asked in (own, other):
+        command([*asked, "--eval", f"--checkpoint={run}"])
+        said.append(capsys.readouterr().err)
+    line = "model.method: lctr, the checkpoint's, instead of tscam"
+    assert [line in each for each in said] == [False, True]
+    first, second = ((folder / "eval/predictions.jsonl").read_text() for folder, _ in (own, other))
+    assert first == second
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [

@@ -8,6 +8,7 @@ from typing import Any
 
 from flax.traverse_util import flatten_dict
 
+from lctr_jax.json_objects import read_object
 from lctr_jax.run.config import RunConfig
 
 # What may change while a run goes on: none of it changes the parameters that training ends with.
@@ -55,9 +56,14 @@ def record_config(workdir: Path, config: RunConfig) -> None:
 
 
 def is_recorded(workdir: Path, config: RunConfig) -> bool:
-    """Whether `config.json` is of this very config, in what may change, too."""
+    """Whether `config.json` is of this very config, in what may change, too.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not a JSON object.
+    """
     path = workdir / "config.json"
-    return path.is_file() and json.loads(path.read_text()) == as_json(config)
+    return path.is_file() and read_object(path) == as_json(config)
 
 
 def _differences(started: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:

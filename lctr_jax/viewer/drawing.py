@@ -9,10 +9,7 @@ from PIL import Image
 
 from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.report.pictures import encode_maps, encode_photo, encode_picture
-from lctr_jax.viewer.reading import Reading
-
-PHOTO_SIDE = 960
-"""Longest side of the photograph in the page, pixels."""
+from lctr_jax.viewer.reading import PHOTO_SIDE, Reading
 
 _SHADE = 200  # of 255: how dark the part below the threshold gets
 
@@ -29,12 +26,12 @@ STYLE = _TEMPLATES.get_template("viewer.css").render()
 
 def draw_panels(reading: Reading, labels: Sequence[int], threshold: Threshold) -> str:
     """The image under its map with a box for each class, and the maps of the first of them."""
-    height, width = reading.image.shape[:2]
+    width, height = reading.width, reading.height
     x0, y0, x1, y1 = (reading.region_xyxy / [width, height, width, height] * 100).round(3).tolist()
     boxes = [_in_percent(reading, label, threshold) for label in labels if reading.found(label)]
     foreground = reading.foreground(labels[0], threshold)
     return _TEMPLATES.get_template("panels.html.j2").render(
-        photo=encode_photo(reading.image, side=PHOTO_SIDE),
+        photo=encode_photo(reading.photo, side=PHOTO_SIDE),
         width=width,
         height=height,
         region=f"left: {x0}%; top: {y0}%; width: {x1 - x0:.3f}%; height: {y1 - y0:.3f}%",
@@ -65,8 +62,13 @@ def draw_table(reading: Reading, labels: Sequence[int], threshold: Threshold) ->
     return _TEMPLATES.get_template("table.html.j2").render(rows=rows)
 
 
+def draw_notice(text: str, *, problem: bool = False) -> str:
+    """Words instead of pictures."""
+    return _TEMPLATES.get_template("notice.html.j2").render(text=text, problem=problem)
+
+
 def _in_percent(reading: Reading, label: int, threshold: Threshold) -> dict[str, object]:
-    height, width = reading.image.shape[:2]
+    width, height = reading.width, reading.height
     box_xyxy = reading.box_xyxy(label, threshold)
     x0, y0, x1, y1 = (100 * box_xyxy / [width, height, width, height]).round(3).tolist()
     return {"name": reading.class_names[label], "x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0}

@@ -4,23 +4,25 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from PIL import Image
-
+from lctr_jax.errors import one_line
+from lctr_jax.json_objects import require_number
 from lctr_jax.localization.thresholds import Threshold
-from lctr_jax.viewer.drawing import STYLE, draw_panels, draw_table
+from lctr_jax.viewer.drawing import STYLE, draw_notice, draw_panels, draw_table
 from lctr_jax.viewer.reading import Reading
 
 BEST, TOP_FIVE = -1, -2  # what may be chosen beside a class
 
-_EMPTY = '<div class="lctr-empty">Drop in an image, or choose an example.</div>'
+_EMPTY = "Drop in an image, or choose an example."
 _HIGHEST, _STEP = 0.995, 0.005  # gray levels are 0.004 apart
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
+_MAX_PAGES = 16  # open at once; each keeps its last reading, of a few megabytes
 _KEEP = (3600, 3600)  # seconds: how often dropped images are cleared away, and how old they must be
 
 
 def build_page(
-    read: Callable[[Image.Image], Reading],
+    read: Callable[[Path], Reading],
     *,
     class_names: Sequence[str],
     threshold: float,
@@ -29,6 +31,8 @@ def build_page(
 ):
     """A Gradio page around `read`, which is called once an image; all else is drawn from what it returned.
 
+    Its ValueError or OSError is what the page says of an image that cannot be read.
+
     Raises:
         ModuleNotFoundError: Gradio is not installed.
     """
@@ -36,15 +40,9 @@ def build_page(
     choices = [("the predicted class", BEST), ("the five most likely", TOP_FIVE)]
     choices += [(name, label) for label, name in enumerate(class_names)]
 
-    def look(image: Image.Image | None, choice: int, tau: float):
-        reading = None if image is None else read(image)
-        return reading, *draw(reading, choice, tau)
-
-    def draw(reading: Reading | None, choice: int, tau: float) -> tuple[str, str]:
-        if reading is None:
-            return _EMPTY, ""
-        labels = chosen_labels(reading, choice)
-        return draw_panels(reading, labels, Threshold(tau)), draw_table(reading, labels, Threshold(tau))
+    def look(path: str | None, choice: int, tau: object):
+        reading = None if path is None else _read_or_reason(read, Path(path))
+        return reading, *draw_reading(reading, choice, tau)
 
     with gr.Blocks(title="lctr_jax", analytics_enabled=False, delete_cache=_KEEP) as page:
         reading = gr.State()
@@ -52,28 +50,35 @@ def build_page(
         with gr.Row():
             with gr.Column(scale=2, min_width=280):
                 image = gr.Image(
-                    type="pil", sources=["upload", "clipboard"], label="Image", height=220, elem_id="image"
+                    type="filepath",
+                    sources=["upload", "clipboard"],
+                    label="Image",
+                    height=220,
+                    elem_id="image",
                 )
                 choice = gr.Dropdown(choices, value=BEST, label="Box", elem_id="choice")
                 tau = gr.Slider(
                     0,
-                    _HIGHEST,
+                    max(_HIGHEST, threshold),
                     threshold,
                     step=_STEP,
                     label="Threshold",
                     buttons=["reset"],
                     elem_id="threshold",
                 )
+                # Gradio would decode any format at any size, and of what it cannot read say "Error" alone.
+                image.preprocess = _uploaded_path
+                tau.preprocess = _as_sent
                 if examples:
                     paths = [str(path) for path in examples]
                     gr.Examples(paths, image, examples_per_page=len(paths), cache_examples=False)
             with gr.Column(scale=5, min_width=320):
-                panels = gr.HTML(_EMPTY, elem_id="panels")
+                panels = gr.HTML(draw_notice(_EMPTY), elem_id="panels")
                 table = gr.HTML(elem_id="table")
         image.change(look, [image, choice, tau], [reading, panels, table], show_progress="hidden")
         gr.on(
             [choice.change, tau.change],
-            draw,
+            draw_reading,
             [reading, choice, tau],
             [panels, table],
             show_progress="hidden",
@@ -82,9 +87,42 @@ def build_page(
     return page
 
 
+def draw_reading(reading: Reading | str | None, choice: int, tau: object) -> tuple[str, str]:
+    """The page's pictures and table: of a reading, or the reason why there is none."""
+    if reading is None:
+        return draw_notice(_EMPTY), ""
+    if isinstance(reading, str):
+        return draw_notice(reading, problem=True), ""
+    try:
+        threshold = Threshold(require_number(tau, where="threshold"))
+    except ValueError as error:
+        return draw_notice(one_line(error), problem=True), ""
+    labels = chosen_labels(reading, choice)
+    return draw_panels(reading, labels, threshold), draw_table(reading, labels, threshold)
+
+
+def _read_or_reason(read: Callable[[Path], Reading], path: Path) -> Reading | str:
+    try:
+        return read(path)
+    except (ValueError, OSError) as error:
+        return one_line(error)
+
+
+def _uploaded_path(payload: Any) -> str | None:
+    return None if payload is None else payload.path
+
+
+def _as_sent(payload: Any) -> Any:
+    return payload
+
+
 def serve_page(page, *, port: int | None, block: bool = True) -> str:
     """Serve it to this machine alone, until interrupted if it is to block; returns its address."""
     gr = import_gradio()
+    from starlette.middleware import Middleware
+
+    from lctr_jax.viewer.guard import MAX_UPLOAD_BYTES, Guard
+
     fonts = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]
     theme = gr.themes.Default(primary_hue="blue", font=fonts[0], font_mono=fonts[1])
     with _without_proxies():  # Gradio asks the page for itself, which no proxy can answer
@@ -95,6 +133,9 @@ def serve_page(page, *, port: int | None, block: bool = True) -> str:
             ssr_mode=False,
             prevent_thread_lock=True,
             footer_links=[],
+            max_file_size=MAX_UPLOAD_BYTES,
+            state_session_capacity=_MAX_PAGES,
+            app_kwargs={"middleware": [Middleware(Guard)]},
             theme=theme,
             css=STYLE,
         )

@@ -12,15 +12,22 @@ from lctr_jax.localization.measurement import boxes_by_cut
 from lctr_jax.localization.protocols import LCTR
 from lctr_jax.localization.thresholds import Threshold
 
+PHOTO_SIDE = 960
+"""Longest side of the photograph in the page, pixels."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reading:
     """An image with every class's probability and map, and so its box at every threshold.
 
-    `class_names` is one a class. Boxes follow the `lctr` protocol's rules, as `lctr_jax.predict`'s do.
+    `class_names` is one a class. `photo` is the image of `width` x `height` pixels, reduced to what the page
+    shows, since every open page keeps a reading. Boxes follow the `lctr` protocol's rules, as
+    `lctr_jax.predict`'s do.
     """
 
-    image: UInt8[np.ndarray, "height width 3"]
+    photo: UInt8[np.ndarray, "rows columns 3"]
+    width: int
+    height: int
     geometry: Geometry
     class_names: Sequence[str]
     probability: Float32[np.ndarray, " classes"]
@@ -62,5 +69,4 @@ class Reading:
         return self.localization_maps[label]
 
     def _to_original(self, box_xyxy: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4"]:
-        height, width = self.image.shape[:2]
-        return self.geometry.boxes_to_original(box_xyxy[None], width=width, height=height)[0]
+        return self.geometry.boxes_to_original(box_xyxy[None], width=self.width, height=self.height)[0]
