@@ -16,12 +16,15 @@ _Size = tuple[int, int]
 
 
 def read_items(
-    images: Path, lists: Path, *, num_classes: int, published_classes: int, scratch: Path
+    images: Path, lists: Path, *, num_classes: int, published_classes: int | None = None, scratch: Path
 ) -> tuple[list[records.Item], list[str]]:
     """Join the images under a folder or archive, wsoleval's image root, with their labels and boxes.
 
     ImageNetV2's images as published since 2021 have other names than the lists: these are joined by label and
     size, where exactly one listed and one found image have them; the others are left out.
+
+    `published_classes`: how many classes the labels count, where a part of the data set would number its
+    classes anew (ImageNet's are the sorted folders; CUB's are numbered by its own list).
 
     Returns:
         The items, and lines that say what was left out.
@@ -33,7 +36,7 @@ def read_items(
     labels_path, boxes_path = lists / "class_labels.txt", lists / "localization.txt"
     if not labels_path.exists():
         raise FileNotFoundError(f"held-out split: expected {labels_path}, a list of `path,label`")
-    if num_classes != published_classes:
+    if published_classes is not None and num_classes != published_classes:
         raise ValueError(
             f"held-out split: {labels_path} counts {published_classes:,} classes, the data set has "
             f"{num_classes:,}; its labels would mean other classes"

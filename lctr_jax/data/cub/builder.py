@@ -69,7 +69,6 @@ class Cub(record_builder.RecordBuilder):
                 images,
                 lists,
                 num_classes=len(plan.class_names),
-                published_classes=release.NUM_CLASSES,
                 scratch=self._unfinished,
             )
             plan.notes.extend(notes)

@@ -32,7 +32,6 @@ URL_INFOS = {
     ),
 }
 NUM_IMAGES = {"train": 5_994, "test": 5_794}
-NUM_CLASSES = 200
 _LISTS = ("classes", "images", "image_class_labels", "train_test_split", "bounding_boxes")
 
 
