@@ -78,8 +78,7 @@ def test_cub_without_segmentations(tmp_path):
     assert "mask" not in split[0]
 
 
-def test_cub_with_the_held_out_split_of_wsoleval(tmp_path, monkeypatch):
-    monkeypatch.setattr(cub, "NUM_CLASSES", 3)
+def test_cub_with_the_held_out_split_of_wsoleval(tmp_path):
     source, _ = cub_source("archive", tmp_path / "downloads")
     keys = [f"{bird}/{number}.jpg" for number, bird in enumerate(published.BIRDS)]
     published.unpack(tmp_path / "CUBV2", {key: published.encode(key.__len__()) for key in keys})
@@ -228,8 +227,7 @@ def test_prepared_again_only_when_asked(tmp_path):
     assert datasets.open_split("cub", "test", data_dir=tmp_path / "data").has_masks
 
 
-def test_held_out_faults(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(cub, "NUM_CLASSES", 3)
+def test_held_out_faults(tmp_path, capsys):
     source, _ = cub_source("folder", tmp_path / "downloads")
     images, lists = tmp_path / "images", tmp_path / "lists"
     published.unpack(images, {"a/1.jpg": published.encode(1)})
@@ -265,9 +263,8 @@ def test_a_box_list_that_nothing_would_read_is_refused(name, tmp_path, capsys):
     assert message == f"error: --boxes: {name} brings its own; expected it with folder or imagenet alone"
 
 
-def test_a_second_time_with_other_options_is_refused(tmp_path, capsys, monkeypatch):
+def test_a_second_time_with_other_options_is_refused(tmp_path, capsys):
     """What is there was prepared from something else: nothing of it passes for what is asked for."""
-    monkeypatch.setattr(cub, "NUM_CLASSES", 3)
     source, _ = cub_source("folder", tmp_path / "downloads")
     other, _ = cub_source("folder", tmp_path / "elsewhere")
     published.unpack(tmp_path / "CUBV2", {"a/1.jpg": published.encode(1)})
