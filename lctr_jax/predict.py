@@ -140,7 +140,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--min-area",
-        "--min_area",
         type=float,
         default=0.0,
         metavar="SHARE",

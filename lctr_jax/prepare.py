@@ -79,8 +79,9 @@ def _check_options(options: argparse.Namespace) -> None:
         "no_decode": ("folder", "cub", "imagenet"),
         "exif": ("folder",),
     }
+    outside = ("source", "no_decode") if options.name not in _NAMES else ()
     for option, names in takers.items():
-        if getattr(options, option) and options.name not in names:
+        if getattr(options, option) and options.name not in names and option not in outside:
             raise ValueError(
                 f"--{option}: {options.name} does not take it; expected it with {' or '.join(names)} alone"
             )

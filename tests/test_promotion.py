@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
+from test_training import mesh_of
 
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.models.methods import METHODS
@@ -51,6 +52,7 @@ def test_methods(method, dtype, family):
         return train_step(
             state,
             batch,
+            mesh=mesh_of(1),
             spec=spec,
             optimizer=optimizer,
             schedule=optax.constant_schedule(1e-3),
