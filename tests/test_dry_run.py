@@ -37,7 +37,7 @@ def test_it_says_what_the_run_then_is_and_leaves_nothing(run, capsys):
     assert re.search(r"input +image uint8\[8, 32, 32, 3\], label int32\[8\]", said.out)
     assert "logits float32[8, 2]" in said.out
     assert "class_map float32[8, 4, 4]" in said.out
-    assert re.search(r"memory +[\d,]+ MiB a device", said.out)
+    assert re.search(r"memory +[\d,]+ MiB per device", said.out)
     assert re.search(r"training +3 steps, 0:00:\d\d", said.out)
     total = re.search(r"total .* (\S+) │ +\S+ │", said.out)[1]
     assert f"{total} parameters, " in said.err

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks.fuzz.case import feed
 from benchmarks.fuzz.cases import CASES
+from benchmarks.fuzz.damage import damaged
 from lctr_jax.checkpoints import torch_files
 from lctr_jax.checkpoints.conversion import convert
 
@@ -35,20 +36,6 @@ def tried(read, *arguments, **options):
         message = str(error)
     assert message.splitlines() == [message]
     return None
-
-
-def damaged(sound: bytes):
-    """The bytes with a few of them replaced, and some cut off or repeated."""
-
-    def apply(changes, start, stop):
-        content = bytearray(sound)
-        for place, value in changes:
-            content[place % len(content)] = value
-        return bytes(content[:start] + content[stop:])
-
-    place = st.integers(0, len(sound))
-    changes = st.lists(st.tuples(place, st.integers(0, 255)), max_size=8)
-    return st.builds(apply, changes, place, place) | st.binary(max_size=200)
 
 
 def vit(**changes) -> dict[str, np.ndarray]:

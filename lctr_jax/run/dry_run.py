@@ -1,4 +1,4 @@
-"""`--dry_run`: what a training would be and cost, from one step of it. Nothing of it is kept."""
+"""`--dry_run`: report what a training run would cost, from one step of it; nothing is written."""
 
 import dataclasses
 import time
@@ -73,7 +73,7 @@ def _costs(
     return {
         "loss": f"{metrics.loss:.4f}",
         "memory": _memory(compiled),
-        "arithmetic": f"{flops / 1e9:,.1f} GFLOP a step in products and convolutions, on all devices; "
+        "compute": f"{flops / 1e9:,.1f} GFLOP per step in products and convolutions, on all devices; "
         f"{flops / seconds / 1e12:.3f} TFLOP/s",
         "compilation": f"{seconds_compiling:.1f} s; the first step took {seconds_first:.2f} s",
         "step": f"{seconds:.3f} s, {plan.options.batch_size / seconds:,.1f} images/s",
@@ -99,7 +99,7 @@ def _memory(compiled: Compiled) -> str:
     peak = planned.temp_size_in_bytes + planned.argument_size_in_bytes
     peak += planned.output_size_in_bytes - planned.alias_size_in_bytes
     return (
-        f"{peak / 2**20:,.0f} MiB a device: {planned.argument_size_in_bytes / 2**20:,.0f} state and batch, "
+        f"{peak / 2**20:,.0f} MiB per device: {planned.argument_size_in_bytes / 2**20:,.0f} state and batch, "
         f"{planned.temp_size_in_bytes / 2**20:,.0f} for the step itself"
     )
 
