@@ -224,7 +224,7 @@ def test_an_unknown_format_is_refused():
         parse_formats("coco,kitti")
 
 
-@pytest.mark.parametrize("damaged", ["{", "[]", '{"boxes": 3}', "null", '{"boxes": [{}]}'])
+@pytest.mark.parametrize("damaged", ["{", "[]", '{"boxes": 3}', "null", '{"boxes": [{}]}', "[" * 100_000])
 def test_a_damaged_line_is_named(damaged, predictions):
     predictions.write_text(predictions.read_text() + damaged + "\n")
     with pytest.raises(ValueError, match=r"predictions.jsonl:4: expected a line of lctr_jax.predict"):

@@ -87,7 +87,7 @@ def test_the_option_is_a_number_or_auto_in_files_and_on_the_command_line(value):
     assert parse_config(config).data.num_workers == value
 
 
-@pytest.mark.parametrize("value", ["all", -1])
+@pytest.mark.parametrize("value", ["all", -1, True])
 def test_other_values_are_refused(value):
     config = default_config()
     config.data.num_workers = value

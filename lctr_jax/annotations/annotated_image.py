@@ -1,11 +1,12 @@
 """An image and its predicted boxes, as every annotation format needs them."""
 
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from lctr_jax.json_objects import parse_object
 
 BoxXYXY = tuple[float, float, float, float]
 Polygon = tuple[float, ...]
@@ -54,7 +55,7 @@ def read_annotated_images(predictions: Path) -> Iterator[AnnotatedImage]:
     with predictions.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                yield _parse(json.loads(line))
+                yield _parse(parse_object(line, where="the line"))
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(
                     f"{predictions}:{number}: expected a line of lctr_jax.predict, got {line[:80]!r} "

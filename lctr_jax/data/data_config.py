@@ -43,6 +43,7 @@ class DataOptions:
         for name in ("root", "data_dir"):
             object.__setattr__(self, name, expand_text(getattr(self, name)))
         object.__setattr__(self, "boxes", {split: expand_text(path) for split, path in self.boxes.items()})
-        if self.num_workers != AUTO and (not isinstance(self.num_workers, int) or self.num_workers < 0):
+        is_count = isinstance(self.num_workers, int) and not isinstance(self.num_workers, bool)
+        if self.num_workers != AUTO and not (is_count and int(self.num_workers) >= 0):
             raise ValueError(f"data.num_workers: got {self.num_workers}, expected 0 or more, or {AUTO!r}")
         check_options("data", self)

@@ -24,6 +24,7 @@ from rich.progress import Progress
 
 from lctr_jax.data import image_decoding, records
 from lctr_jax.data.checks import BadRecordsError, Checks, Inspection
+from lctr_jax.json_objects import read_object
 
 _SHARD_BYTES = 128 << 20
 _MOST_SHARDS = 256
@@ -122,9 +123,7 @@ class Writer:
 
 def read_counts(shards: Sequence[Shard], folder: Path) -> Counter[str]:
     """Sum what was counted as these shards were written."""
-    return sum(
-        (Counter(json.loads((folder / f"{shard.name}.json").read_text())) for shard in shards), Counter()
-    )
+    return sum((Counter(read_object(folder / f"{shard.name}.json")) for shard in shards), Counter())
 
 
 def _map(function: Callable[[Shard], list[str]], shards: Sequence[Shard], num_processes: int) -> Iterator:

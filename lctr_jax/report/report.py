@@ -1,12 +1,12 @@
 """`eval/report.html`: what an evaluation measured, and where the network fails, on one page."""
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lctr_jax.evaluation.tables import CURVES, PER_CLASS
+from lctr_jax.json_objects import read_object
 from lctr_jax.report.charts import iou_chart, threshold_chart
 from lctr_jax.report.gallery import GROUPS, Gallery
 from lctr_jax.report.gallery_items import evaluation_card
@@ -27,7 +27,7 @@ def write_report(
 
     `options` are the run's, nested; `facts`, such as versions, go beside them.
     """
-    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics = read_object(folder / "metrics.json")
     boxed = bool(metrics["num_images_with_boxes"])
     cards = [
         evaluation_card(kept, groups=groups, class_names=class_names) for kept, groups in gallery.pictures()
