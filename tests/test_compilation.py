@@ -40,7 +40,7 @@ def test_somebody_elses_folder_is_not_trusted(no_home, caplog):
     assert vectorized("float64(float64, float64)")(add)(1.0, 2.0) == 3
     assert not list(no_home.rglob("*.nbi"))
     (message,) = caplog.messages
-    assert "compiled code cannot be kept" in message
+    assert "compiled code cannot be cached" in message
     assert "NUMBA_CACHE_DIR=DIR" in message
 
 

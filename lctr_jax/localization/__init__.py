@@ -1,1 +1,1 @@
-"""Score maps to boxes, thresholds and metrics: pure NumPy and OpenCV, no other room, no JAX."""
+"""Score maps to boxes, thresholds and metrics, in NumPy and OpenCV; imports no JAX."""

@@ -1,4 +1,4 @@
-"""Adds up measurements while images stream by."""
+"""Streaming accumulation of measurements."""
 
 import dataclasses
 
@@ -12,13 +12,13 @@ from lctr_jax.localization.measurement import Measurement, Sample
 from lctr_jax.localization.settings import Settings
 from lctr_jax.localization.sums import IOU_UNIT, NUM_IOU_BINS, Sums
 
-_FLUSH_AT = 256  # images at once: a few large matrix products cost less than many small ones
+_FLUSH_AT = 256  # images per matrix product; a few large products are faster than many small ones
 
 
 class Accumulator:
-    """Adds up measurements to `Sums`, which `summarize` reads and `add_sums` joins over hosts.
+    """Adds measurements to `Sums`, the input of `summarize`; `add_sums` adds the sums of several hosts.
 
-    Every sum is an integer, so the order of images and the number of hosts change no digit.
+    All sums are integers, so results do not depend on the order of images or the number of hosts.
     """
 
     def __init__(self, settings: Settings):
@@ -37,7 +37,7 @@ class Accumulator:
                 f"label of {sample.id}: got {sample.label}, "
                 f"expected 0 to {self.settings.num_classes - 1} (num_classes {self.settings.num_classes})"
             )
-        # In place, which spares an allocation of every array for every image.
+        # In place, which avoids allocating every array for every image.
         sums = self._sums
         np.add(sums.flat_maps, measurement.flat_map, out=sums.flat_maps)
         np.add(sums.frame_covering_boxes, measurement.covers_frame, out=sums.frame_covering_boxes)
@@ -51,7 +51,7 @@ class Accumulator:
             self._flush()
 
     def sums(self) -> Sums:
-        """Return everything counted so far."""
+        """Return the sums so far."""
         self._flush()
         fields = dataclasses.fields(Sums)
         return Sums(**{field.name: getattr(self._sums, field.name).copy() for field in fields})

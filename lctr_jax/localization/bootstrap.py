@@ -1,4 +1,4 @@
-"""Bootstrap confidence intervals while streaming: memory does not grow with the number of images."""
+"""Bootstrap confidence intervals in a streaming fashion: memory does not grow with the number of images."""
 
 import zlib
 
@@ -9,10 +9,10 @@ from jaxtyping import Bool, Float, Int, UInt8
 def resample_weights(
     image_ids: list[str], *, num_resamples: int, seed: int
 ) -> Int[np.ndarray, "resamples images"]:
-    """Draws how often each image occurs in each bootstrap replicate: independent Poisson(1) counts.
+    """Draw how often each image occurs in each bootstrap replicate, as independent Poisson(1) counts.
 
-    The Poisson bootstrap (Chamandy et al., 2012) needs no list of images to draw from. An image's counts
-    depend on its id and the seed alone, so neither order nor sharding changes an interval.
+    The Poisson bootstrap (Chamandy et al., 2012) does not need the list of all images. An image's counts
+    depend only on its id and the seed, so intervals do not depend on order or sharding.
     """
     weights = np.empty((num_resamples, len(image_ids)), np.int64)
     for column, image_id in enumerate(image_ids):
@@ -25,15 +25,15 @@ def replicate_counts(
     weights: Int[np.ndarray, "resamples images"],
     outcomes: Bool[np.ndarray, "images outcomes"] | UInt8[np.ndarray, "images outcomes"],
 ) -> Int[np.ndarray, "resamples outcomes"]:
-    """Count each outcome's successes, 0 or 1 an image, in each replicate."""
-    # Small integers are exact in float32, and its matrix product is many times faster than an integer one.
+    """Count each outcome's successes (0 or 1 per image) in each replicate."""
+    # Small integers are exact in float32, whose matrix product is many times faster than an integer one.
     return (weights.astype(np.float32) @ outcomes.astype(np.float32)).astype(np.int64)
 
 
 def percentile_interval(
     replicates: Float[np.ndarray, " resamples"], *, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Returns the percentile interval of a statistic's replicates."""
+    """Return the percentile interval of a statistic's replicates."""
     tail = 50 * (1 - confidence)
     low, high = np.percentile(replicates, [tail, 100 - tail])
     return float(low), float(high)

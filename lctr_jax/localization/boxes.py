@@ -1,4 +1,4 @@
-"""Intersection over union of boxes, in the two conventions that the protocols use."""
+"""Intersection over union of boxes in both conventions of the protocols."""
 
 from typing import Any, no_type_check
 
@@ -12,13 +12,13 @@ from lctr_jax.localization.protocols import Protocol
 def box_iou(
     boxes_xyxy: Num[np.ndarray, "*#batch 4"], other_xyxy: Num[np.ndarray, "*#batch 4"], *, closed: bool
 ) -> Float[np.ndarray, "*#batch"]:
-    """Returns the IoU of boxes that broadcast against each other.
+    """Return the IoU of boxes, broadcasting.
 
     Args:
         boxes_xyxy: corners in pixels.
         other_xyxy: corners in pixels.
-        closed: the far corner is the last pixel (widths count +1); otherwise it is one past it.
-            An empty union gives 0.
+        closed: if true, the far corner is the last pixel (width = x1 - x0 + 1); otherwise one past it. The
+            IoU is 0 if the union is empty.
 
     Examples:
         >>> left, middle = np.array([[0, 0, 4, 4]]), np.array([[2, 0, 6, 4]])
@@ -37,7 +37,7 @@ def box_iou(
 @vectorized("float64(" + 8 * "float64, " + "boolean)")
 @no_type_check
 def _iou(left, top, right, bottom, other_left, other_top, other_right, other_bottom, closed):
-    """One pair's IoU; compiled, so that thousands of contours take one pass without temporary arrays."""
+    """Compute one IoU; compiled, so that thousands of boxes need no temporary arrays."""
     width = max(min(right, other_right) - max(left, other_left) + closed, 0.0)
     height = max(min(bottom, other_bottom) - max(top, other_top) + closed, 0.0)
     area = (right - left + closed) * (bottom - top + closed)
@@ -49,7 +49,7 @@ def _iou(left, top, right, bottom, other_left, other_top, other_right, other_bot
 def box_intersection(
     boxes_xyxy: Num[np.ndarray, "*#batch 4"], other_xyxy: Num[np.ndarray, "*#batch 4"], *, closed: bool
 ) -> Float[np.ndarray, "*#batch"]:
-    """Returns the area in pixels that boxes share, broadcasting."""
+    """Return the area in square pixels of the intersection of boxes, broadcasting."""
     first, second = np.asarray(boxes_xyxy, np.float64), np.asarray(other_xyxy, np.float64)
     width = np.minimum(first[..., 2], second[..., 2]) - np.maximum(first[..., 0], second[..., 0]) + closed
     height = np.minimum(first[..., 3], second[..., 3]) - np.maximum(first[..., 1], second[..., 1]) + closed
@@ -57,7 +57,7 @@ def box_intersection(
 
 
 def box_area(boxes_xyxy: Num[np.ndarray, "*batch 4"], *, closed: bool) -> Float[np.ndarray, "*batch"]:
-    """Returns the area in pixels of boxes [..., 4]."""
+    """Return the area of boxes in square pixels."""
     boxes = np.asarray(boxes_xyxy, np.float64)
     return (boxes[..., 2] - boxes[..., 0] + closed) * (boxes[..., 3] - boxes[..., 1] + closed)
 
@@ -65,7 +65,7 @@ def box_area(boxes_xyxy: Num[np.ndarray, "*batch 4"], *, closed: bool) -> Float[
 def best_iou(
     boxes_xyxy: Num[np.ndarray, "boxes 4"], truth_xyxy: Num[np.ndarray, "truths 4"], *, closed: bool
 ) -> Float[np.ndarray, " boxes"]:
-    """Returns each box's IoU with the true box that it fits best (0 without true boxes)."""
+    """Return each box's best IoU with any true box, 0 if there are none."""
     ious = box_iou(boxes_xyxy[:, None], truth_xyxy[None], closed=closed)
     return ious.max(axis=1, initial=0.0)
 
@@ -73,12 +73,13 @@ def best_iou(
 def protocol_boxes(
     rectangles_xyxy: Num[np.ndarray, "*batch 4"], *, protocol: Protocol, image_size: int
 ) -> Num[np.ndarray, "*batch 4"]:
-    """Writes half-open bounding rectangles as the protocol writes boxes.
+    """Convert half-open bounding rectangles to the protocol's box convention.
 
     Args:
-        rectangles_xyxy: [x, y, x + w, y + h]; all zeros where there is no foreground.
-        protocol: decides the far end (clipped to the last pixel or not) and the box of no foreground.
-        image_size: side of the frame.
+        rectangles_xyxy: [x, y, x + w, y + h] in pixels; all zeros where there is no foreground.
+        protocol: determines the far end (clipped to the last pixel or not) and the box of an empty
+            foreground.
+        image_size: side of the frame in pixels.
     """
     if protocol.closed:
         return np.minimum(rectangles_xyxy, image_size - 1)
@@ -94,12 +95,12 @@ def best_iou_per_image(
     *,
     closed: bool,
 ) -> Float[np.ndarray, "boxes images_with_truth"]:
-    """Returns every box's best IoU in every image that has true boxes.
+    """Return every box's best IoU in every image that has true boxes.
 
     Args:
-        boxes_xyxy: boxes tried on all images alike.
-        truth_xyxy: the images' true boxes, end to end.
-        counts: how many of them belong to each image.
+        boxes_xyxy: boxes evaluated on all images.
+        truth_xyxy: the images' true boxes, concatenated.
+        counts: number of true boxes of each image.
         closed: see `box_iou`.
     """
     starts = (np.cumsum(counts) - counts)[counts > 0]

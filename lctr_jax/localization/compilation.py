@@ -1,7 +1,8 @@
-"""Compile functions with Numba at their first call, cached on disk where a folder can be written.
+"""Compile functions with Numba at their first call, cached on disk if a folder is writable.
 
-Numba looks for its cache as soon as a function is decorated, beside the source and then in the user's home,
-and raises where it finds neither: in a container with a random user id importing this package would fail.
+Numba looks for a cache folder when a function is decorated, next to the source and then in the user's home,
+and raises if neither is writable. Importing this package would then fail, e.g. in a container with a random
+user id.
 """
 
 import functools
@@ -17,16 +18,17 @@ from typing import Any
 import numba
 
 _CACHE_FAULTS = (OSError, EOFError, pickle.UnpicklingError)
-"""A full disk, a folder that is gone, a damaged file of an earlier version."""
+"""A full disk, a removed folder, or a damaged or outdated cache file."""
 
 _log = logging.getLogger(__name__)
 _lock = threading.RLock()
 
 
 class Compiled:
-    """A function that `compiler(cache=True)` compiles when it is first called.
+    """A function that is compiled by `compiler(cache=True)` at its first call.
 
-    `compiler` is a partial of `numba.njit` or `numba.vectorize`, to be given `cache` and then the function.
+    `compiler` is a partial of `numba.njit` or `numba.vectorize`; it is called with `cache` and then with the
+    function.
     """
 
     def __init__(self, function: Callable[..., Any], compiler: Callable[..., Any]):
@@ -35,9 +37,9 @@ class Compiled:
         self._compiled: Callable[..., Any] | None = None
 
     def __call__(self, *arguments: Any) -> Any:
-        """Call the compiled function, compiling it first if that has not been done."""
+        """Call the compiled function; the first call compiles it."""
         if self._compiled is None:
-            with _lock:  # Numba warns where several threads make the first call
+            with _lock:  # Numba warns if several threads make the first call
                 return self._call_first(*arguments)
         return self._compiled(*arguments)
 
@@ -65,7 +67,7 @@ def vectorized(*signatures: str) -> Callable[[Callable[..., Any]], Compiled]:
 
 
 def compile_cached(function: Callable[..., Any], compiler: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile with Numba's cache, with one in the temporary folder, or without any."""
+    """Compile with Numba's cache, with a cache in the temporary folder, or without any."""
     try:
         return compiler(cache=True)(function)
     except RuntimeError as error:
@@ -80,23 +82,23 @@ def compile_cached(function: Callable[..., Any], compiler: Callable[..., Any]) -
 
 
 def _temporary_cache() -> Path:
-    """A folder that only this user can write to, for what is in it gets executed.
+    """Return a cache folder that only this user can write to, because its files are executed.
 
     Raises:
-        OSError: it cannot be made, or belongs to somebody else.
+        OSError: it cannot be created, or others can write to it.
     """
     folder = Path(tempfile.gettempdir(), f"lctr_jax-numba-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if folder.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise PermissionError(f"{folder}: belongs to somebody else, or others can write to it")
+        raise PermissionError(f"{folder}: owned or writable by another user")
     return folder
 
 
 @functools.cache
 def _say_uncached(reason: str) -> None:
     _log.warning(
-        "compiled code cannot be kept (%s), so every start compiles again, for some seconds; name a folder "
-        "that can be written to: NUMBA_CACHE_DIR=DIR",
+        "compiled code cannot be cached (%s), so every start takes a few seconds longer; to avoid this, "
+        "name a writable folder: NUMBA_CACHE_DIR=DIR",
         reason,
     )

@@ -1,8 +1,8 @@
-"""The connected components of every threshold set of a gray-level image, in one pass over its pixels.
+"""Connected components at every threshold of a gray-level image, in one pass over its pixels.
 
-Pixels join from the highest level to the lowest, each the component of a neighbor that is there already, or
-several, which it unites (union-find). Compiled by Numba; all compiled functions are in this file, because
-Numba's cache overlooks changes in another one.
+Pixels are added from the highest level to the lowest. Each starts a component, joins that of a neighbor, or
+merges several (union-find). Compiled by Numba; all compiled functions are in this file, because Numba's cache
+does not notice changes in other files.
 """
 
 import threading
@@ -16,20 +16,21 @@ from lctr_jax.localization.compilation import compiled
 from lctr_jax.localization.neighborhoods import AREA_GAIN, CONTACTS, RING
 
 _LEFT, _RIGHT, _FIRST, _LAST, _AREA, _HIGH = range(6)
-"""What is kept of a component: its outermost columns and pixels, twice its area, its latest pixel's level."""
+"""Fields of a component: outermost columns, first and last pixel, twice its area, lowest level."""
 
 _ONE, _MASK_BITS, _MASK = np.uint64(1), np.uint64(8), np.uint64(255)
 
 
 class Components(NamedTuple):
-    """Components of the sets `levels > cut`, each with the cuts at which it stays the same.
+    """Components of the sets `levels > cut`, each with the range of cuts in which it does not change.
 
     Attributes:
         rectangles_xyxy: half-open bounding rectangles.
-        double_area: twice the area of the polygon through the outermost pixels' centers, less that of holes.
-        first_pixel: a number that grows with the raster position of the component's first pixel.
-        first_cut: lowest cut at which the component is there.
-        last_cut: highest such cut, included.
+        double_area: twice the area of the polygon through the outermost pixel centers, without holes, in
+            pixels.
+        first_pixel: a number that increases with the raster position of the component's first pixel.
+        first_cut: lowest cut of the range.
+        last_cut: highest cut of the range, inclusive.
     """
 
     rectangles_xyxy: Int[np.ndarray, "components 4"]
@@ -40,22 +41,22 @@ class Components(NamedTuple):
 
 
 def find_components(levels: UInt8[np.ndarray, "height width"], *, diagonal: bool) -> Components:
-    """Returns the components of `levels > cut` at every cut from 0 to 254.
+    """Return the components of `levels > cut` at every cut from 0 to 254.
 
     Args:
         levels: gray levels.
-        diagonal: whether pixels that touch at a corner are neighbors (`double_area` supposes so).
+        diagonal: whether pixels that touch at a corner are connected (`double_area` assumes this).
     """
     height, width = levels.shape
     shift = (width + 1).bit_length()
     workspace = _borrow_workspace(levels.size, (height + 2) << shift)
-    # One memory layout, so that Numba compiles once.
+    # A single memory layout, so that Numba compiles once.
     table = _join_pixels(np.ascontiguousarray(levels), shift, *CONTACTS[diagonal], AREA_GAIN, *workspace)
     return Components(table[:, :4], table[:, 4], table[:, 5], table[:, 6], table[:, 7])
 
 
 class _Workspace(NamedTuple):
-    """A thread's arrays, kept from image to image: fresh pages would cost a quarter of the time."""
+    """A thread's work arrays, reused for every image: allocating them takes a quarter of the time."""
 
     order: np.ndarray
     labels: np.ndarray
@@ -84,10 +85,10 @@ def _borrow_workspace(num_pixels: int, num_padded: int) -> _Workspace:
 @compiled(nogil=True)
 @no_type_check
 def _join_pixels(levels, shift, num_contacts, contacts, area_gain, order, labels, parents, components, rows):
-    """Lists components as rows: rectangle, double area, first pixel, first and last cut.
+    """List components as rows: rectangle, double area, first pixel, first and last cut.
 
-    The image is padded and walked as a flat array, `1 << shift` wide, which spares a division a pixel.
-    Indices are unsigned, which spares Numba the question whether they are negative.
+    The image is padded to a width of `1 << shift` and indexed as a flat array, which replaces divisions by
+    shifts. Indices are unsigned, so that Numba does not check for negative ones.
     """
     masks = _find_earlier_neighbors(levels, shift)
     starts = _sort_pixels(levels, masks, shift, order)
@@ -121,7 +122,7 @@ def _join_pixels(levels, shift, num_contacts, contacts, area_gain, order, labels
 @njit
 @no_type_check
 def _find_steps(num_contacts, contacts, shift):
-    """Steps to one neighbor of each component that meets a pixel, by mask."""
+    """Return the steps to one neighbor of each adjacent component, by mask."""
     steps = np.zeros(contacts.shape, np.uint64)
     for mask in range(len(contacts)):
         for contact in range(num_contacts[mask]):
@@ -133,9 +134,9 @@ def _find_steps(num_contacts, contacts, shift):
 @njit
 @no_type_check
 def _sort_pixels(levels, masks, shift, order):
-    """Writes padded indices by level, in raster order within one; returns where each level starts.
+    """Sort padded indices by level, in raster order within a level; return the start of each level.
 
-    A counting sort. A pixel's mask sits in the lowest bits, for it is needed when the pixel is.
+    A counting sort. A pixel's mask is stored in the lowest bits, since both are used together.
     """
     height, width = levels.shape
     starts = np.zeros(257, np.int64)
@@ -156,9 +157,9 @@ def _sort_pixels(levels, masks, shift, order):
 @njit
 @no_type_check
 def _find_earlier_neighbors(levels, shift):
-    """Masks of the neighbors that join before a pixel: higher ones, and equal ones earlier in raster order.
+    """Return masks of the neighbors added before a pixel: higher ones, and earlier ones of the same level.
 
-    Free of branches, so that the compiler takes many pixels at a time.
+    Free of branches, so that the compiler can vectorize it.
     """
     height, width = levels.shape
     padded = np.zeros((height + 2, 1 << shift), np.uint8)
@@ -185,15 +186,15 @@ def _find_earlier_neighbors(levels, shift):
 def _find_root(parents, label):
     root = np.uint64(label)
     while parents[root] != root:
-        parents[root] = parents[parents[root]]  # halves the way for the next one
+        parents[root] = parents[parents[root]]  # path halving
         root = np.uint64(parents[root])
     return root
 
 
-@njit(inline="always")  # as a call it would take four times as long as all the rest
+@njit(inline="always")  # a call per pixel would take four times as long as everything else
 @no_type_check
 def _record(component, level, shift, rows, num_rows):
-    """Writes down a component that is about to change at a level below its own."""
+    """Append a row for a component that is about to change, unless it began at this level."""
     if component[_HIGH] == level:
         return num_rows
     row = rows[num_rows]
@@ -204,7 +205,7 @@ def _record(component, level, shift, rows, num_rows):
     row[4] = component[_AREA]
     row[5] = component[_FIRST]
     row[6] = level
-    row[7] = component[_HIGH] - 1  # the pixels of level v are there below cut v
+    row[7] = component[_HIGH] - 1  # pixels of level v are foreground below cut v
     component[_HIGH] = level
     return num_rows + 1
 
@@ -219,7 +220,7 @@ def _start_component(component, level):
 
 @njit
 @no_type_check
-def _add_pixel(component, pixel, shift, area):  # storing each minimum beats branches that are mispredicted
+def _add_pixel(component, pixel, shift, area):  # unconditional stores are faster than mispredicted branches
     column, pixel = np.int32(pixel & ((_ONE << shift) - _ONE)) - np.int32(1), np.int32(pixel)
     component[_LEFT] = min(component[_LEFT], column)
     component[_RIGHT] = max(component[_RIGHT], column)

@@ -1,4 +1,4 @@
-"""Predictors that never look at the image: what a localizer has to beat, on the same images."""
+"""Content-free baselines: predictors that never look at the image, evaluated on the same images."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,13 +21,14 @@ PREDICTORS = ("full_image", "centered_box", "centered_gaussian")
 
 @dataclass(frozen=True, kw_only=True)
 class ContentFreeSums:
-    """Integers that add up, over images and over hosts.
+    """Integer sums over images and hosts.
 
     Attributes:
-        images: with true boxes.
-        located: of them, those that each box of every family hits, by IoU level; families end to end.
-        located_wsoleval: the same by wsoleval's boxes and IoU.
-        full_image_pixels: of PxAP, background and object pixels by the score of a constant map.
+        images: number of images with true boxes.
+        located: of these, the number that each box of every family localizes, by IoU level; families
+            concatenated.
+        located_wsoleval: the same with wsoleval's boxes and IoU.
+        full_image_pixels: for PxAP: background and object pixels by the score of a constant map.
         gaussian_pixels: the same by the score of the centered Gaussian.
     """
 
@@ -39,11 +40,11 @@ class ContentFreeSums:
 
 
 class ContentFree:
-    """Three content-free predictors, added up over the images of a split.
+    """Three content-free predictors, accumulated over the images of a split.
 
-    The full image is one box. The centered square and the centered Gaussian's box come in all sizes, and the
-    best size on the evaluated images is reported: an oracle, as `size_source` says. Where there are masks,
-    the full image and the Gaussian are score maps, too, with a PxAP.
+    The full image is one box. The centered square and the centered Gaussian's box come in all sizes; the best
+    size on the evaluated images is reported, marked as an oracle in `size_source`. With masks, the full image
+    and the Gaussian are also evaluated as score maps by PxAP.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class ContentFree:
     ):
         self._protocol, self._first_box_only, self._tau_step = protocol, first_box_only, tau_step
         self._families = _box_families(protocol, image_size=image_size)
-        # MaxBoxAcc means wsoleval's boxes and IoU, whatever the geometry; often the two rules are one.
+        # MaxBoxAcc uses wsoleval's boxes and IoU for any geometry; often the two conventions are the same.
         self._wsoleval_families = _box_families(WSOLEVAL, image_size=image_size)
         gaussian = resize_map(centered_gaussian(image_size), protocol=WSOLEVAL, image_size=image_size)
         self._gaussian_bins = score_bins(gaussian, step=tau_step)
@@ -71,9 +72,13 @@ class ContentFree:
         self._sums = ContentFreeSums(**{name: np.zeros(shape, np.int64) for name, shape in shapes.items()})
 
     def add(self, truth_xyxy: Float[np.ndarray, "boxes 4"], counts: Int[np.ndarray, " images"]) -> None:
-        """Count images: all their true boxes in the frame, end to end, and how many belong to each.
+        """Count images.
 
-        Images without a box are left out.
+        Images without a box are ignored.
+
+        Args:
+            truth_xyxy: the images' true boxes in pixels of the frame, concatenated.
+            counts: number of boxes of each image.
         """
         if self._first_box_only:
             starts = np.cumsum(counts) - counts
@@ -87,14 +92,14 @@ class ContentFree:
         np.add(self._sums.images, (counts > 0).sum(), out=self._sums.images)
 
     def add_mask(self, mask: UInt8[np.ndarray, "height width"]) -> None:
-        """Count the pixels of a mask in the frame: 0 background, 255 ignored, any other value the object."""
+        """Count the pixels of a mask in the frame: 0 background, 255 ignored, any other value object."""
         constant = np.zeros_like(self._gaussian_bins)
         num_bins = self._sums.gaussian_pixels.shape[1]
         self._sums.full_image_pixels[:] += count_scores(constant, mask, num_bins=num_bins)
         self._sums.gaussian_pixels[:] += count_scores(self._gaussian_bins, mask, num_bins=num_bins)
 
     def sums(self) -> ContentFreeSums:
-        """Return everything counted so far."""
+        """Return the sums so far."""
         return dataclasses.replace(self._sums, **{k: v.copy() for k, v in vars(self._sums).items()})
 
     def merge(self, sums: ContentFreeSums) -> None:
@@ -103,9 +108,9 @@ class ContentFree:
             np.add(value, getattr(sums, name), out=value)
 
     def summarize(self) -> dict[str, dict[str, Any]]:
-        """Return each predictor's numbers in percent, the best size of its family at each IoU level.
+        """Return each predictor's metrics in percent, with the best size of its family at each IoU level.
 
-        Without true boxes there is PxAP alone, without masks there is none.
+        Without true boxes there is only PxAP; without masks there is no PxAP.
         """
         summary: dict[str, dict[str, Any]] = {name: {} for name in PREDICTORS}
         if self._sums.images:
@@ -133,7 +138,7 @@ def _count_hits(
     *,
     closed: bool,
 ) -> Int64[np.ndarray, "levels all_members"]:
-    """Images whose truth each box hits, by IoU level."""
+    """Count the images that each box localizes, by IoU level."""
     ious = best_iou_per_image(np.concatenate(list(families.values())), truth_xyxy, counts, closed=closed)
     return np.stack([(ious >= level).sum(axis=1) for level in IOU_LEVELS])
 
@@ -157,7 +162,7 @@ def _summarize_family(
 
 
 def centered_squares(protocol: Protocol, *, image_size: int) -> Int[np.ndarray, "sizes 4"]:
-    """Returns centered squares of every even side from 2 to the frame's, as the protocol writes boxes."""
+    """Return centered squares of every even side from 2 to the frame's side, in the protocol's convention."""
     center = image_size // 2
     half = np.arange(1, center + 1)[:, None]
     squares = np.concatenate([center - half, center - half, center + half, center + half], axis=1)
@@ -165,7 +170,7 @@ def centered_squares(protocol: Protocol, *, image_size: int) -> Int[np.ndarray, 
 
 
 def centered_gaussian(image_size: int) -> Float[np.ndarray, "height width"]:
-    """Returns an isotropic Gaussian score map, standard deviation a quarter of the frame."""
+    """Return an isotropic Gaussian score map with a standard deviation of a quarter of the frame."""
     profile = cv2.getGaussianKernel(image_size, image_size / 4, cv2.CV_32F)
     return profile @ profile.T
 

@@ -1,4 +1,4 @@
-"""What is right about images, counted: of one image, of a split, or of every bootstrap replicate of it."""
+"""Counts of correct results, of one image, a split, or every bootstrap replicate of it."""
 
 from dataclasses import dataclass
 from math import prod
@@ -23,26 +23,26 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "multi_located": (len(IOU_LEVELS), NUM_CUTS),
 }
 NUM_COLUMNS = sum(prod(shape) for shape in _SHAPES.values())
-"""Numbers in `Counts`, where it holds those of one image or one replicate."""
+"""Number of values in `Counts` of one image or one replicate."""
 
 _LEVELS = np.array(IOU_LEVELS)[:, None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Numbers of images, with any leading dimensions, such as one for bootstrap replicates.
+    """Numbers of images, with any leading dimensions, such as bootstrap replicates.
 
     Attributes:
-        images: all of them.
-        top1: the best class is right.
-        top5: the class is among the best five.
-        boxed: there are true boxes; the rest counts these images alone.
+        images: all images.
+        top1: the class with the highest score is the true one.
+        top5: the true class is among the five with the highest scores.
+        boxed: images with true boxes; the following fields count only these.
         located: IoU >= 0.5 with a true box (GT-known Loc), at every cut.
-        top1_located: the same, and `top1`.
-        top5_located: the same, and `top5`.
-        label_located: as `located`, boxed from the true class's map.
-        single_located: wsoleval's box of the largest contour (MaxBoxAcc), by IoU level and cut.
-        multi_located: wsoleval's best box of all contours (MaxBoxAccV2), by IoU level and cut.
+        top1_located: `located` and `top1`.
+        top5_located: `located` and `top5`.
+        label_located: like `located`, with the box from the true class's map.
+        single_located: with wsoleval's box of the largest contour (MaxBoxAcc), by IoU level and cut.
+        multi_located: with wsoleval's best box of all contours (MaxBoxAccV2), by IoU level and cut.
     """
 
     images: Integer[np.ndarray, "*batch"]
@@ -58,7 +58,7 @@ class Counts:
 
     @classmethod
     def from_columns(cls, columns: Integer[np.ndarray, "*batch columns"]) -> "Counts":
-        """View an array whose last dimension holds all counts, in the order of the fields."""
+        """Return a view of an array whose last dimension holds all counts in the order of the fields."""
         ends = np.cumsum([prod(shape) for shape in _SHAPES.values()])[:-1]
         parts = np.split(columns, ends, axis=-1)
         return cls(
@@ -70,7 +70,7 @@ class Counts:
 
 
 def count_image(sample: Sample, measurement: Measurement) -> UInt8[np.ndarray, " columns"]:
-    """Return one image's counts, 0 or 1 each, in the order of `Counts`' fields."""
+    """Return one image's counts (0 or 1) in the order of the fields of `Counts`."""
     top1, top5, scores = sample.top1_correct, sample.top5_correct, measurement.scores
     if scores is None:
         return np.array([1, top1, top5] + [0] * (NUM_COLUMNS - 3), np.uint8)

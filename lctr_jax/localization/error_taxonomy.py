@@ -1,4 +1,4 @@
-"""Why a box failed: one error type per image, chosen by the first rule that holds."""
+"""Error types of boxes: one per image, by the first rule that applies."""
 
 from typing import Literal
 
@@ -23,12 +23,23 @@ def classify_error(
     top1_correct: bool,
     closed: bool,
 ) -> ErrorType:
-    """Names what went wrong with a box (after the error analysis of TS-CAM, ICCV 2021).
+    """Classify the error of a box (after the error analysis of TS-CAM, ICCV 2021).
 
-    In this order: `correct`, IoU >= 0.5 and the class right; `wrong_class`, IoU >= 0.5 and the class wrong;
-    `multi_instance`, the box covers at least 0.3 of two or more true boxes each; `part`, more than 0.5 of
-    the box lies inside one true box; `more`, the box covers more than 0.7 of one true box; `other`.
-    So `correct` is Top-1 Loc, and `correct` with `wrong_class` is GT-known Loc.
+    The first of these that applies:
+
+    - `correct`: IoU >= 0.5 and the class is right (Top-1 Loc);
+    - `wrong_class`: IoU >= 0.5 and the class is wrong (with `correct`: GT-known Loc);
+    - `multi_instance`: the box covers at least 0.3 of each of two or more true boxes;
+    - `part`: more than 0.5 of the box lies inside one true box;
+    - `more`: the box covers more than 0.7 of one true box;
+    - `other`.
+
+    Args:
+        box_xyxy: predicted box in pixels.
+        truth_xyxy: true boxes in pixels.
+        iou: best IoU of the predicted box with a true box.
+        top1_correct: whether the predicted class is right.
+        closed: see `boxes.box_iou`.
     """
     if iou >= 0.5:
         return "correct" if top1_correct else "wrong_class"

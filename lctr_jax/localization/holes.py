@@ -6,19 +6,22 @@ import numpy as np
 
 from lctr_jax.localization.compilation import compiled
 
-_NONE = np.uint64(0)  # a pixel of the padding stands for no pixel
+_NONE = np.uint64(0)  # index 0 is padding, so it can mark the end of a list
 
 
 @compiled(nogil=True)
 @no_type_check
 def fill_holes(levels):
-    """Fills the holes of the sets `levels > cut` at every cut.
+    """Fill the holes of the sets `levels > cut` at every cut.
 
-    A pixel's new level is that of the water which first reaches it from around the image, where water
-    passes between pixels that share a side: morphological reconstruction by erosion, from the border.
+    Morphological reconstruction by erosion from the image border with 4-connectivity, i.e. flooding: a
+    pixel's new level is the lowest water level at which water from outside the image reaches it.
 
     Args:
         levels: uint8 [height, width].
+
+    Returns:
+        The filled levels, uint8 [height, width].
     """
     height, width = levels.shape
     stride = width + 2
@@ -27,15 +30,16 @@ def fill_holes(levels):
     dry = np.zeros(filled.shape, np.uint8)
     dry[1:-1, 1:-1] = 1
     water, is_dry = filled.ravel(), dry.ravel()
-    # Pixels in wait by level, last in first out: each level's latest pixel, and each pixel's predecessor.
+    # A stack of waiting pixels for every level: the latest pixel of each level and the predecessor of each
+    # pixel.
     latest, previous = np.full(256, _NONE, np.uint32), np.empty(water.size, np.uint32)
     for row in range(1, height + 1):
-        # Every pixel of the first and last row, the two ends of the others.
+        # All pixels of the first and last row, and the two ends of the other rows.
         step = 1 if row in (1, height) else max(width - 1, 1)
         for pixel in range(row * stride + 1, row * stride + width + 1, step):
             is_dry[pixel] = 0
             previous[pixel], latest[water[pixel]] = latest[water[pixel]], pixel
-    # Unsigned sums wrap around as they should, and Numba need not ask whether an index is negative.
+    # Unsigned sums wrap around as intended, and Numba does not check unsigned indices for negative values.
     up, left, right, down = np.uint64(-stride), np.uint64(-1), np.uint64(1), np.uint64(stride)
     for level in range(256):
         while latest[level] != _NONE:

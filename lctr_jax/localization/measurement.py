@@ -1,4 +1,4 @@
-"""One image's measurements, from one forward pass: a pure function, safe to run in threads."""
+"""Measurements of one image from one forward pass: pure functions, safe to run in threads."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,21 +15,21 @@ from lctr_jax.localization.settings import Settings
 from lctr_jax.localization.sweep import all_rectangles, best_by_cut, largest_rectangles
 
 FRAME_COVERING = 0.95
-"""Boxes that cover a larger share of the frame are counted: they hardly localize."""
+"""Boxes that cover a larger share of the frame are counted, because they hardly localize anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """What the network said about an image, and the truth.
+    """The network's results for an image, and the ground truth.
 
     Attributes:
         id: unique in the split; seeds the bootstrap, so that results do not depend on order or sharding.
         label: the true class.
-        top5: the best classes, best first (fewer when there are fewer classes).
-        predicted_map: score map of the predicted class, any resolution.
+        top5: the five classes with the highest scores, best first (fewer if there are fewer classes).
+        predicted_map: score map of the predicted class, at any resolution.
         label_map: score map of the true class.
-        boxes_xyxy: true boxes in the frame, as the protocol's geometry gives them; none if unknown.
-        mask: object mask in the frame: 0 background, 255 ignored, any other value the object.
+        boxes_xyxy: true boxes in pixels of the frame, in the protocol's geometry; empty if unknown.
+        mask: object mask in the frame: 0 background, 255 ignored, any other value object.
     """
 
     id: str
@@ -42,30 +42,30 @@ class Sample:
 
     @property
     def top1_correct(self) -> bool:
-        """Whether the best class is the true one."""
+        """Whether the predicted class is the true one."""
         return bool(self.top5[0] == self.label)
 
     @property
     def top5_correct(self) -> bool:
-        """Whether the true class is among the best five."""
+        """Whether the true class is among the top five."""
         return bool((self.top5 == self.label).any())
 
     def score_map(self, map_class: MapClass) -> Float[np.ndarray, "grid_height grid_width"]:
-        """Return the map of the predicted or of the true class."""
+        """Return the map of the predicted or the true class."""
         return self.predicted_map if map_class == "predicted" else self.label_map
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoxScores:
-    """How an image's boxes compare with its true ones.
+    """IoU of an image's boxes with its true boxes.
 
     Attributes:
-        iou: of the box at the run's threshold.
-        error: what is wrong with that box.
-        iou_by_cut: the same box at every cut.
-        label_iou_by_cut: as `iou_by_cut`, from the true class's map.
-        single_iou_by_cut: wsoleval's rules, largest contour of the true class's map (MaxBoxAcc).
-        multi_iou_by_cut: wsoleval's rules, best of all contours (MaxBoxAccV2).
+        iou: of the box at the reported threshold.
+        error: error type of that box.
+        iou_by_cut: of the same map's box at every cut.
+        label_iou_by_cut: like `iou_by_cut`, from the true class's map.
+        single_iou_by_cut: wsoleval's rules: largest contour of the true class's map (MaxBoxAcc).
+        multi_iou_by_cut: wsoleval's rules: best of all contours (MaxBoxAccV2).
     """
 
     iou: float
@@ -78,14 +78,14 @@ class BoxScores:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """An image's part in every metric.
+    """One image's contribution to every metric.
 
     Attributes:
-        box_xyxy: the box at the run's threshold, in the frame.
-        flat_map: the map is constant or not finite, so that the box is no evidence of anything.
+        box_xyxy: the box at the reported threshold, in pixels of the frame.
+        flat_map: the map is constant or not finite, so the box is not evidence of an object.
         covers_frame: the box covers more than `FRAME_COVERING` of the frame.
         scores: None for an image without true boxes.
-        pixel_histograms: for PxAP, background and object; None for an image without a mask.
+        pixel_histograms: for PxAP: background and object pixels; None for an image without a mask.
     """
 
     box_xyxy: Float[np.ndarray, "4"]
@@ -96,7 +96,7 @@ class Measurement:
 
 
 def measure(sample: Sample, settings: Settings) -> Measurement:
-    """Measure one image: box, IoU, error type, and the IoU at every threshold under both box rules."""
+    """Measure one image: box, IoU, error type, and the IoU at every threshold by both box rules."""
     protocol, image_size = settings.protocol, settings.image_size
     boxed = sweep_map(sample.score_map(settings.boxed_class), protocol=protocol, image_size=image_size)
     wanted = sample.mask is not None or len(sample.boxes_xyxy) > 0
@@ -117,7 +117,10 @@ def measure(sample: Sample, settings: Settings) -> Measurement:
 class Sweep(NamedTuple):
     """A score map in the frame, and its box at every cut.
 
-    `frame` is enlarged and in [0, 1], `levels` its gray levels.
+    Attributes:
+        frame: the resized map in [0, 1].
+        levels: its gray levels.
+        boxes_xyxy: boxes in pixels of the frame, in the protocol's convention.
     """
 
     frame: Float[np.ndarray, "height width"]
@@ -128,7 +131,7 @@ class Sweep(NamedTuple):
 def sweep_map(
     score_map: Float[np.ndarray, "grid_height grid_width"], *, protocol: Protocol, image_size: int
 ) -> Sweep:
-    """Enlarge a score map by the protocol's rule, and box it at every cut."""
+    """Resize a score map by the protocol's rule and return its box at every cut."""
     frame = resize_map(score_map, protocol=protocol, image_size=image_size)
     levels = quantize_map(frame)
     boxes_xyxy = protocol_boxes(largest_rectangles(levels), protocol=protocol, image_size=image_size)
@@ -138,12 +141,12 @@ def sweep_map(
 def boxes_by_cut(
     score_map: Float[np.ndarray, "grid_height grid_width"], *, protocol: Protocol, image_size: int
 ) -> Int[np.ndarray, "cuts 4"]:
-    """Return a score map's box in the frame at every cut."""
+    """Return a score map's box in the frame at every cut, in pixels."""
     return sweep_map(score_map, protocol=protocol, image_size=image_size).boxes_xyxy
 
 
 def _sweep_label_map(sample: Sample, boxed: Sweep, settings: Settings) -> Sweep:
-    """The true class's map by wsoleval's rules; once where that is what was boxed already."""
+    """Sweep the true class's map by wsoleval's rules, reusing `boxed` if it is the same sweep."""
     if settings.protocol is WSOLEVAL and np.array_equal(
         sample.score_map(settings.boxed_class), sample.label_map
     ):
@@ -152,7 +155,7 @@ def _sweep_label_map(sample: Sample, boxed: Sweep, settings: Settings) -> Sweep:
 
 
 def _score_boxes(sample: Sample, boxed: Sweep, label: Sweep, settings: Settings) -> BoxScores:
-    """Compare boxes with the true ones; `label` is the true class's map by wsoleval's rules."""
+    """Compare boxes with the true ones; `label` is the sweep of the true class's map by wsoleval's rules."""
     protocol, image_size = settings.protocol, settings.image_size
     truth = sample.boxes_xyxy[:1] if settings.first_box_only else sample.boxes_xyxy
     iou_by_cut = best_iou(boxed.boxes_xyxy, truth, closed=protocol.closed)
@@ -182,7 +185,7 @@ def _score_boxes(sample: Sample, boxed: Sweep, label: Sweep, settings: Settings)
 def best_contour_iou(
     levels: UInt8[np.ndarray, "height width"], truth_xyxy: Float[np.ndarray, "boxes 4"], *, image_size: int
 ) -> Float[np.ndarray, " cuts"]:
-    """Returns MaxBoxAccV2's IoU at every cut: the best over all contours and all true boxes."""
+    """Return MaxBoxAccV2's IoU at every cut: the best over all contours and all true boxes."""
     contours = all_rectangles(levels)
     boxes = protocol_boxes(contours.rectangles_xyxy, protocol=WSOLEVAL, image_size=image_size)
     nothing = protocol_boxes(np.zeros((1, 4), boxes.dtype), protocol=WSOLEVAL, image_size=image_size)

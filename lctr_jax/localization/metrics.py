@@ -1,8 +1,8 @@
-"""The table of metrics: each one's name, meaning, kind of threshold, and how it is computed.
+"""The table of metrics: name, meaning, kind of threshold and computation of each.
 
-Whatever shows metrics reads this table: `summarize` (metrics.json with its intervals), the report, the
-terminal's summary and `python -m lctr_jax.summarize`. A new metric is an entry and its function; where it
-counts something new about an image, also a field of `Counts`.
+Everything that shows metrics reads this table: `summarize` (metrics.json with intervals), the report, the
+terminal summary and `python -m lctr_jax.summarize`. A new metric is one entry and its function, and a field
+of `Counts` if it counts something new about an image.
 """
 
 from collections.abc import Callable
@@ -20,27 +20,28 @@ from lctr_jax.localization.settings import IOU_LEVELS, Settings
 from lctr_jax.localization.sums import IOU_UNIT, Sums
 
 ThresholdKind = Literal["none", "reported", "held-out", "oracle", "all"]
-"""No threshold is used; the run's; those of wsoleval's curves, chosen on a held-out split; the best on the
-evaluated images; or all thresholds at once."""
+"""No threshold; the reported one; wsoleval's thresholds, chosen on a held-out split; the best on the evaluated
+images; or all thresholds at once.
+"""
 
 _HALF = IOU_LEVELS.index(0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A number in percent.
+    """A metric in percent.
 
     Attributes:
-        name: its key in `metrics.json`.
-        title: its name for readers.
-        meaning: what it counts, in a sentence.
-        threshold: at which threshold it holds.
+        name: key in `metrics.json`.
+        title: name shown to readers.
+        meaning: one sentence on what it measures.
+        threshold: the threshold at which it is computed.
         needs: what an image must have to be counted.
-        from_counts: computes it from counts, also of many replicates at once, which gives its interval; None
-            where it cannot be computed, for want of thresholds.
-        from_sums: computes it from sums, without an interval; None where nothing was seen.
-        on_terminal: whether the terminal's summary shows it.
-        compared: whether it is shown beside the same number of content-free and untrained predictors.
+        from_counts: computes it from counts, including those of many replicates at once, which gives its
+            interval; returns None if the thresholds it needs were not chosen.
+        from_sums: computes it from sums, without an interval; returns None if nothing was counted.
+        on_terminal: whether the terminal summary shows it.
+        compared: whether it is shown next to content-free and untrained baselines.
     """
 
     name: str
@@ -54,14 +55,14 @@ class Metric:
     compared: bool = False
 
     def value(self, sums: Sums, settings: Settings) -> float | None:
-        """Return the number, or None where it is not known."""
+        """Return the value in percent, or None if it is not available."""
         if self.needs == "boxes" and not sums.counts.boxed:
             return None
         value = self._compute(sums.counts, sums, settings)
         return None if value is None else float(value)
 
     def interval(self, sums: Sums, settings: Settings) -> tuple[float, float] | None:
-        """Return the 95% bootstrap interval, or None where there is none; oracles choose anew every time."""
+        """Return the 95% bootstrap interval, or None; oracles choose their threshold in every replicate."""
         if self.from_counts is None or self.value(sums, settings) is None:
             return None
         replicates = self.from_counts(sums.replicates, settings)
@@ -74,7 +75,7 @@ class Metric:
 
 
 def percent(count: Any, total: Any) -> Any:
-    """Return shares in percent, 0 of nothing."""
+    """Return shares in percent; 0 if the total is 0."""
     return 100 * count / np.maximum(total, 1)
 
 
@@ -124,7 +125,7 @@ def _per_cut(counts: Counts) -> np.ndarray:
 
 
 def _best(accuracy_by_cut: np.ndarray, settings: Settings) -> Any:
-    """The best of the thresholds tried, which are the last dimension."""
+    """Return the best accuracy over the thresholds tried, which are the last dimension."""
     return np.asarray(accuracy_by_cut[..., cut_of_tau(tau_grid(settings.tau_step))].max(axis=-1))
 
 
@@ -178,7 +179,7 @@ METRICS = (
     Metric(
         name="label_gt_known_loc",
         title="GT-known Loc, true class",
-        meaning="GT-known Loc of the box drawn from the true class's map, as if the class had been given.",
+        meaning="GT-known Loc of the box from the true class's map, as if the class were given.",
         threshold="reported",
         needs="boxes",
         from_counts=_at_threshold(lambda counts: counts.label_located),
@@ -186,7 +187,7 @@ METRICS = (
     Metric(
         name="mean_iou",
         title="Mean IoU",
-        meaning="How much of predicted and true box together they share, on average.",
+        meaning="Mean intersection over union of the predicted box and the best-matching true box.",
         threshold="reported",
         needs="boxes",
         from_sums=_mean_iou,
@@ -210,7 +211,7 @@ METRICS = (
     Metric(
         name="oracle_gt_known_loc",
         title="GT-known Loc, oracle",
-        meaning="GT-known Loc if the best threshold had been known.",
+        meaning="GT-known Loc at the threshold that is best on the evaluated images.",
         threshold="oracle",
         needs="boxes",
         from_counts=_oracle_gt_known_loc,
@@ -218,7 +219,7 @@ METRICS = (
     Metric(
         name="max_box_acc",
         title="MaxBoxAcc",
-        meaning="wsoleval: the largest region of the true class's map, boxed, has IoU ≥ 0.5 with a true box.",
+        meaning="wsoleval: the box of the largest region of the true class's map has IoU ≥ 0.5 with a true box.",
         threshold="oracle",
         needs="boxes",
         from_counts=_max_box_acc,
@@ -236,7 +237,7 @@ METRICS = (
     Metric(
         name="pxap",
         title="PxAP",
-        meaning="Area under precision and recall of the true class's map, pixel by pixel, on the masks.",
+        meaning="Pixel-wise average precision (area under the precision-recall curve) of the true class's map.",
         threshold="all",
         needs="masks",
         from_sums=_pxap,

@@ -1,6 +1,6 @@
-"""What a pixel's eight neighbors mean for the components around it, tabulated for all 256 cases.
+"""Tables over the 256 possible states of a pixel's eight neighbors.
 
-Neighbors count clockwise from the north-west; bit k of a mask says whether neighbor k is in the set.
+Neighbors are numbered clockwise from the north-west; bit k of a mask is set if neighbor k is in the set.
 """
 
 from itertools import combinations
@@ -10,18 +10,18 @@ import numpy as np
 from jaxtyping import UInt8
 
 RING = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
-"""Row and column steps to the neighbors."""
+"""Row and column steps to the eight neighbors."""
 
 _CORNERS = ((7, 0, 1), (1, 2, 3), (3, 4, 5), (5, 6, 7))
-"""The three neighbors with which the pixel makes a square of 2 x 2."""
+"""The three neighbors that form a 2 x 2 square with the pixel, for each corner."""
 
 
 class Contacts(NamedTuple):
-    """One neighbor of each component that meets the pixel, as far as its surroundings show.
+    """One neighbor of each component adjacent to the pixel, as far as the 3 x 3 neighborhood shows.
 
     Attributes:
-        number: how many there are, by mask.
-        neighbors: their indices in `RING`, by mask; the rest is zero.
+        number: number of components, by mask.
+        neighbors: their indices in `RING`, by mask; unused entries are zero.
     """
 
     number: UInt8[np.ndarray, " masks"]
@@ -37,7 +37,7 @@ def _tabulate_contacts(*, diagonal: bool) -> Contacts:
     ]
     for mask in range(256):
         group = list(range(8))
-        for first, second in touching * 8:  # often enough for the smallest index to get around
+        for first, second in touching * 8:  # often enough for the smallest index to propagate
             if mask >> first & 1 and mask >> second & 1:
                 group[first] = group[second] = min(group[first], group[second])
         meeting = [k for k in range(8) if mask >> k & 1 and (diagonal or k % 2)]
@@ -53,12 +53,12 @@ def _are_neighbors(first: tuple[int, int], second: tuple[int, int], *, diagonal:
 
 
 CONTACTS = {diagonal: _tabulate_contacts(diagonal=diagonal) for diagonal in (False, True)}
-"""Contacts between pixels that share a side (False), or a side or a corner (True)."""
+"""Contacts under 4-connectivity (False) and 8-connectivity (True)."""
 
 AREA_GAIN = np.array(
     [sum(sum(mask >> k & 1 for k in corner) >= 2 for corner in _CORNERS) for mask in range(256)], np.uint8
 )
-"""Twice the area that the polygon through a set's outermost pixel centers gains when a pixel joins, by mask.
+"""By mask: twice the area that the polygon through a set's outermost pixel centers gains with a pixel.
 
-The polygon covers half of a 2 x 2 square of centers when three are in the set, and all of it when four are.
+The polygon covers half of a 2 x 2 square of centers if three are in the set, and all of it if four are.
 """

@@ -16,14 +16,14 @@ def score_histograms(
 
     Args:
         frame: the map in the frame, scores in [0, 1].
-        mask: 0 background, 255 ignored, any other value the object.
-        step: spacing of the thresholds; bin edges are the thresholds, then 1, 2, 3.
+        mask: 0 background, 255 ignored, any other value object.
+        step: spacing of the thresholds; the bin edges are the thresholds, then 1, 2 and 3.
     """
     return count_scores(score_bins(frame, step=step), mask, num_bins=len(tau_grid(step)) + 2)
 
 
 def score_bins(frame: Float[np.ndarray, "height width"], *, step: float) -> Int[np.ndarray, "height width"]:
-    """Return the bin of each pixel's score, see `score_histograms`."""
+    """Return the bin of each pixel's score (see `score_histograms`)."""
     edges = np.append(tau_grid(step), [1.0, 2.0, 3.0])
     return np.searchsorted(edges, frame, side="right") - 1
 
@@ -37,15 +37,14 @@ def count_scores(
 
 
 def average_precision(histograms: Int[np.ndarray, "2 bins"]) -> float | None:
-    """Returns PxAP in percent from pooled histograms: 100 * sum_k P_k (R_k - R_{k-1}).
+    """Return PxAP in percent from pooled histograms: 100 * sum_k P_k (R_k - R_{k-1}).
 
-    None when no pixel of the object was seen.
+    None if there is no object pixel.
 
     Examples:
-        >>> average_precision(np.array([[8, 0], [0, 8]]))  # background low, object high
-        100.0
-        >>> average_precision(np.array([[8, 8], [8, 8]]))  # a map that tells nothing: the object's share
-        50.0
+        >>> average_precision(np.array([[8, 0], [0, 8]]))  # background low, object high 100.0 >>>
+            average_precision(np.array([[8, 8], [8, 8]]))  # an uninformative map: the object's share of
+            pixels 50.0
     """
     false, true = histograms[:, ::-1].cumsum(axis=1)
     if true[-1] == 0:

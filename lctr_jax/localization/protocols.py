@@ -1,4 +1,4 @@
-"""The two evaluation protocols as data: what a number means depends on nothing else."""
+"""The two evaluation protocols as data."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,15 +11,15 @@ MapClass = Literal["predicted", "label"]
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a score map becomes boxes, and how boxes are compared.
+    """How score maps become boxes and how boxes are compared.
 
     Attributes:
-        name: the protocol's name, to be printed beside every number.
-        interpolation: OpenCV's flag for enlarging the map to the frame.
-        map_class: whose map is boxed by default, the predicted or the ground-truth class's.
-        closed: boxes are [first, last] pixel, clipped to the frame's last pixel, and IoU counts
-            last - first + 1; otherwise boxes are half-open, and IoU counts plain widths.
-        full_frame_when_empty: the box of a map without foreground, the full frame or pixel (0, 0).
+        name: shown with every result.
+        interpolation: OpenCV's flag for resizing the map to the frame.
+        map_class: whose map is used by default, that of the predicted class or of the true class (the label).
+        closed: boxes are [first, last] pixel, clipped to the frame's last pixel, and widths are last - first
+            + 1; otherwise boxes are half-open.
+        full_frame_when_empty: a map without foreground gives the full frame; otherwise pixel (0, 0).
     """
 
     name: ProtocolName
@@ -49,7 +49,11 @@ WSOLEVAL = Protocol(
 
 
 def get_protocol(name: str) -> Protocol:
-    """Returns the protocol of that name; ValueError for another."""
+    """Return the protocol of that name.
+
+    Raises:
+        ValueError: there is no such protocol.
+    """
     match name:
         case "lctr":
             return LCTR

@@ -1,4 +1,4 @@
-"""Every connected region of a score map above a threshold: box, outline and how strong the map is in it."""
+"""Connected regions of a score map above a threshold: box, outline and strength."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,10 +12,10 @@ class Region(NamedTuple):
     """A connected region of foreground, in pixels of the frame.
 
     Attributes:
-        box_xyxy: its bounding rectangle, the far end exclusive.
-        outline: its contour's points, x and y of pixel centers.
-        area: inside the contour, pixels squared.
-        strength: the mean of the map inside the box, relative to the map's maximum, in [0, 1].
+        box_xyxy: bounding rectangle, half-open.
+        outline: points of its contour, x and y of pixel centers.
+        area: area inside the contour, in square pixels.
+        strength: mean of the map inside the box relative to the map's maximum, in [0, 1].
     """
 
     box_xyxy: Int[np.ndarray, "4"]
@@ -27,14 +27,14 @@ class Region(NamedTuple):
 def find_regions(
     levels: UInt8[np.ndarray, "height width"], *, cut: int, min_area: float = 0.0
 ) -> Sequence[Region]:
-    """Find the regions of pixels above a gray level, the largest contour first.
+    """Find the connected regions above a gray level, largest contour first.
 
-    Regions touch by corners too, as OpenCV's contours have it; a hole belongs to the region around it.
+    Connectivity is 8, as for OpenCV's contours; a hole belongs to the region around it.
 
     Args:
         levels: a map as gray levels 0..255, 255 at its maximum (`quantize_map`); all zeros for a flat map.
         cut: foreground is `levels > cut`.
-        min_area: leave out regions whose contour encloses less than this share of the frame.
+        min_area: smallest share of the frame that a region's contour must enclose.
     """
     foreground = (levels > cut).astype(np.uint8)
     contours, _ = cv2.findContours(foreground, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)

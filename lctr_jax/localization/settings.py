@@ -1,4 +1,4 @@
-"""What one evaluation run measures, decided before the first image."""
+"""Settings of an evaluation."""
 
 from dataclasses import dataclass
 
@@ -6,23 +6,23 @@ from lctr_jax.localization.protocols import LCTR, MapClass, Protocol
 from lctr_jax.localization.thresholds import CurveThresholds, Threshold
 
 IOU_LEVELS = (0.3, 0.5, 0.7)
-"""MaxBoxAccV2's IoU levels; 0.5 is everyone's."""
+"""IoU levels of MaxBoxAccV2; all other metrics use 0.5."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The choices that give a localization number its meaning.
+    """The choices that define localization metrics.
 
     Attributes:
-        threshold: at which each image's box, IoU and error type are reported.
-        curve_thresholds: at which BoxAcc and BoxAccV2 are reported; None: they are not.
-        num_classes: rows of the per-class table.
-        image_size: side of the square frame, pixels.
+        threshold: the reported threshold, for each image's box, IoU and error type.
+        curve_thresholds: thresholds of BoxAcc and BoxAccV2; None leaves these out.
+        num_classes: number of rows of the per-class table.
+        image_size: side of the square frame in pixels.
         protocol: how maps become boxes and boxes are compared.
-        map_class: whose map is boxed; the protocol's own choice unless given.
-        first_box_only: compare with the first true box alone, as LCTR's published loader does on ILSVRC.
-        tau_step: spacing of the thresholds that oracle metrics and PxAP try.
-        num_resamples: bootstrap replicates behind the 95% intervals, 0 for none.
+        map_class: whose map is boxed; the protocol's choice if None.
+        first_box_only: compare with the first true box only, as LCTR's published loader does on ILSVRC.
+        tau_step: spacing of the thresholds that oracle metrics and PxAP use.
+        num_resamples: number of bootstrap replicates for the 95% intervals, 0 for none.
         seed: of the bootstrap.
     """
 
@@ -44,5 +44,5 @@ class Settings:
 
     @property
     def boxed_class(self) -> MapClass:
-        """Whose map is boxed."""
+        """Whose map boxes are made from."""
         return self.map_class or self.protocol.map_class

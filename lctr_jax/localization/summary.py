@@ -1,4 +1,4 @@
-"""From sums to the numbers people print, each with where its threshold came from."""
+"""From sums to metrics, each with the source of its threshold."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from lctr_jax.localization.thresholds import CurveThresholds, choose_threshold
 
 
 def summarize(sums: Sums, settings: Settings) -> dict[str, Any]:
-    """Return every metric, in percent, with protocol, threshold and threshold source.
+    """Return every metric in percent, with protocol, threshold and threshold source.
 
-    Without true boxes only the classification's numbers are there; without masks there is no `pxap`.
+    Without true boxes only classification metrics are included; without masks there is no `pxap`.
     """
     counts = sums.counts
     values = {metric.name: metric.value(sums, settings) for metric in METRICS}
@@ -75,7 +75,7 @@ def class_table(sums: Sums) -> list[dict[str, Any]]:
 
 
 def choose_curve_thresholds(sums: Sums, *, chosen_on: str, step: float = 0.001) -> CurveThresholds:
-    """Return the best threshold of each of wsoleval's curves, to transfer to another split."""
+    """Return the best threshold of each of wsoleval's curves, for use on another split."""
     counts = sums.counts
     single, multi = (
         tuple(

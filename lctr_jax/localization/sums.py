@@ -1,4 +1,4 @@
-"""Sums over images, from which every metric follows. Their size does not depend on how many there were."""
+"""Sums over images, of constant size, from which every metric is computed."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from lctr_jax.localization.maps import tau_grid
 from lctr_jax.localization.settings import Settings
 
 IOU_UNIT = 2.0**-40
-"""IoU sums are kept in these units: integers add up alike in any order, on any number of hosts."""
+"""Unit of IoU sums: integer sums do not depend on the order of images or the number of hosts."""
 
 NUM_IOU_BINS = 20
 
@@ -23,18 +23,18 @@ PER_CLASS_COLUMNS = ("images", "top1", "boxed", "located", "top1_located", "iou"
 
 @dataclass(frozen=True, kw_only=True)
 class Sums:
-    """Integers that add up, over images and over hosts.
+    """Integer sums over images and hosts.
 
     Attributes:
-        columns: of `Counts`, see `counts`.
-        replicate_columns: the same in every bootstrap replicate, see `replicates`.
-        flat_maps: images whose boxed map is flat, so that nothing is localized.
-        frame_covering_boxes: images whose box covers nearly all of the frame, see `FRAME_COVERING`.
-        iou: of the reported boxes, in `IOU_UNIT`.
+        columns: the values of `counts`.
+        replicate_columns: the values of `replicates`.
+        flat_maps: images with a flat map, which localizes nothing.
+        frame_covering_boxes: images whose box covers nearly all of the frame (`measurement.FRAME_COVERING`).
+        iou: sum over the reported boxes, in `IOU_UNIT`.
         iou_histogram: images by that IoU.
-        errors: images by `ERROR_TYPES`.
-        pixels: of PxAP, background and object pixels by score.
-        per_class: `PER_CLASS_COLUMNS`, at the reported threshold.
+        errors: images by error type, in the order of `ERROR_TYPES`.
+        pixels: for PxAP: background and object pixels by score.
+        per_class: columns `PER_CLASS_COLUMNS`, at the reported threshold.
     """
 
     columns: Int64[np.ndarray, " columns"]
@@ -49,12 +49,12 @@ class Sums:
 
     @property
     def counts(self) -> Counts:
-        """How many images are right."""
+        """Numbers of images with correct results."""
         return Counts.from_columns(self.columns)
 
     @property
     def replicates(self) -> Counts:
-        """The same in every bootstrap replicate."""
+        """The same for every bootstrap replicate."""
         return Counts.from_columns(self.replicate_columns)
 
     @classmethod
@@ -75,7 +75,7 @@ class Sums:
 
 
 def add_sums(parts: Sequence[Sums]) -> Sums:
-    """Add up the sums of parts of a split, such as those of all hosts."""
+    """Add the sums of parts of a split, such as those of all hosts."""
     names = [field.name for field in dataclasses.fields(Sums)]
     return Sums(
         **{name: np.asarray(np.sum([getattr(part, name) for part in parts], axis=0)) for name in names}

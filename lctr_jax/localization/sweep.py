@@ -1,6 +1,6 @@
-"""Every threshold of one map at once: what OpenCV's `findContours` would box at each of its 256 cuts.
+"""Boxes at every threshold of a map: equal to those of OpenCV's `findContours` at each of the 256 cuts.
 
-Exact, and tens of times faster than calling it once a threshold.
+Tens of times faster than calling it once per threshold.
 """
 
 from typing import NamedTuple, no_type_check
@@ -14,12 +14,12 @@ from lctr_jax.localization.holes import fill_holes
 
 
 class ContourBoxes(NamedTuple):
-    """Bounding rectangles of contours, each with the cuts at which it exists.
+    """Bounding rectangles of contours, each with the range of cuts in which it exists.
 
     Attributes:
-        rectangles_xyxy: half-open bounding rectangles.
-        first_cut: lowest cut at which the rectangle is there.
-        last_cut: highest such cut, included.
+        rectangles_xyxy: half-open bounding rectangles in pixels.
+        first_cut: lowest cut of the range.
+        last_cut: highest cut of the range, inclusive.
     """
 
     rectangles_xyxy: Int[np.ndarray, "contours 4"]
@@ -28,14 +28,14 @@ class ContourBoxes(NamedTuple):
 
 
 def largest_rectangles(levels: UInt8[np.ndarray, "height width"]) -> Int[np.ndarray, "cuts 4"]:
-    """Returns the bounding rectangle of the largest contour at every cut, zeros where there is none.
+    """Return the bounding rectangle of the largest contour at every cut, zeros if there is none.
 
-    Row c belongs to the foreground `levels > c`; corners are half-open. The largest contour is the one of
-    largest `cv2.contourArea`; of several, the first in `cv2.findContours`'s order.
+    Row c belongs to the foreground `levels > c`; corners are half-open, in pixels. The largest contour is the
+    one with the largest `cv2.contourArea`; ties go to the first in `cv2.findContours`'s order.
     """
-    # The largest contour is never a hole's, nor does it lie in a hole: the outline around it is larger.
+    # The largest contour is neither a hole's nor inside a hole, since the outline around the hole is larger.
     components = find_components(fill_holes(levels), diagonal=True)
-    # OpenCV lists outlines bottom up, so that of equals it is the last in raster order which comes first.
+    # OpenCV lists outlines bottom up: of equal areas, the last one in raster order comes first.
     scores = (components.double_area.astype(np.int64) << 32) + components.first_pixel
     best = best_by_cut(components.first_cut, components.last_cut, scores)
     nothing = np.zeros((1, 4), components.rectangles_xyxy.dtype)
@@ -43,7 +43,7 @@ def largest_rectangles(levels: UInt8[np.ndarray, "height width"]) -> Int[np.ndar
 
 
 def all_rectangles(levels: UInt8[np.ndarray, "height width"]) -> ContourBoxes:
-    """Returns the bounding rectangles of all contours at every cut, those of holes included.
+    """Return the bounding rectangles of all contours at every cut, including those of holes.
 
     A hole's contour runs through the foreground pixels around it.
     """
@@ -64,12 +64,14 @@ def all_rectangles(levels: UInt8[np.ndarray, "height width"]) -> ContourBoxes:
 @compiled(nogil=True)
 @no_type_check
 def best_by_cut(first_cut, last_cut, scores):
-    """Returns, for each of 256 cuts, the index of the first best-scored interval that holds it, or -1.
+    """Return, for each of 256 cuts, the index of the best-scored interval containing it, or -1.
+
+    Ties go to the first one.
 
     Args:
-        first_cut: first cut of each interval.
-        last_cut: last cut of each, included.
-        scores: of each.
+        first_cut: int [intervals], first cut of each interval.
+        last_cut: int [intervals], last cut of each, inclusive.
+        scores: [intervals].
     """
     best = np.full(256, -1, np.int64)
     for index in range(len(scores)):

@@ -1,4 +1,4 @@
-"""Thresholds and where they come from: a localization number means nothing without both."""
+"""Thresholds and how they were chosen, which every localization result states."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +17,7 @@ class Threshold:
 
     Attributes:
         tau: the threshold.
-        source: given in advance; chosen on a held-out split; or chosen on the evaluated split itself.
+        source: fixed in advance, chosen on a held-out split, or chosen on the evaluated split (oracle).
         chosen_on: the split on which it was chosen.
     """
 
@@ -35,17 +35,17 @@ class Threshold:
         return int(self.tau * 255)
 
     def describe(self) -> str:
-        """Says where it comes from, e.g. `held-out (val)`."""
+        """Format the source, e.g. `held-out (val)`."""
         return f"{self.source} ({self.chosen_on})" if self.chosen_on else self.source
 
 
 @dataclass(frozen=True, kw_only=True)
 class CurveThresholds:
-    """A threshold for each of wsoleval's curves, chosen on other images than those measured.
+    """One threshold for each of wsoleval's curves, chosen on other images than the evaluated ones.
 
     Attributes:
-        single: of MaxBoxAcc's curves, one per IoU level of `IOU_LEVELS`.
-        multi: of MaxBoxAccV2's, likewise.
+        single: for MaxBoxAcc's curves, one per IoU level of `IOU_LEVELS`.
+        multi: for MaxBoxAccV2's curves, likewise.
     """
 
     single: tuple[Threshold, ...]
@@ -59,11 +59,11 @@ def choose_threshold(
     chosen_on: str,
     step: float = 0.001,
 ) -> Threshold:
-    """Returns the first threshold of the grid with the best accuracy.
+    """Return the first threshold of the grid with the best accuracy.
 
     Args:
         accuracy_by_cut: a curve over all 256 cuts (`summary.curves`).
-        source: "held-out" if the threshold is meant for another split, "oracle" if for the same one.
+        source: "held-out" if the threshold is for another split, "oracle" if for the same one.
         chosen_on: the split that the curve was measured on.
         step: spacing of the thresholds tried.
     """

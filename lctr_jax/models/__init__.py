@@ -1,1 +1,1 @@
-"""The network: DeiT backbone, RPAM and CDM, as Flax modules and pure functions."""
+"""Backbone, RPAM, CDM and the other methods' heads, as Flax modules and pure functions."""

@@ -1,4 +1,4 @@
-"""Multi-head self-attention that reports the statistics LCTR reads from it."""
+"""Multi-head self-attention that also returns the attention statistics that the methods use."""
 
 from typing import Literal, NamedTuple
 
@@ -17,10 +17,12 @@ Statistics = Literal["cls", "relation", "matrix"]
 
 
 class AttentionStatistics(NamedTuple):
-    """What one layer's attention says about the patches.
+    """Statistics of one layer's attention over the patches.
 
-    `cls`: attention of the CLS token, mean over heads. `relation`: RPAM's vector of the layer, and `matrix`:
-    attention between all tokens, mean over heads, or None where they were not asked for.
+    Attributes:
+        cls: attention of the CLS token to each patch, mean over heads.
+        relation: RPAM's relation of the layer (`rpam.patch_relation`); None unless requested.
+        matrix: attention between all tokens, mean over heads; None unless requested.
     """
 
     cls: Float[Array, "batch patches"]
@@ -42,8 +44,17 @@ class Attention(nnx.Module):
     def __call__(
         self, tokens: Float[Array, "batch tokens width"], *, statistics: Statistics
     ) -> tuple[Float[Array, "batch tokens width"], AttentionStatistics]:
-        """Attend; `statistics` chooses CLS's row alone, or RPAM's vector or the whole matrix as well."""
-        # Torch's order of the fused projection: (query, key, value) x heads x head width.
+        """Attend over the tokens of each image.
+
+        Args:
+            tokens: input tokens, CLS first, then registers, then patches.
+            statistics: "cls" returns CLS's row only; "relation" and "matrix" also return the statistic of
+                that name.
+
+        Returns:
+            The projected output and the statistics.
+        """
+        # PyTorch's layout of the fused projection: (query, key, value) x heads x head width.
         qkv = checkpoint_name(self.qkv(tokens), "qkv")
         if statistics == "cls" and self.implementation != "plain":
             attended, cls_row = training_attention(qkv, heads=self.heads, implementation=self.implementation)
@@ -52,7 +63,7 @@ class Attention(nnx.Module):
             attended, weights = plain_attention(qkv, heads=self.heads)
             cls_row = weights[:, :, 0].mean(1)
             matrix = None if statistics == "cls" else weights.mean(1)
-        if self.implementation != "cudnn":  # whose own result is kept (`layers.keep_products`)
+        if self.implementation != "cudnn":  # `layers.keep_products` keeps cuDNN's result itself
             attended = checkpoint_name(attended, "attended")
         out = self.proj(attended)
         cls = cls_row[:, self.prefix_tokens :]

@@ -1,8 +1,8 @@
-"""Attention of an image as one TPU kernel: its scores stay in the chip's fast memory.
+"""Attention of one image as a single TPU kernel that keeps the scores in on-chip memory.
 
-A ViT's image has few tokens (197), so that all scores of a head fit there at once: a plain softmax, no tiles.
-The backward kernel makes the probabilities again from queries and keys: about 1% more arithmetic in a
-training step, for most of its memory traffic (the idea is FlashAttention's; Dao et al., NeurIPS 2022).
+A ViT has few tokens per image (197), so all scores of one head fit in VMEM at once: a plain softmax without
+tiling. The backward kernel recomputes the probabilities from queries and keys, which adds about 1 % FLOPs to
+a training step and avoids most of its memory traffic (as in FlashAttention; Dao et al., NeurIPS 2022).
 """
 
 import functools
@@ -13,16 +13,24 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 from jaxtyping import Array, Float, Float32
 
-MAX_TOKENS = 512  # beyond, one head's scores, 1 MB in float32, would crowd the fast memory
+MAX_TOKENS = 512  # a head's float32 scores, 1 MB at this length, have to fit in VMEM
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def attention_kernel(
     qkv: Float[Array, "batch tokens width3"], heads: int, interpret: bool = False
 ) -> tuple[Float[Array, "batch tokens width"], Float32[Array, "batch tokens"]]:
-    """Attended values of all heads, and CLS's attention, mean over heads; its gradient is a kernel too.
+    """Compute attention and the CLS token's attention weights with a Pallas kernel.
 
-    The columns of `qkv` are (query, key, value) x heads x head width. `interpret` runs it without a TPU.
+    The gradient is a Pallas kernel as well.
+
+    Args:
+        qkv: fused projections; columns are (query, key, value) x heads x head width.
+        heads: number of heads.
+        interpret: run in Pallas's interpreter, without a TPU.
+
+    Returns:
+        The attended values of all heads, and CLS's attention weights, mean over heads.
     """
     batch, tokens, width3 = qkv.shape
     outputs = (
@@ -48,7 +56,7 @@ attention_kernel.defvjp(_forward, _backward)
 
 
 def _call(kernel, inputs, outputs, *, heads: int, products: int, interpret: bool):
-    """Run a kernel on each image; `products` counts its tokens x tokens x width products."""
+    """Run a kernel once per image; `products` is its number of tokens x tokens x width products."""
     batch, tokens, width3 = inputs[0].shape
     arrays = (*inputs, *outputs)
     blocks = [pl.BlockSpec((1, *array.shape[1:]), lambda image: (image, 0, 0)) for array in arrays]
@@ -109,7 +117,7 @@ def _columns(ref, index: int, parts: int) -> slice:
 
 
 def _weights(query, key):
-    """softmax(Q K^T / sqrt(head width)) in float32."""
+    """Return softmax(Q K^T / sqrt(head width)) in float32."""
     scores = _dot(query, key, over=(1, 1)) * query.shape[1] ** -0.5
     exponentials = jnp.exp(scores - jnp.max(scores, axis=1, keepdims=True))
     return exponentials / jnp.sum(exponentials, axis=1, keepdims=True)

@@ -1,7 +1,7 @@
-"""Try a platform's fused attention on a device before a program relies on it.
+"""Test the fused attention of a platform on a device before a run relies on it.
 
-What a driver, an engine library or a kernel's compiler refuses shows only there. The trial is small, two
-images of random numbers, but has the head width, heads, tokens and data type of the real program.
+Drivers, cuDNN and kernel compilers may reject a shape only at run time. The test uses two images of random
+numbers, with the head width, heads, number of tokens and data type of the real network.
 """
 
 import functools
@@ -18,28 +18,29 @@ from lctr_jax.models.training_attention import training_attention
 
 _IMAGES = 2
 _TOLERANCE = 0.05
-"""Of the largest number. Rounding to 16 bits stays below a fifth of it; an attention to the padding, or one
-that scales its scores otherwise, is above."""
+"""Relative to the largest value. Rounding to 16 bits stays below a fifth of this; attention to padding, or
+wrongly scaled scores, exceed it.
+"""
 
 
 @functools.cache
 def attention_refusal(spec: ModelSpec, device: Device) -> str | None:
-    """Why the spec's fused attention cannot be relied on there, in one line; None where it can.
+    """Return why the spec's fused attention cannot be used on the device, in one line; None if it can.
 
-    Forward and backward are compiled and run on `device`, and compared with plain attention.
+    Compiles and runs the forward and backward pass on `device` and compares them with plain attention.
     """
     if spec.attention in ("plain", "cpu"):
-        return None  # of products and a softmax alone, which every platform has
+        return None  # consists of matrix products and a softmax, which every platform supports
     shape = (_IMAGES, spec.tokens, 3 * spec.width)
     numbers = np.random.default_rng(0).normal(size=shape)
     qkv = jax.device_put(jnp.asarray(numbers, spec.dtype), device)
     try:
         got = _values_and_gradients(spec, spec.attention, qkv)
-    except Exception as error:  # whatever a compiler or a driver raises
+    except Exception as error:  # compilers and drivers raise many types
         return " ".join(str(error).split())[:300] or type(error).__name__
     expected = _values_and_gradients(spec, "plain", qkv)
     errors = [_relative_error(*pair) for pair in zip(got, expected, strict=True)]
-    if all(error <= _TOLERANCE for error in errors):  # false for NaN, too
+    if all(error <= _TOLERANCE for error in errors):  # false for NaN as well
         return None
     return f"differs from plain attention by {np.max(errors):.1%}"
 
@@ -51,7 +52,7 @@ def _relative_error(got: np.ndarray, expected: np.ndarray) -> float:
 def _values_and_gradients(
     spec: ModelSpec, attention: str, qkv: Float[Array, "batch tokens width3"]
 ) -> list[np.ndarray]:
-    """Attended values, CLS's row, and the gradient of a function of both; float32."""
+    """Return attended values, CLS's row and the gradient of a function of both, in float32."""
 
     def attend(qkv: Array) -> tuple[Array, Array]:
         if attention == "plain":
@@ -63,7 +64,7 @@ def _values_and_gradients(
     def run(qkv: Array) -> tuple[Array, ...]:
         with matmul_precision(spec):
             outputs, pull = jax.vjp(attend, qkv)
-            # The slope of a sum of squares: it differs from token to token, as a loss's does.
+            # The outputs as cotangents, the gradient of half the sum of squares: they differ between tokens.
             return *outputs, *pull(outputs)
 
     return [np.asarray(array, np.float32) for array in run(qkv)]

@@ -14,9 +14,9 @@ from lctr_jax.models.vit import BackboneOutput
 
 
 class CAM(Network):
-    """A linear head on the mean patch token, read at each patch for the class maps (Zhou et al., CVPR 2016).
+    """A linear head on the mean patch token, applied to each patch for class maps (Zhou et al., CVPR 2016).
 
-    A class map's mean is the class's logit. No relation map goes with it.
+    The mean of a class map is the class's logit. There is no relation map (ones).
     """
 
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
@@ -24,13 +24,13 @@ class CAM(Network):
         self.head = nnx.Linear(spec.width, spec.num_classes, kernel_init=kernel_initializer(spec), rngs=rngs)
 
     def head_logits(self, features: BackboneOutput) -> Float32[Array, "batch classes"]:
-        """The head on the mean token."""
+        """Apply the head to the mean patch token."""
         return self.head(features.patch_tokens.astype(jnp.float32).mean((1, 2)))
 
     def output(
         self, features: BackboneOutput, classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None
     ) -> Output:
-        """The head on each token, for the classes asked for."""
+        """Apply the head to every token and select the requested classes."""
         maps = self.head(features.patch_tokens.astype(jnp.float32))
         logits = maps.mean((1, 2))
         return Output(

@@ -1,10 +1,10 @@
 """CDM, the cue digging module (LCTR, AAAI 2022, section "Cue Digging"), in closed form.
 
-A cue convolution looks at the patches that CLS attends to least and routes a mixture of expert kernels, which
-a dynamic convolution applies to the patch tokens. The paper's logits are the mean of that convolution's
-3x3-average-pooled output. All of it is linear in the tokens once the routing is known, so the logits need
-nine weighted sums of the tokens and one matrix product; the convolution's output, one map a class, is
-computed only for the classes asked for.
+A cue convolution over the patches with little CLS attention computes routing weights for a mixture of expert
+kernels; a dynamic convolution with the mixed kernel is applied to the patch tokens. The paper's logits are
+the mean of that convolution's 3x3-average-pooled output. Given the routing, all of this is linear in the
+tokens, so the logits need only nine weighted sums of the tokens and one matrix product. The convolution's
+output, one map per class, is computed for the requested classes only.
 """
 
 import jax
@@ -16,14 +16,14 @@ from jaxtyping import Array, Float, Float32, Int
 from lctr_jax.models.initializers import uniform_initializer
 from lctr_jax.models.spec import ModelSpec
 
-TAPS = 3  # the side of every kernel here
+TAPS = 3  # side of every kernel in this module
 
 
 class CueDigging(nnx.Module):
     """Cue convolution, routing and the dynamic convolution's logits and class maps.
 
-    Initialized as torch initializes these layers: uniform within 1/sqrt(fan-in), the fan-in of the expert
-    kernels being 9 x width x classes (torch's rule on their 5-D tensor).
+    Initialized like the PyTorch layers: uniform within 1 / sqrt(fan-in). The expert kernels' fan-in is
+    9 x width x classes, as PyTorch computes it for their 5-D tensor.
     """
 
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
@@ -35,7 +35,8 @@ class CueDigging(nnx.Module):
         self.route_mean = nnx.Linear(width, experts, kernel_init=routing, bias_init=routing, rngs=rngs)
         self.route_max = nnx.Linear(width, experts, kernel_init=routing, bias_init=routing, rngs=rngs)
         kernels = uniform_initializer(fan_in=TAPS**2 * width * classes)
-        # Classes last: one [9 width, experts classes] matrix for the logits, one gather of columns for a map.
+        # Classes are the last axis: a [9 width, experts classes] matrix for the logits, a gather of columns
+        # for maps.
         self.kernels = nnx.Param(kernels(rngs.params(), (TAPS, TAPS, width, experts, classes)))
         self.bias = nnx.Param(kernels(rngs.params(), (classes,)))
         self.dtype = jnp.dtype(spec.dtype)
@@ -45,7 +46,11 @@ class CueDigging(nnx.Module):
         patches: Float[Array, "batch grid_h grid_w width"],
         attention: Float[Array, "batch grid_h grid_w"],
     ) -> Float32[Array, "batch experts"]:
-        """Each expert's weight in (0, 1), from the cues in the regions with little attention."""
+        """Compute each expert's weight in (0, 1) from the patches weighted by 1 - attention.
+
+        sigmoid(W_mean mean(C) + W_max max(C)), where C = conv3x3(X (1 - a)) and mean and max are over
+        positions.
+        """
         weak = (1 - attention)[..., None].astype(patches.dtype)
         cues = self.conv3x3(patches * weak).astype(jnp.float32)
         return jax.nn.sigmoid(self.route_mean(cues.mean((1, 2))) + self.route_max(cues.max((1, 2))))
@@ -53,7 +58,7 @@ class CueDigging(nnx.Module):
     def logits(
         self, patches: Float[Array, "batch grid_h grid_w width"], routing: Float32[Array, "batch experts"]
     ) -> Float32[Array, "batch classes"]:
-        """The mean over positions of the average-pooled dynamic convolution, without that convolution."""
+        """Compute the mean of the average-pooled dynamic convolution, without computing the convolution."""
         batch, grid_h, grid_w, width = patches.shape
         taps, total = pooling_weights(grid_h, grid_w)
         pooled = jnp.einsum(
@@ -73,7 +78,7 @@ class CueDigging(nnx.Module):
         routing: Float32[Array, "batch experts"],
         classes: Int[Array, "batch asked"],
     ) -> Float32[Array, "batch asked grid_h grid_w"]:
-        """The dynamic convolution's output F before pooling, for the classes asked for only."""
+        """Compute the dynamic convolution's output F, before pooling, for the requested classes only."""
         grid_h, grid_w = patches.shape[1:3]
         columns = jnp.take(self.kernels[...], classes, axis=-1)  # [3, 3, width, experts, batch, asked]
         kernel = jnp.einsum("yxdebc,be->bcyxd", columns, routing).astype(patches.dtype)
@@ -86,10 +91,11 @@ class CueDigging(nnx.Module):
 
 
 def pooling_weights(grid_h: int, grid_w: int) -> tuple[Float32[np.ndarray, "grid_h grid_w taps"], float]:
-    """How much each token counts in the logits through each kernel tap, and how much the bias does.
+    """Return the weight of each token in the logits through each kernel tap, and of the bias.
 
-    Mean over positions after a padded 3x3 average pool weighs the convolution's output at (y, x) by
-    w = windows that cover it / (9 x positions); tap (i, j) there reads the token at (y + i - 1, x + j - 1).
+    The mean over positions of a zero-padded 3x3 average pool weights the convolution's output at (y, x)
+    by w(y, x) = (windows that cover it) / (9 x positions). Tap (i, j) of that output reads the token at
+    (y + i - 1, x + j - 1).
     """
 
     def covering(length: int) -> np.ndarray:

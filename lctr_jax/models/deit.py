@@ -1,4 +1,4 @@
-"""DeiT as a classifier: the pre-training that LCTR starts from."""
+"""DeiT as a classifier, used for pre-training."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from lctr_jax.models.vit import BackboneOutput
 class DeiT(Network):
     """The backbone with a linear head on CLS (Touvron et al., ICML 2021).
 
-    Its class map reads the patch tokens through the same head; its relation map is RPAM's.
+    Its class map applies the same head to the patch tokens; its relation map is RPAM's.
     """
 
     statistics: Statistics = "relation"
@@ -28,13 +28,13 @@ class DeiT(Network):
         self.head = nnx.Linear(spec.width, spec.num_classes, kernel_init=kernel_initializer(spec), rngs=rngs)
 
     def head_logits(self, features: BackboneOutput) -> Float32[Array, "batch classes"]:
-        """The head on CLS."""
+        """Apply the head to CLS."""
         return self.head(features.cls_token.astype(jnp.float32))
 
     def output(
         self, features: BackboneOutput, classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None
     ) -> Output:
-        """The head on each patch token, for the classes asked for, and RPAM's relation map."""
+        """Apply the head to each patch token for the class maps; the relation map is RPAM's."""
         logits = self.head_logits(features)
         maps = self.head(features.patch_tokens.astype(jnp.float32))
         assert features.relation is not None

@@ -1,4 +1,4 @@
-"""The dense layer of the transformer's blocks, with a backward pass for CPUs beside the common one."""
+"""The dense layer of the transformer blocks, with a backward pass of its own on CPUs."""
 
 import jax
 from flax import nnx
@@ -9,7 +9,7 @@ Gradients = tuple[Array, Array, Array]
 
 
 class Dense(nnx.Linear):
-    """Flax's `Linear` with a bias, for tokens; its gradients are `_project`'s."""
+    """Flax's `Linear` with a bias, for tokens, and with the gradients of `_project`."""
 
     def __call__(
         self, inputs: Float[Array, "batch tokens width"], out_sharding: None = None
@@ -40,15 +40,17 @@ _project.defvjp(_forward, _backward)
 
 
 def _gradients(tokens: Array, kernel: Array, bias: Array, slope: Array) -> Gradients:
-    """What JAX derives by itself."""
+    """Compute the gradients as JAX derives them."""
     return jax.vjp(_affine, tokens, kernel, bias)[1](slope)
 
 
 def _cpu_gradients(tokens: Array, kernel: Array, bias: Array, slope: Array) -> Gradients:
-    """The same in the form that XLA's fast product on CPUs takes: one axis, last in the left matrix.
+    """Compute the same gradients in a form that XLA maps to its fast CPU matrix product.
 
-    By itself XLA contracts over batch and tokens in a slower product, and writes the slope once for every
-    reader; the barriers keep it from going back to that. The narrower matrix is the one to be transposed.
+    XLA's derived form contracts over batch and tokens with a slower kernel and copies the cotangent once per
+    use. Here both operands are flattened to matrices with the contracted axis last in the left one; the
+    optimization barriers keep XLA from undoing that. The narrower matrix is transposed, because that copies
+    less.
     """
     hold = jax.lax.optimization_barrier
     rows, slopes = hold((tokens.reshape(-1, tokens.shape[-1]), slope.reshape(-1, slope.shape[-1])))

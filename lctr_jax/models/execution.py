@@ -1,7 +1,7 @@
-"""How a network is computed on the devices that a program is compiled for.
+"""Data type, matrix-product precision and attention implementation for the devices of a program.
 
-What "auto" means for data type, precision and attention is decided here, from the devices of the mesh and
-before anything is traced: a program that is compiled for devices elsewhere is the one that runs there.
+"auto" is resolved from the devices of the mesh before anything is traced. A program compiled ahead of time
+for other devices is therefore the one that runs there.
 """
 
 import dataclasses
@@ -14,10 +14,10 @@ import jax
 from lctr_jax.models.attention_kernel import MAX_TOKENS
 from lctr_jax.models.spec import ModelSpec
 
-Device = Any  # `jax.Device`, which type checkers take for a variable
+Device = Any  # `jax.Device`, which type checkers treat as a variable
 
 AMPERE = (8, 0)
-"""NVIDIA's first generation with bfloat16 and with cuDNN's fused attention."""
+"""NVIDIA's first compute capability with bfloat16 and cuDNN's fused attention."""
 
 _CHOSEN = ("dtype", "precision", "attention")  # the fields that may be "auto"
 _MAX_CUDNN_HEAD_WIDTH = 128  # on every generation since Ampere
@@ -25,9 +25,11 @@ _MAX_CUDNN_HEAD_WIDTH = 128  # on every generation since Ampere
 
 @dataclasses.dataclass(frozen=True)
 class DeviceKind:
-    """What a choice of data type and attention depends on.
+    """The properties of devices that determine data type and attention.
 
-    `platform`: "cpu", "gpu", "tpu" or another of JAX's. `compute_capability`: of an NVIDIA GPU, else None.
+    Attributes:
+        platform: "cpu", "gpu", "tpu" or another JAX platform.
+        compute_capability: of an NVIDIA GPU, otherwise None.
     """
 
     platform: str
@@ -35,7 +37,7 @@ class DeviceKind:
 
 
 def device_kind(devices: Iterable[Device]) -> DeviceKind:
-    """The kind of these devices; of NVIDIA GPUs of several generations, the oldest."""
+    """Return the kind of these devices; for NVIDIA GPUs of several generations, that of the oldest."""
     devices = list(devices)
     capabilities = [found for device in devices if (found := _compute_capability(device))]
     platform = devices[0].platform
@@ -43,10 +45,10 @@ def device_kind(devices: Iterable[Device]) -> DeviceKind:
 
 
 def resolve(spec: ModelSpec, kind: DeviceKind) -> ModelSpec:
-    """The spec with every "auto" replaced by what suits such devices; what is explicit stays."""
+    """Replace every "auto" of the spec by the choice for such devices; explicit values are kept."""
     spec = dataclasses.replace(spec, dtype=resolve_dtype(spec.dtype, kind))
     if spec.precision == "auto":
-        # In 16 bits, what is multiplied in float32 all the same has no more digits than that.
+        # With 16-bit operands, float32 products gain nothing from more digits.
         precision = "highest" if spec.dtype == "float32" else "default"
         spec = dataclasses.replace(spec, precision=precision)
     if spec.attention == "auto":
@@ -55,10 +57,10 @@ def resolve(spec: ModelSpec, kind: DeviceKind) -> ModelSpec:
 
 
 def resolve_dtype(dtype: str, kind: DeviceKind) -> str:
-    """What `model.dtype` means there.
+    """Return the data type for such devices.
 
-    "auto" is bfloat16 where matrix units know it: on TPUs and on GPUs, NVIDIA's since Ampere. Older ones of
-    NVIDIA's know float16. CPUs, and what we do not know, take float32.
+    "auto" is bfloat16 where matrix units support it (TPUs, GPUs, NVIDIA since Ampere), float16 on older
+    NVIDIA GPUs, and float32 on CPUs and unknown platforms.
     """
     if dtype != "auto":
         return dtype
@@ -69,37 +71,37 @@ def resolve_dtype(dtype: str, kind: DeviceKind) -> str:
 
 
 def portable(spec: ModelSpec) -> ModelSpec:
-    """The same network computed exactly and alike on every platform: float32, with plain attention."""
+    """Return the spec with float32 and plain attention, which every platform computes alike."""
     return dataclasses.replace(spec, dtype="float32", precision="highest", attention="plain")
 
 
 def matmul_precision(spec: ModelSpec) -> AbstractContextManager[Any]:
-    """A context in which a program of this spec is to be traced: its products have the spec's precision."""
+    """Return the context manager that gives traced matrix products the spec's precision."""
     return jax.default_matmul_precision(spec.precision)
 
 
 def require_resolved(spec: ModelSpec) -> None:
-    """Refuse a spec that leaves open how it is computed.
+    """Refuse a spec with unresolved options.
 
     Raises:
         ValueError: a field is "auto".
     """
     for name in _CHOSEN:
         if getattr(spec, name) == "auto":
-            raise ValueError(f"model.{name}: got 'auto', expected what execution.resolve makes of it")
+            raise ValueError(f"model.{name}: got 'auto', expected a value resolved by execution.resolve")
 
 
 def describe_execution(spec: ModelSpec) -> str:
-    """How a resolved spec is computed, by its options."""
+    """Format the resolved options, e.g. `model.dtype=float32, model.precision=highest, ...`."""
     return ", ".join(f"model.{name}={getattr(spec, name)}" for name in _CHOSEN)
 
 
 def _choose_attention(spec: ModelSpec, kind: DeviceKind) -> str:
-    """The platform's own attention where it takes this input, else the plain one."""
+    """Return the fused attention of the platform if it supports the spec, otherwise "plain"."""
     if kind.platform == "cpu":
         return "cpu"
     if kind.platform == "tpu" and spec.tokens <= MAX_TOKENS:
-        # What kernels do not know: https://docs.jax.dev/en/latest/pallas/tpu/details.html
+        # Limits of Pallas kernels: https://docs.jax.dev/en/latest/pallas/tpu/details.html
         return "plain" if spec.dtype == "float16" or spec.precision == "high" else "tpu"
     if (kind.compute_capability or (0, 0)) >= AMPERE and spec.dtype in ("bfloat16", "float16"):
         width = spec.head_width
@@ -108,6 +110,6 @@ def _choose_attention(spec: ModelSpec, kind: DeviceKind) -> str:
 
 
 def _compute_capability(device: Device) -> tuple[int, int] | None:
-    """Of an NVIDIA GPU; AMD's is such as "gfx90a"."""
+    """Return an NVIDIA GPU's compute capability; None for others (AMD reports e.g. "gfx90a")."""
     major, _, minor = str(getattr(device, "compute_capability", "")).partition(".")
     return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else None

@@ -16,9 +16,9 @@ from lctr_jax.models.spec import ModelSpec
 
 
 class LayerNorm(nnx.Module):
-    """LayerNorm over the width (Ba et al., 2016) with DeiT's epsilon; its statistics are float32.
+    """LayerNorm over the width (Ba et al., 2016) with DeiT's epsilon and float32 statistics.
 
-    Flax's own gives the statistics no name by which the backward pass could keep them.
+    Flax's LayerNorm does not name its statistics, so a rematerialization policy could not keep them.
     """
 
     def __init__(self, spec: ModelSpec):
@@ -31,7 +31,7 @@ class LayerNorm(nnx.Module):
         wide = tokens.astype(jnp.float32)
         mean = checkpoint_name(wide.mean(-1, keepdims=True), "mean")
         centered = wide - mean
-        # Not E[x^2] - E[x]^2, which loses digits that the goldens have.
+        # Not E[x^2] - E[x]^2, whose cancellation error exceeds the tolerance of the golden files.
         variance = jnp.square(centered).mean(-1, keepdims=True)
         inverse = checkpoint_name(jax.lax.rsqrt(variance + 1e-6), "inverse")
         return (centered * inverse * self.scale[None, None] + self.bias[None, None]).astype(self.dtype)
@@ -46,23 +46,24 @@ class Mlp(nnx.Module):
         self.fc2 = Dense(hidden, spec.width, dtype=spec.dtype, kernel_init=init, rngs=rngs)
 
     def __call__(self, tokens: Float[Array, "batch tokens width"]) -> Float[Array, "batch tokens width"]:
-        """Apply to each token alone."""
+        """Apply the MLP to each token."""
         hidden = checkpoint_name(self.fc1(tokens), "hidden")
         return self.fc2(gelu(hidden))
 
 
 @jax.custom_jvp
 def gelu(values: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Exact GELU, x Phi(x) (Hendrycks & Gimpel, 2016)."""
+    """Compute exact GELU, x Phi(x) (Hendrycks & Gimpel, 2016)."""
     return jax.nn.gelu(values, approximate=False)
 
 
 @gelu.defjvp
 def _gelu_jvp(primals, tangents):
-    """Phi by erf, where the function itself has erfc.
+    """Differentiate with Phi from erf, while the value uses erfc.
 
-    Backward needs value and slope, each in a matrix product of its own. Were both from one erfc, the compiler
-    would write that to memory for the two; so each product makes its own on the way.
+    The backward pass needs the value and the derivative, each as input of another matrix product. If both
+    used the same erfc, XLA would write it to memory and read it twice; from different functions, each is
+    fused into its product.
     """
     (values,), (tangent,) = primals, tangents
     wide = values.astype(jnp.float32)
@@ -71,7 +72,7 @@ def _gelu_jvp(primals, tangents):
 
 
 class LayerScale(nnx.Module):
-    """A learned factor a channel on a residual branch, small at first (CaiT; Touvron et al., 2021)."""
+    """A learned factor per channel on a residual branch, initially small (CaiT; Touvron et al., 2021)."""
 
     def __init__(self, spec: ModelSpec):
         self.scale = nnx.Param(jnp.full((spec.width,), 1e-5))
@@ -81,28 +82,28 @@ class LayerScale(nnx.Module):
         return branch * self.scale[None, None].astype(branch.dtype)
 
 
-# What a block's backward pass keeps of its forward pass (beside its input), under these names: the large
-# products' results. The rest is made again from them: element-wise work, and the attention's scores.
+# Kept for the backward pass, besides each block's input: the results of the large products and LayerNorm's
+# statistics. Element-wise operations and attention scores are recomputed from them.
 KEPT = ("qkv", "attended", "middle", "hidden", "mean", "inverse")
 _CUDNN_ATTENTION = "dot_product_attention_fwd_wrapper"  # JAX's primitive
 
 
 def keep_products(primitive: Primitive, *avals: Any, **params: Any) -> bool:
-    """A policy of `jax.checkpoint`: keep what `KEPT` names, and the results of cuDNN's attention.
+    """Return whether `jax.checkpoint` keeps a result: arrays named in `KEPT`, and cuDNN's attention.
 
-    Those are the attended values and each row's normalizer. Without the latter, which has no name, cuDNN's
-    backward pass would have the whole forward pass run again.
+    cuDNN returns the attended values and each row's normalizer. The normalizer has no name; without it,
+    cuDNN's backward pass would run the forward pass again.
     """
     named = jax.checkpoint_policies.save_only_these_names(*KEPT)
     return primitive.name == _CUDNN_ATTENTION or bool(named(primitive, *avals, **params))
 
 
 def branch_scales(keys: Key[Array, " batch"], *, depth: int, rate: float) -> Float32[Array, "depth 2 batch"]:
-    """Drop path: what each sample's two residual branches of each block are multiplied by.
+    """Draw the drop-path factor of both residual branches of each block and sample.
 
-    Stochastic depth (Huang et al., 2016): 0 with the block's rate, which rises linearly from 0 to `rate`,
-    else 1 / (1 - rate), which keeps the mean. One key a sample, so that a sample's draw does not depend on
-    which device, host or slice of the batch it lands in.
+    Stochastic depth (Huang et al., 2016): 0 with the block's rate, which rises linearly from 0 to `rate`;
+    otherwise 1 / (1 - rate), which preserves the mean. There is one key per sample, so a draw does not depend
+    on the device, host or micro-batch that processes the sample.
     """
     uniform = jax.vmap(lambda key: jax.random.uniform(key, (depth, 2)))(keys)
     keep = 1 - jnp.linspace(0, rate, depth)[:, None, None]
@@ -127,7 +128,13 @@ class Block(nnx.Module):
         statistics: Statistics,
         scales: Float32[Array, "2 batch"] | None = None,
     ) -> tuple[Float[Array, "batch tokens width"], AttentionStatistics]:
-        """`scales`, of `branch_scales`, drops branches of samples; without them nothing is dropped."""
+        """Apply the block.
+
+        Args:
+            tokens: the residual stream.
+            statistics: see `Attention`.
+            scales: drop-path factors of both branches (`branch_scales`); None keeps every branch.
+        """
         attended, attention = self.attn(self.norm1(tokens), statistics=statistics)
         if self.ls1 is not None:
             attended = self.ls1(attended)

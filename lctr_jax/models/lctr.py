@@ -1,4 +1,4 @@
-"""LCTR: DeiT's backbone, RPAM and CDM, from images to logits and maps."""
+"""LCTR: DeiT backbone, RPAM and CDM, from images to logits and maps."""
 
 import functools
 from collections.abc import Mapping
@@ -28,13 +28,13 @@ class LCTR(Network):
         self.cdm = CueDigging(spec, rngs=rngs)
 
     def head_logits(self, features: BackboneOutput) -> Float32[Array, "batch classes"]:
-        """The mean of the pooled dynamic convolution, in closed form."""
+        """Compute the mean of the pooled dynamic convolution in closed form."""
         return self.cdm.logits(features.patch_tokens, self._routing(features))
 
     def output(
         self, features: BackboneOutput, classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None
     ) -> Output:
-        """The dynamic convolution's maps of the classes asked for, and RPAM's relation map."""
+        """Compute the dynamic convolution's maps of the requested classes; the relation map is RPAM's."""
         routing = self._routing(features)
         logits = self.cdm.logits(features.patch_tokens, routing)
         asked = asked_classes(logits, classes)
@@ -53,7 +53,7 @@ class LCTR(Network):
 
 
 class LCTRWithoutRPAM(LCTR):
-    """LCTR with CLS's attention as its relation map, as in TS-CAM; RPAM has no part in training."""
+    """LCTR with CLS's attention as the relation map; trained identically, as RPAM has no gradient."""
 
     statistics: Statistics = "cls"
 

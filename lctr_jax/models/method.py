@@ -1,4 +1,4 @@
-"""What a localization method declares about itself (docs/extending.md)."""
+"""The declaration of a localization method (docs/extending.md)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def recognize_nothing(tensors: Mapping[str, np.ndarray]) -> dict[str, int] | None:
-    """The default of `Method.recognize`: no published files."""
+    """Return None: the default of `Method.recognize`, for a method without published files."""
     del tensors
     return None
 
@@ -23,10 +23,10 @@ class Method:
     """A localization method: the network on top of the shared backbone.
 
     Attributes:
-        network: called as `network(spec, rngs=rngs)`, such as a subclass of `Network`.
-        description: one line for lists of methods.
-        head: name of what the method trains. Methods with the same head have the same parameters and the
-            same training, differ in their maps alone, and read each other's checkpoints.
+            network: called as `network(spec, rngs=rngs)`; usually a subclass of `Network`. description: one
+            line for lists of methods. head: name of the trained parameters. Methods with the same head have
+            the same parameters and training, same training, differ in their maps alone, and read each other's
+            checkpoints.
         torch_names: for each array outside the backbone, by dotted path, its PyTorch name and axis order.
         recognize: called with the tensors of a PyTorch file of unknown origin; returns the fields of
             `ModelSpec` to set (such as `num_classes`) if they are of this method, else None.

@@ -1,4 +1,4 @@
-"""The table of localization methods, and the lookup of one by name or module path."""
+"""Table of localization methods, and lookup by name or module path."""
 
 import functools
 import os
@@ -16,15 +16,15 @@ METHODS = {
     "cam": "lctr_jax.models.cam:METHOD",
     "deit": "lctr_jax.models.deit:METHOD",
 }
-"""Where each method of the package is declared. Others are named by their module path: docs/extending.md."""
+"""Where each method of the package is declared. Others are named by module path (docs/extending.md)."""
 
 TRUSTED = "LCTR_JAX_METHODS"
-"""Environment variable: module paths, separated by commas, of methods that a checkpoint may import."""
+"""Environment variable: comma-separated module paths of methods that a checkpoint may import."""
 
 
 @functools.cache
 def get_method(name: str) -> Method:
-    """The method of that name in `METHODS`, or at that module path, whose code is imported.
+    """Return the method of that name in `METHODS`, or import it from a module path.
 
     Raises:
         ValueError: there is no such method.
@@ -39,12 +39,12 @@ def get_method(name: str) -> Method:
 
 
 def named_methods() -> list[str]:
-    """The package's methods, then those of the environment variable `LCTR_JAX_METHODS`."""
+    """Return the package's method names, then those in the environment variable `LCTR_JAX_METHODS`."""
     return [*METHODS, *_trusted()]
 
 
 def require_trusted(name: str) -> None:
-    """Refuse a method whose code a file, rather than the user, asks to import.
+    """Refuse to import a method's module that only a file, not the user, has named.
 
     Raises:
         ValueError: the method is not part of the package, nor imported already, nor named by the user.
@@ -52,8 +52,8 @@ def require_trusted(name: str) -> None:
     if not is_module_path(name) or name.partition(":")[0] in sys.modules or name in _trusted():
         return
     raise ValueError(
-        f"method {name!r} is not part of lctr_jax, and a checkpoint alone does not get to import code; "
-        f"if you trust that module, import it first, or set {TRUSTED}={name} in the environment"
+        f"method {name!r} is not part of lctr_jax, and a checkpoint alone may not import code; "
+        f"if you trust that module, import it first or set {TRUSTED}={name} in the environment"
     )
 
 

@@ -1,4 +1,4 @@
-"""The base of every method's network: backbone, head, training loss and maps."""
+"""Base class of every method's network: backbone, head, training loss and maps."""
 
 import abc
 
@@ -14,28 +14,28 @@ from lctr_jax.models.vit import BackboneOutput, VisionTransformer
 
 
 class Network(nnx.Module):
-    """A backbone with a head on its tokens. A method defines `head_logits` and `output`.
+    """A backbone with a head on its tokens. Subclasses define `head_logits` and `output`.
 
-    A method with a loss of its own overrides `loss`. Arrays other than `nnx.Param` that belong to the
-    checkpoint, such as running means, are `nnx.BatchStat`: `loss` may assign to them, and training keeps what
-    it assigned. In training `loss` sees the rows of one device; what it assigns is averaged over all devices.
+    A method with its own loss overrides `loss`. Arrays that belong to the checkpoint but are not trained by
+    gradients, such as running means, are `nnx.BatchStat`: `loss` may assign to them, and training keeps the
+    result. In training, `loss` sees the images of one device; the assigned values are averaged over devices.
     """
 
     statistics: Statistics = "cls"
-    """What `output` reads of the attention: CLS's row, RPAM's relation map too, or whole matrices."""
+    """Attention statistics that `output` needs: "cls", "relation" (RPAM's map as well) or "matrix"."""
 
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
         self.backbone = VisionTransformer(spec, rngs=rngs)
 
     @abc.abstractmethod
     def head_logits(self, features: BackboneOutput) -> Float32[Array, "batch classes"]:
-        """Logits from the backbone's tokens."""
+        """Compute logits from the backbone's tokens."""
 
     @abc.abstractmethod
     def output(
         self, features: BackboneOutput, classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None
     ) -> Output:
-        """Logits and maps from the backbone's tokens and the `statistics`; `classes` as in `__call__`."""
+        """Compute logits and maps from the backbone's output; `classes` as in `__call__`."""
 
     def logits(
         self,
@@ -43,7 +43,12 @@ class Network(nnx.Module):
         *,
         drop_path_keys: Key[Array, " batch"] | None = None,
     ) -> Float32[Array, "batch classes"]:
-        """Logits of normalized images, without maps; with keys, one per sample, as in training."""
+        """Compute logits of normalized images, without maps.
+
+        Args:
+            images: see `normalization.normalize`.
+            drop_path_keys: one random key per sample enables drop path, as in training.
+        """
         return self.head_logits(self.backbone(images, statistics="cls", drop_path_keys=drop_path_keys))
 
     def loss(
@@ -53,10 +58,12 @@ class Network(nnx.Module):
         *,
         keys: Key[Array, " batch"] | None = None,
     ) -> tuple[Float32[Array, ""], Float32[Array, "batch classes"]]:
-        """The mean training loss and the logits; here the cross entropy.
+        """Compute the mean training loss and the logits; by default the cross entropy.
 
-        `targets` are distributions over the classes (with mixup or label smoothing not one-hot). All random
-        draws come from `keys`, one per sample; without them nothing is dropped.
+        Args:
+            images: normalized images.
+            targets: distributions over the classes, not one-hot with mixup or label smoothing.
+            keys: one key per sample, the source of all random draws; None disables drop path.
         """
         logits = self.logits(images, drop_path_keys=keys)
         return cross_entropy(logits, targets), logits
@@ -66,10 +73,12 @@ class Network(nnx.Module):
         images: Float[Array, "batch height width 3"],
         classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None = None,
     ) -> Output:
-        """Logits and maps of normalized images, as evaluation needs them.
+        """Compute logits and maps of normalized images, as evaluation needs them.
 
-        `classes` asks for class maps: [batch] for one per image, [batch, asked] for several; a negative
-        number asks for the predicted class, as does leaving them out.
+        Args:
+            images: see `normalization.normalize`.
+            classes: classes whose maps are returned, one per image or several; a negative number or None
+                stands for the predicted class.
         """
         return self.output(self.backbone(images, statistics=self.statistics), classes)
 
@@ -77,5 +86,5 @@ class Network(nnx.Module):
 def cross_entropy(
     logits: Float[Array, "batch classes"], targets: Float[Array, "batch classes"]
 ) -> Float32[Array, ""]:
-    """Mean over the batch, in float32; `targets` are distributions over the classes."""
+    """Compute the mean cross entropy in float32; `targets` are distributions over the classes."""
     return optax.softmax_cross_entropy(logits.astype(jnp.float32), targets).mean()

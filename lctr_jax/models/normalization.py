@@ -1,4 +1,4 @@
-"""What the network takes: images normalized by ImageNet's statistics."""
+"""Input normalization with ImageNet's channel statistics."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +9,6 @@ STD = np.array((0.229, 0.224, 0.225), np.float32)
 
 
 def normalize(images: UInt8[Array, "*batch height width 3"]) -> Float32[Array, "*batch height width 3"]:
-    """RGB in 0..255 to the network's input: (image / 255 - mean) / std of ImageNet's channels."""
+    """Convert RGB in 0..255 to the network's input: (image / 255 - mean) / std per channel."""
     mean, std = (jnp.expand_dims(array, tuple(range(images.ndim - 1))) for array in (MEAN, STD))
     return (images.astype(jnp.float32) / 255 - mean) / std

@@ -1,4 +1,4 @@
-"""What every network of this package returns."""
+"""Output of every network."""
 
 from typing import NamedTuple
 
@@ -8,13 +8,16 @@ from jaxtyping import Array, Float, Float32, Int
 
 
 class Output(NamedTuple):
-    """Everything the network says of an image, by name.
+    """Logits, maps and intermediate results.
 
-    `logits`. `class_map`: the predicted class's evidence at each patch, or that of the classes asked for
-    (LCTR: relu(F_c) of CDM). `relation_map`: how strongly CLS is related to each patch, whatever the class
-    (LCTR: RPAM's S). A method that lacks one of the two has ones in its place, so that the localization map
-    is always their product. Intermediates: `cls_attention`, mean over heads and layers; `patch_tokens` after
-    the final norm; `routing`, the weights of CDM's experts (None where there is no CDM).
+    Attributes:
+        logits: of all classes.
+        class_map: evidence for the predicted or the requested classes at each patch (LCTR: relu(F_c) of CDM).
+        relation_map: class-agnostic relation of CLS to each patch (LCTR: RPAM's S). A method without one of
+            the two maps has ones in its place, so that the localization map is always their product.
+        cls_attention: CLS's attention to each patch, mean over heads and layers.
+        patch_tokens: tokens after the final norm.
+        routing: weights of CDM's experts; None in methods without CDM.
     """
 
     logits: Float32[Array, "batch classes"]
@@ -26,7 +29,7 @@ class Output(NamedTuple):
 
     @property
     def localization_map(self) -> Float32[Array | np.ndarray, "batch *asked grid_h grid_w"]:
-        """`relation_map` times `class_map`: what is boxed. NumPy where the output was fetched."""
+        """The map that boxes are made from, `relation_map` times `class_map`; NumPy if the fields are."""
         batch, *grid = self.relation_map.shape
         asked = self.class_map.ndim - self.relation_map.ndim
         return self.relation_map.reshape(batch, *[1] * asked, *grid) * self.class_map
@@ -35,7 +38,7 @@ class Output(NamedTuple):
 def asked_classes(
     logits: Float32[Array, "batch classes"], classes: Int[Array, " batch *asked"] | None
 ) -> Int[Array, " batch *asked"]:
-    """Whose maps to make: `classes`, a negative one or None standing for the predicted class."""
+    """Return the classes whose maps are requested, with the predicted class for negative numbers and None."""
     predicted = jnp.argmax(logits, axis=-1)
     if classes is None:
         return predicted
@@ -45,7 +48,7 @@ def asked_classes(
 def choose_maps(
     evidence: Float32[Array, "batch grid_h grid_w classes"], asked: Int[Array, " batch *asked"]
 ) -> Float32[Array, "batch *asked grid_h grid_w"]:
-    """Of the maps of all classes, those of the classes asked for."""
+    """Select the maps of the requested classes from the maps of all classes."""
     batch, grid_h, grid_w, _ = evidence.shape
     chosen = jnp.take_along_axis(evidence, asked.reshape(batch, 1, 1, -1), axis=-1)
     return jnp.moveaxis(chosen, -1, 1).reshape(*asked.shape, grid_h, grid_w)

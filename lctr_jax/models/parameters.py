@@ -1,6 +1,6 @@
-"""A network's arrays as a plain nested dict, apart from the module that reads them.
+"""A network's arrays as a nested dict, separate from the module that uses them.
 
-Training, checkpoints and converters pass this dict around; `bind` turns it back into a callable module.
+Training, checkpoints and converters work with this dict; `bind` makes a callable network of it.
 """
 
 import functools
@@ -25,23 +25,27 @@ _KERNELS = {"kernel", "kernels"}
 
 
 def initialize(spec: ModelSpec, key: Key[Array, ""]) -> Parameters:
-    """Fresh parameters, as published (see the modules for each layer's distribution)."""
+    """Initialize parameters as published (each module documents its distribution)."""
     return _initialize(portable(spec), key)
 
 
 def bind(
     spec: ModelSpec, parameters: Parameters, *, gather_layer: Callable[[Parameters], Parameters] | None = None
 ) -> Network:
-    """The network with these parameters, which may be traced arrays.
+    """Return the network with these parameters, which may be traced arrays.
 
-    Where devices split the parameters, `gather_layer` makes a block's whole from this device's part.
+    Args:
+        spec: the network.
+        parameters: as from `initialize`.
+        gather_layer: for parameters sharded over devices: returns a block's full parameters, given this
+            device's shards.
 
     Raises:
-        ValueError: the spec has an "auto" (see `execution.resolve`).
+        ValueError: an option of the spec is "auto" (see `execution.resolve`).
     """
     require_resolved(spec)
     graph, state = _structure(spec)
-    state = jax.tree.map(lambda leaf: leaf, state)  # a copy: the cached one stays abstract
+    state = jax.tree.map(lambda leaf: leaf, state)  # a copy, since the cached state must stay abstract
     nnx.replace_by_pure_dict(state, parameters)
     network = nnx.merge(graph, state)
     network.backbone.gather_layer = gather_layer
@@ -49,37 +53,37 @@ def bind(
 
 
 def parameter_shapes(spec: ModelSpec) -> Parameters:
-    """`initialize`'s tree with a `jax.ShapeDtypeStruct` for every array."""
+    """Return the tree of `initialize` with a `jax.ShapeDtypeStruct` for every array."""
     return nnx.to_pure_dict(_structure(portable(spec))[1])
 
 
 def split_trained(spec: ModelSpec, parameters: Parameters) -> tuple[Parameters, Parameters]:
-    """What the optimizer trains, and the rest: frozen modules and running statistics."""
+    """Split into the parameters that the optimizer updates, and frozen modules and running statistics."""
     trained, flat = _trained_paths(portable(spec)), flatten_dict(parameters)
     rest = {path: leaf for path, leaf in flat.items() if path not in trained}
     return unflatten_dict({path: flat[path] for path in flat if path in trained}), unflatten_dict(rest)
 
 
 def merge(parameters: Parameters, others: Parameters) -> Parameters:
-    """Both in one nested dict; where both have an array, that of `others`."""
+    """Merge two nested dicts; `others` takes precedence."""
     return unflatten_dict(flatten_dict(parameters) | flatten_dict(others)) if others else parameters
 
 
 def restrict(parameters: Parameters, like: Parameters) -> Parameters:
-    """Of `parameters` those that `like` has, too."""
+    """Return the entries of `parameters` that `like` contains."""
     wanted = flatten_dict(like)
     return unflatten_dict({path: leaf for path, leaf in flatten_dict(parameters).items() if path in wanted})
 
 
 def running_statistics(network: Network) -> Parameters:
-    """A network's running statistics as they stand; most methods have none."""
+    """Return a network's current running statistics (empty for most methods)."""
     return nnx.to_pure_dict(nnx.state(network, nnx.BatchStat))
 
 
 def read_dtypes(spec: ModelSpec) -> Parameters:
-    """`initialize`'s tree with the type in which the network reads each array.
+    """Return the tree of `initialize` with the data type in which the network uses each array.
 
-    A kernel is cast to its layer's type before anything else; all else is read as it is, in float32.
+    A kernel is cast to its layer's compute type before use; all other arrays are used in float32.
     """
     network = nnx.merge(*_structure(spec))
     of_layers = {path: getattr(module, "dtype", None) for path, module in nnx.iter_modules(network)}
@@ -96,7 +100,7 @@ def _network(spec: ModelSpec, rngs: nnx.Rngs) -> Network:
     return get_method(spec.method).network(spec, rngs=rngs)
 
 
-@functools.partial(jax.jit, static_argnums=0)  # one program instead of an operation at a time
+@functools.partial(jax.jit, static_argnums=0)  # one program instead of one operation at a time
 def _initialize(spec: ModelSpec, key: Array) -> Parameters:
     return nnx.to_pure_dict(nnx.state(_network(spec, nnx.Rngs(key)), _STORED))
 

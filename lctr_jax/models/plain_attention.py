@@ -1,4 +1,4 @@
-"""Attention step by step, with all its weights in memory."""
+"""Attention in plain JAX operations, with all attention weights in memory."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,12 @@ from jaxtyping import Array, Float
 def plain_attention(
     qkv: Float[Array, "batch tokens width3"], *, heads: int
 ) -> tuple[Float[Array, "batch tokens width"], Float[Array, "batch heads tokens tokens"]]:
-    """Attended values and the whole attention, step by step."""
+    """Compute attended values and all attention weights.
+
+    Args:
+        qkv: fused projections; columns are (query, key, value) x heads x head width.
+        heads: number of heads.
+    """
     batch, count, width3 = qkv.shape
     query, key, value = qkv.reshape(batch, count, 3, heads, width3 // 3 // heads).transpose(2, 0, 3, 1, 4)
     weights = attention_weights(query, key)
@@ -19,6 +24,6 @@ def plain_attention(
 def attention_weights(
     query: Float[Array, "batch heads tokens head_width"], key: Float[Array, "batch heads tokens head_width"]
 ) -> Float[Array, "batch heads tokens tokens"]:
-    """softmax(Q K^T / sqrt(head_width)), accumulated and normalized in float32."""
+    """Compute softmax(Q K^T / sqrt(head_width)), accumulated and normalized in float32."""
     scores = jnp.einsum("bhqd,bhkd->bhqk", query, key, preferred_element_type=jnp.float32)
     return jax.nn.softmax(scores * query.shape[-1] ** -0.5, axis=-1)

@@ -1,4 +1,4 @@
-"""Position embeddings on another grid of patches."""
+"""Resampling of position embeddings to another grid of patches."""
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +8,9 @@ from jaxtyping import Array, Float
 def resample_positions(
     embedding: Float[Array, "1 tokens width"], *, grid: tuple[int, int], to_grid: tuple[int, int]
 ) -> Float[Array, "1 new_tokens width"]:
-    """Resample the patches' part of a position embedding to another grid; CLS's row, if any, goes first.
+    """Resample the patch rows of a position embedding to another grid; a row for CLS, if present, is kept.
 
-    Antialiased bicubic (Keys, a = -0.5), as timm resamples: equal to torch's
+    Antialiased bicubic (Keys, a = -0.5), as in timm: equal to PyTorch's
     `interpolate(mode="bicubic", antialias=True)`.
 
     Raises:

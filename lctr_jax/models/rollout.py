@@ -13,14 +13,14 @@ from lctr_jax.models.vit import BackboneOutput
 
 
 class Rollout(DeiT):
-    """DeiT's classifier, localized by attention rollout: one map, whatever the class."""
+    """DeiT's classifier with attention rollout as the localization map, the same for every class."""
 
     statistics: Statistics = "matrix"
 
     def output(
         self, features: BackboneOutput, classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None
     ) -> Output:
-        """The rollout as relation map; the class maps are ones, for as many classes as asked for."""
+        """Return the rollout as relation map and ones as class maps."""
         logits = self.head_logits(features)
         relation = _patches_of(features)
         return Output(
@@ -35,22 +35,25 @@ class Rollout(DeiT):
 def attention_rollout(
     attention: Float[Array, "layers batch tokens tokens"],
 ) -> Float[Array, "batch tokens"]:
-    """What CLS has of each input token after the last layer: CLS's row of the product of (A + I) / 2.
+    """Compute how much of each input token CLS contains after the last layer.
 
-    `attention` is the mean over heads, first layer first; I stands for the residual connection.
+    This is CLS's row of the product over layers of (A + I) / 2, where I stands for the residual connection.
+
+    Args:
+        attention: mean over heads, first layer first.
     """
 
-    # From the last layer back, the row alone is carried: a vector in place of a matrix product a layer.
+    # Start at the last layer and carry only CLS's row: one vector-matrix product per layer.
     def step(row, layer):
         return (row + jnp.einsum("bq,bqj->bj", row, layer)) / 2, None
 
     cls = jnp.zeros(attention.shape[1:3], attention.dtype).at[:, 0].set(1)
-    # Turned round before, not `reverse=True`: the converter to ONNX knows no backward scan.
+    # Reversed beforehand instead of `reverse=True`, because jax2onnx does not support reverse scans.
     return jax.lax.scan(step, cls, attention[::-1])[0]
 
 
 def _patches_of(features: BackboneOutput) -> Float[Array, "batch grid_h grid_w"]:
-    """The rollout at the patches, which come last of the tokens."""
+    """Select the rollout at the patches, which are the last tokens."""
     assert features.attention is not None
     grid = features.cls_attention.shape
     return attention_rollout(features.attention)[:, -grid[1] * grid[2] :].reshape(grid)

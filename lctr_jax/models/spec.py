@@ -1,4 +1,4 @@
-"""What shapes a network: its hyperparameters and the table of published sizes."""
+"""Hyperparameters of a network, and the table of published sizes."""
 
 import dataclasses
 import difflib
@@ -16,7 +16,7 @@ _CHOICES = {
 }
 
 
-_BOUNDS = {  # far beyond every network in use: what a damaged or made-up file declares costs no memory
+_BOUNDS = {  # far beyond every published network, so that a damaged file cannot request arbitrary memory
     "num_classes": (1, 100_000),
     "width": (1, 16_384),
     "depth": (1, 512),
@@ -31,23 +31,31 @@ _BOUNDS = {  # far beyond every network in use: what a damaged or made-up file d
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """Every hyperparameter that shapes a network.
+    """Every hyperparameter of a network.
 
-    `method` names the localization method, one of `methods.METHODS` or a module path. `image_size` and
-    `patch_size` are pixels of a square; `mlp_ratio` is the MLP's hidden width over `width`; `experts` the
-    number of kernels that CDM mixes; `layer_scale` whether each residual branch has a learned factor per
-    channel; `registers` the number of tokens beside CLS that belong to no patch; `cls_position` whether CLS
-    has a row of its own in the position embedding; `drop_path` the rate of the last block, earlier ones rise
-    to it linearly from 0; `initialization` of the backbone's kernels "deit", a standard deviation of 0.02, or
-    "fan_in", 1 / sqrt(fan-in), which narrow networks need to start learning at once.
-
-    The other fields say how to compute, not what; "auto" leaves the choice to `execution.resolve`, which
-    knows the devices. `dtype`: the compute type (parameters, softmax, LayerNorm and loss stay float32).
-    `precision`: of float32 matrix products, as JAX names it: "highest" is float32 itself, "high" and
-    "default" are what the platform makes of it (docs/precision.md). `attention`: "plain"; fused as "tpu",
-    "cudnn" or "xla"; or "cpu", the plain form on parts of the batch. `rematerialize`: what the backward pass
-    makes again instead of keeping it: "elementwise", all that is cheap; "nothing"; or "blocks", all but each
-    block's input, for a third more arithmetic and the least memory.
+    Attributes:
+        num_classes: number of classes.
+        method: localization method, one of `methods.METHODS` or a module path.
+        width: width of a token.
+        depth: number of blocks.
+        heads: attention heads per block.
+        image_size: side of the square input, in pixels.
+        patch_size: side of a square patch, in pixels.
+        mlp_ratio: hidden width of the MLP divided by `width`.
+        experts: number of kernels that CDM mixes.
+        layer_scale: whether each residual branch has a learned factor per channel.
+        registers: number of register tokens, which belong to no patch.
+        cls_position: whether the position embedding has a row for CLS.
+        drop_path: drop-path rate of the last block; it rises linearly from 0 at the first.
+        dtype: compute type. Parameters, softmax, LayerNorm and the loss are always float32. This and the next
+            fields say how to compute; "auto" is replaced by `execution.resolve` according to the devices.
+        precision: precision of float32 matrix products, as in JAX: "highest" is float32; "high" and "default"
+            depend on the platform (docs/precision.md).
+        initialization: of the backbone's kernels: "deit" has a standard deviation of 0.02; "fan_in", 1 /
+            sqrt(fan-in), lets narrow networks learn from the start.
+        attention: "plain"; fused as "tpu", "cudnn" or "xla"; or "cpu", plain attention on parts of the batch.
+        rematerialize: what the backward pass recomputes: "elementwise", all cheap operations; "nothing"; or
+            "blocks", everything but the input of each block, for a third more FLOPs and the least memory.
     """
 
     num_classes: int
@@ -70,7 +78,7 @@ class ModelSpec:
     rematerialize: str = "elementwise"
 
     def __post_init__(self) -> None:
-        """Refuse what no network can be built from.
+        """Check the fields.
 
         Raises:
             ValueError: a field is out of range, two fields disagree, or there is no such method.
@@ -103,7 +111,7 @@ class ModelSpec:
 
     @property
     def head(self) -> str:
-        """The method's head: what training trains."""
+        """Name of the method's trained parameters (`Method.head`)."""
         return get_method(self.method).head
 
     @property
@@ -114,12 +122,12 @@ class ModelSpec:
 
     @property
     def prefix_tokens(self) -> int:
-        """Tokens before the patches': CLS and the registers."""
+        """Number of tokens before the patches: CLS and registers."""
         return 1 + self.registers
 
     @property
     def tokens(self) -> int:
-        """Tokens of an image of `image_size`."""
+        """Number of tokens of an image of `image_size`."""
         return self.prefix_tokens + self.grid[0] * self.grid[1]
 
     @property
@@ -149,11 +157,11 @@ SIZES: dict[str, dict[str, Any]] = {
     "dinov2_small": {**_DINOV2, "width": 384, "depth": 12, "heads": 6},
     "dinov2_base": {**_DINOV2, "width": 768, "depth": 12, "heads": 12},
     "dinov2_large": {**_DINOV2, "width": 1024, "depth": 24, "heads": 16},
-    # Darcet et al., "Vision Transformers Need Registers", as timm keeps them: CLS's position added to CLS.
+    # Darcet et al., "Vision Transformers Need Registers", in timm's form: CLS's position is added to CLS.
     "dinov2_small_reg4": {**_DINOV2_REG4, "width": 384, "depth": 12, "heads": 6},
     "dinov2_base_reg4": {**_DINOV2_REG4, "width": 768, "depth": 12, "heads": 12},
     "dinov2_large_reg4": {**_DINOV2_REG4, "width": 1024, "depth": 24, "heads": 16},
-    # Ours: learns the embedded digits on two CPU cores in minutes.
+    # Of this project: learns the embedded digits on two CPU cores in minutes.
     "deit_demo": {
         "width": 96,
         "depth": 4,
@@ -166,10 +174,10 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 def model_spec(name: str, **overrides: Any) -> ModelSpec:
-    """The spec of a size of `SIZES`, with fields replaced.
+    """Return the spec of a size in `SIZES`, with some fields replaced.
 
     Raises:
-        ValueError: no such size or field, or an impossible value.
+            ValueError: there is no such size or field, or a value is out of range.
     """
     if name not in SIZES:
         raise ValueError(

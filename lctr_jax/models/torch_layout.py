@@ -1,4 +1,4 @@
-"""How one of our parameters corresponds to a PyTorch tensor: its name there and the order of its axes."""
+"""Correspondence between our arrays and PyTorch tensors: names and axis order."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,9 +7,9 @@ import numpy as np
 
 
 class Layout(NamedTuple):
-    """A PyTorch tensor's name and the axis order that turns it into ours (None: as it is).
+    """A PyTorch tensor's name, and the axis order that converts it to ours (None: unchanged).
 
-    A name with `{}` stands for one tensor per block; ours stacks them along a leading layer axis.
+    A name with `{}` stands for one tensor per block; they are stacked along a leading layer axis.
     """
 
     name: str
@@ -17,12 +17,12 @@ class Layout(NamedTuple):
 
 
 def linear(ours: str, torch: str) -> dict[str, Layout]:
-    """The layouts of an `nnx.Linear` and a `torch.nn.Linear`."""
+    """Return the layouts that map a `torch.nn.Linear` to an `nnx.Linear`."""
     return {f"{ours}.kernel": Layout(f"{torch}.weight", (1, 0)), f"{ours}.bias": Layout(f"{torch}.bias")}
 
 
 def conv(ours: str, torch: str) -> dict[str, Layout]:
-    """The layouts of a 2-D `nnx.Conv` and a `torch.nn.Conv2d`."""
+    """Return the layouts that map a `torch.nn.Conv2d` to a 2-D `nnx.Conv`."""
     return {
         f"{ours}.kernel": Layout(f"{torch}.weight", (2, 3, 1, 0)),
         f"{ours}.bias": Layout(f"{torch}.bias"),
@@ -30,12 +30,12 @@ def conv(ours: str, torch: str) -> dict[str, Layout]:
 
 
 def norm(ours: str, torch: str) -> dict[str, Layout]:
-    """The layouts of scale and bias of a LayerNorm or BatchNorm."""
+    """Return the layouts of scale and bias of a LayerNorm or BatchNorm."""
     return {f"{ours}.scale": Layout(f"{torch}.weight"), f"{ours}.bias": Layout(f"{torch}.bias")}
 
 
 def batch_statistics(ours: str, torch: str) -> dict[str, Layout]:
-    """The layouts of a BatchNorm's running statistics."""
+    """Return the layouts of a BatchNorm's running statistics."""
     return {
         f"{ours}.mean": Layout(f"{torch}.running_mean"),
         f"{ours}.var": Layout(f"{torch}.running_var"),
@@ -43,10 +43,10 @@ def batch_statistics(ours: str, torch: str) -> dict[str, Layout]:
 
 
 def shape_of(tensors: Mapping[str, np.ndarray], name: str, *, rank: int) -> tuple[int, ...]:
-    """The shape of a tensor that a network of the file's kind has.
+    """Return the shape of a tensor that the file is expected to contain.
 
     Raises:
-        ValueError: there is no such tensor, or it has another number of dimensions.
+            ValueError: there is no such tensor, or its number of dimensions differs.
     """
     if name not in tensors:
         found = ", ".join(list(tensors)[:5])

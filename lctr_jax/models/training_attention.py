@@ -1,7 +1,7 @@
-"""Attention as training needs it: the attended values and CLS's row of the weights, in each platform's way.
+"""Attention for training: attended values and CLS's row of the weights, fast on each platform.
 
-On a TPU a kernel of ours gives both and never writes its scores to memory. On a GPU cuDNN gives the values,
-and CLS's row, a two-hundredth of the work, is made beside. On a CPU every core attends to images of its own.
+On TPUs a Pallas kernel computes both without writing the scores to memory. On GPUs cuDNN computes the values,
+and CLS's row (1/197 of the work) is computed separately. On CPUs the batch is split into parts, one per core.
 """
 
 import math
@@ -16,15 +16,18 @@ from jaxtyping import Array, Float, Float32
 from lctr_jax.models.attention_kernel import attention_kernel
 from lctr_jax.models.plain_attention import plain_attention
 
-_MAX_PARTS = 8  # of a batch on a CPU: each is compiled by itself
+_MAX_PARTS = 8  # of a batch on a CPU; compile time grows with each
 
 
 def training_attention(
     qkv: Float[Array, "batch tokens width3"], *, heads: int, implementation: str
 ) -> tuple[Float[Array, "batch tokens width"], Float32[Array, "batch tokens"]]:
-    """Attended values of all heads, and CLS's attention, mean over heads.
+    """Compute the attended values of all heads and CLS's attention weights, mean over heads.
 
-    `implementation`: "tpu", "cpu", "cudnn" or "xla", which is what "cudnn" computes, on any platform.
+    Args:
+        qkv: fused projections; columns are (query, key, value) x heads x head width.
+        heads: number of heads.
+        implementation: "tpu", "cpu", "cudnn", or "xla", which computes the same as "cudnn" on any platform.
     """
     if implementation == "tpu":
         return _on_each_device(lambda rows: attention_kernel(rows, heads), qkv)
@@ -36,10 +39,10 @@ def training_attention(
 def _attend_padded(
     qkv: Float[Array, "batch tokens width3"], heads: int, implementation: str
 ) -> tuple[Float[Array, "batch tokens width"], Float32[Array, "batch tokens"]]:
-    """`jax.nn.dot_product_attention` on an even number of tokens; CLS's row, a few products, beside it.
+    """Call `jax.nn.dot_product_attention` with an even number of tokens, and compute CLS's row separately.
 
-    JAX refuses odd numbers to cuDNN's backward pass. The token that makes a number even is neither attended
-    to nor does it attend: the lengths say so, and its values and gradients are zeros.
+    JAX refuses odd numbers of tokens in cuDNN's backward pass. An odd number is padded by one token, which
+    the sequence lengths exclude from attention; its values and gradients are zeros.
     """
     batch, tokens, width3 = qkv.shape
     odd = tokens % 2
@@ -62,10 +65,10 @@ def _attend_padded(
 def _attend_in_parts(
     qkv: Float[Array, "batch tokens width3"], heads: int
 ) -> tuple[Float[Array, "batch tokens width"], Float32[Array, "batch tokens"]]:
-    """The plain form on equal parts of the batch.
+    """Apply plain attention to equal parts of the batch.
 
-    XLA computes a product of many small matrices on one core, but products that do not need each other side
-    by side.
+    XLA's CPU backend computes a batched product of small matrices on one core, but runs independent products
+    in parallel.
     """
     parts = jnp.split(qkv, math.gcd(len(qkv), min(os.cpu_count() or 1, _MAX_PARTS)))
     attended, weights = zip(*(plain_attention(part, heads=heads) for part in parts), strict=True)
@@ -73,7 +76,7 @@ def _attend_in_parts(
 
 
 def _on_each_device(function: Callable[[Array], Any], rows: Array) -> Any:
-    """Call on each device's rows of a batch: the compiler does not know how to split a kernel by itself."""
+    """Apply the function to each device's part of the batch; XLA cannot partition kernels by itself."""
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty or mesh.are_all_axes_manual:
         return function(rows)

@@ -1,4 +1,4 @@
-"""TS-CAM, the token semantic coupled attention map; with RPAM's relation map, LCTR without CDM."""
+"""TS-CAM (token semantic coupled attention map) and, with RPAM's relation map, LCTR without CDM."""
 
 import functools
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ from lctr_jax.models.vit import BackboneOutput
 
 
 class TSCAM(Network):
-    """A 3x3 convolution of the patch tokens to classes, coupled with CLS's attention (Gao et al., ICCV 2021).
+    """A 3x3 convolution of the patch tokens to class maps, times CLS's attention (Gao et al., ICCV 2021).
 
-    A class's logit is the mean of its class map, which may be negative: the published code has no relu.
+    A logit is the mean of its class map. Class maps may be negative: the published code has no ReLU.
     """
 
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
@@ -39,13 +39,13 @@ class TSCAM(Network):
         )
 
     def head_logits(self, features: BackboneOutput) -> Float32[Array, "batch classes"]:
-        """The mean of each class's map."""
+        """Compute the mean of each class map."""
         return self._class_maps(features).mean((1, 2))
 
     def output(
         self, features: BackboneOutput, classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None
     ) -> Output:
-        """The convolution's maps of the classes asked for, and CLS's attention or RPAM's relation map."""
+        """Compute the maps of the requested classes; the relation map is CLS's attention or RPAM's."""
         maps = self._class_maps(features)
         logits = maps.mean((1, 2))
         return Output(

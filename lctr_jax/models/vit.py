@@ -1,6 +1,6 @@
-"""The backbone: a plain ViT with a CLS token, as in DeiT (Touvron et al., ICML 2021).
+"""The backbone: a ViT with a CLS token, as in DeiT (Touvron et al., ICML 2021).
 
-Options of `ModelSpec` make it DeiT III's (LayerScale) or DINOv2's (register tokens) as well.
+Options of `ModelSpec` turn it into DeiT III's (LayerScale) or DINOv2's (register tokens).
 """
 
 from collections.abc import Callable
@@ -19,11 +19,14 @@ from lctr_jax.models.spec import ModelSpec
 
 
 class BackboneOutput(NamedTuple):
-    """What the heads read.
+    """Tokens and attention statistics for the heads.
 
-    `cls_token`, `patch_tokens`: after the final norm. `cls_attention`: CLS's attention, mean over heads and
-    layers. `relation`: RPAM's map, mean over layers, and `attention`: of every layer between all tokens, mean
-    over heads, or None where they were not asked for.
+    Attributes:
+        cls_token: after the final norm.
+        patch_tokens: after the final norm.
+        cls_attention: CLS's attention to the patches, mean over heads and layers.
+        relation: RPAM's map, mean over layers; None unless requested.
+        attention: attention between all tokens in every layer, mean over heads; None unless requested.
     """
 
     cls_token: Float[Array, "batch width"]
@@ -36,8 +39,8 @@ class BackboneOutput(NamedTuple):
 class VisionTransformer(nnx.Module):
     """DeiT without its classification head.
 
-    The blocks' parameters are stacked along a leading layer axis and run by `lax.scan`: compile time does not
-    grow with depth, and the backward pass is not at the mercy of how XLA fuses the residual chain.
+    The blocks' parameters are stacked along a leading layer axis and run by `lax.scan`. Compile time does not
+    grow with depth, and XLA cannot recompute the residual chain in the backward pass.
     """
 
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
@@ -69,7 +72,12 @@ class VisionTransformer(nnx.Module):
         statistics: Statistics,
         drop_path_keys: Key[Array, " batch"] | None = None,
     ) -> BackboneOutput:
-        """Run the backbone; with `drop_path_keys`, one a sample, drop residual branches as in training.
+        """Run the backbone.
+
+        Args:
+            images: normalized images.
+            statistics: attention statistics to return.
+            drop_path_keys: one random key per sample enables drop path, as in training.
 
         Raises:
             ValueError: the image's sides are not multiples of the patch size.
@@ -119,14 +127,14 @@ class VisionTransformer(nnx.Module):
 
         if self.spec.rematerialize != "nothing" or self.gather_layer is not None:
             policy = _POLICIES[self.spec.rematerialize]
-            run = jax.checkpoint(run, policy=policy, prevent_cse=False)  # scan's loop is barrier enough
+            run = jax.checkpoint(run, policy=policy, prevent_cse=False)  # the scan prevents CSE already
         tokens, layers = jax.lax.scan(run, tokens, (stacked, scales))
         relation = None if layers.relation is None else layers.relation.mean(0)
         return tokens, layers.cls.mean(0), relation, layers.matrix
 
 
 def _unless_gathered(primitive: Any, *_: Any, **__: Any) -> bool:
-    """Keep all but what other devices gave: the whole parameters of all layers would be kept at once."""
+    """Keep everything but gathered parameters, which would hold the full parameters of all layers."""
     return primitive.name != "all_gather"
 
 
