@@ -20,8 +20,8 @@ from lctr_jax.localization.settings import IOU_LEVELS, Settings
 from lctr_jax.localization.sums import IOU_UNIT, Sums
 
 ThresholdKind = Literal["none", "reported", "held-out", "oracle", "all"]
-"""No threshold; the reported one; wsoleval's thresholds, chosen on a held-out split; the best on the evaluated
-images; or all thresholds at once.
+"""No threshold; the reported one; wsoleval's thresholds, chosen on a held-out split; the best on the
+evaluated images; or all thresholds at once.
 """
 
 _HALF = IOU_LEVELS.index(0.5)
@@ -219,7 +219,7 @@ METRICS = (
     Metric(
         name="max_box_acc",
         title="MaxBoxAcc",
-        meaning="wsoleval: the box of the largest region of the true class's map has IoU ≥ 0.5 with a true box.",
+        meaning="wsoleval: the box of the true class's largest region has IoU ≥ 0.5 with a true box.",
         threshold="oracle",
         needs="boxes",
         from_counts=_max_box_acc,
@@ -237,7 +237,7 @@ METRICS = (
     Metric(
         name="pxap",
         title="PxAP",
-        meaning="Pixel-wise average precision (area under the precision-recall curve) of the true class's map.",
+        meaning="Average precision over pixels of the true class's map, compared with the masks.",
         threshold="all",
         needs="masks",
         from_sums=_pxap,

@@ -42,9 +42,10 @@ def average_precision(histograms: Int[np.ndarray, "2 bins"]) -> float | None:
     None if there is no object pixel.
 
     Examples:
-        >>> average_precision(np.array([[8, 0], [0, 8]]))  # background low, object high 100.0 >>>
-            average_precision(np.array([[8, 8], [8, 8]]))  # an uninformative map: the object's share of
-            pixels 50.0
+        >>> average_precision(np.array([[8, 0], [0, 8]]))  # background low, object high
+        100.0
+        >>> average_precision(np.array([[8, 8], [8, 8]]))  # an uninformative map: the object's share
+        50.0
     """
     false, true = histograms[:, ::-1].cumsum(axis=1)
     if true[-1] == 0:

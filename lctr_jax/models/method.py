@@ -23,10 +23,10 @@ class Method:
     """A localization method: the network on top of the shared backbone.
 
     Attributes:
-            network: called as `network(spec, rngs=rngs)`; usually a subclass of `Network`. description: one
-            line for lists of methods. head: name of the trained parameters. Methods with the same head have
-            the same parameters and training, same training, differ in their maps alone, and read each other's
-            checkpoints.
+        network: called as `network(spec, rngs=rngs)`; usually a subclass of `Network`.
+        description: one line for lists of methods.
+        head: name of the trained parameters. Methods with the same head have the same parameters and
+            training, differ only in their maps, and can load each other's checkpoints.
         torch_names: for each array outside the backbone, by dotted path, its PyTorch name and axis order.
         recognize: called with the tensors of a PyTorch file of unknown origin; returns the fields of
             `ModelSpec` to set (such as `num_classes`) if they are of this method, else None.
