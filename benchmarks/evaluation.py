@@ -25,7 +25,7 @@ from lctr_jax.host.paths import path_argument
 from lctr_jax.localization.boxes import best_iou
 from lctr_jax.localization.maps import quantize_map, resize_map
 from lctr_jax.localization.measurement import Sample, best_contour_iou, boxes_by_cut, measure
-from lctr_jax.localization.protocols import LCTR, WSOLEVAL
+from lctr_jax.localization.protocols import LCTR_PROTOCOL, WSOLEVAL_PROTOCOL
 from lctr_jax.localization.settings import Settings
 from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.models.parameters import initialize
@@ -98,20 +98,20 @@ def sweep_tasks(num_images: int) -> dict[str, Task]:
         ),
         "every metric, threads": in_threads(lambda sample: measure(sample, settings)),
         "every metric of wsoleval, threads": in_threads(
-            lambda sample: measure(sample, replace(settings, protocol=WSOLEVAL))
+            lambda sample: measure(sample, replace(settings, protocol=WSOLEVAL_PROTOCOL))
         ),
     }
 
 
 def sweep_single(sample: Sample) -> np.ndarray:
     """Returns the IoU of the largest contour's box at all thresholds, from the score map."""
-    boxes = boxes_by_cut(sample.predicted_map, protocol=LCTR, image_size=IMAGE_SIZE)
-    return best_iou(boxes, sample.boxes_xyxy, closed=LCTR.closed)
+    boxes = boxes_by_cut(sample.predicted_map, protocol=LCTR_PROTOCOL, image_size=IMAGE_SIZE)
+    return best_iou(boxes, sample.boxes_xyxy, closed=LCTR_PROTOCOL.closed)
 
 
 def sweep_multi(sample: Sample) -> np.ndarray:
     """Returns the best IoU of any contour's box at all thresholds, from the score map."""
-    frame = resize_map(sample.label_map, protocol=WSOLEVAL, image_size=IMAGE_SIZE)
+    frame = resize_map(sample.label_map, protocol=WSOLEVAL_PROTOCOL, image_size=IMAGE_SIZE)
     return best_contour_iou(quantize_map(frame), sample.boxes_xyxy, image_size=IMAGE_SIZE)
 
 

@@ -49,5 +49,5 @@ def kernel_work(text: str, computation: str) -> Work:
     start = re.search(rf"^%?{re.escape(computation)} \(", text, flags=re.MULTILINE)
     assert start is not None
     block = text[start.start() : text.index("\n}", start.start())]
-    told = [(float(flops), float(num_bytes)) for flops, num_bytes in _ESTIMATE.findall(block)]
-    return Work(sum(flops for flops, _ in told), sum(num_bytes for _, num_bytes in told))
+    estimates = [(float(flops), float(num_bytes)) for flops, num_bytes in _ESTIMATE.findall(block)]
+    return Work(sum(flops for flops, _ in estimates), sum(num_bytes for _, num_bytes in estimates))

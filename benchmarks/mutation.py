@@ -64,7 +64,7 @@ COVERED: dict[str, tuple[str, ...]] = {
     "lctr_jax/localization/pixels.py": ("test_pixels", "test_wsoleval"),
     "lctr_jax/localization/sweep.py": ("test_sweep", "test_wsoleval"),
     "lctr_jax/localization/thresholds.py": ("test_thresholds",),
-    "lctr_jax/data/train_transforms.py": ("test_views",),
+    "lctr_jax/data/train_transforms.py": ("test_train_transforms",),
     "lctr_jax/data/randaugment.py": ("test_randaugment",),
     "lctr_jax/data/sampling.py": ("test_sampling", "test_pipeline"),
     "lctr_jax/data/geometry.py": ("test_geometry",),

@@ -64,13 +64,13 @@ def naive_forward(
     scales = jnp.ones((spec.depth, 2, batch))
     if drop_path_keys is not None:
         scales = branch_scales(drop_path_keys, depth=spec.depth, rate=spec.drop_path)
-    kept = []
+    attentions = []
     for index in range(spec.depth):
         block = jax.tree.map(lambda leaf, index=index: leaf[index], backbone["blocks"])
         tokens, attention = _block(spec, block, tokens, scales[index, :, :, None, None])
-        kept.append(attention)
+        attentions.append(attention)
     tokens = _layer_norm(backbone["norm"], tokens)
-    attention = jnp.stack(kept).mean(2)  # [layers, batch, tokens, tokens], mean over heads
+    attention = jnp.stack(attentions).mean(2)  # [layers, batch, tokens, tokens], mean over heads
     relation = (attention[:, :, :1] @ attention[..., 1:] / attention.shape[-1]).mean((0, 2))
     cls_attention = attention[:, :, 0, 1:].mean(0).reshape(batch, *grid, 1)
     logits, maps = _cue_digging(

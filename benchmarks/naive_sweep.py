@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 
 from lctr_jax.localization.maps import quantize_map, resize_map
-from lctr_jax.localization.protocols import LCTR, WSOLEVAL
+from lctr_jax.localization.protocols import LCTR_PROTOCOL, WSOLEVAL_PROTOCOL
 
 IMAGE_SIZE = 224
 
 
 def naive_single(score_map: np.ndarray, truth_xyxy: np.ndarray) -> list[float]:
     """Returns the IoU of the largest contour's box at each threshold, under `lctr`."""
-    levels = quantize_map(resize_map(score_map, protocol=LCTR, image_size=IMAGE_SIZE))
+    levels = quantize_map(resize_map(score_map, protocol=LCTR_PROTOCOL, image_size=IMAGE_SIZE))
     ious = []
     for tau in np.arange(0, 1, 0.001):
         x, y, width, height = 0, 0, IMAGE_SIZE, IMAGE_SIZE
@@ -25,7 +25,7 @@ def naive_single(score_map: np.ndarray, truth_xyxy: np.ndarray) -> list[float]:
 
 def naive_multi(score_map: np.ndarray, truth_xyxy: np.ndarray) -> list[float]:
     """Returns the best IoU of any contour's box at each threshold, under `wsoleval`."""
-    levels = quantize_map(resize_map(score_map, protocol=WSOLEVAL, image_size=IMAGE_SIZE))
+    levels = quantize_map(resize_map(score_map, protocol=WSOLEVAL_PROTOCOL, image_size=IMAGE_SIZE))
     last = IMAGE_SIZE - 1
     ious = []
     for tau in np.arange(0, 1, 0.001):

@@ -129,10 +129,10 @@ def time_stages(records: Records) -> dict[str, float]:
         image = decode_rgb(record["image"])
         clock.append(time.process_time())
         crop = draw_crop(*image.size, scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3), rng=rng)
-        view = resize_crop(image, crop, IMAGE_SIZE, resample=resample, fast_decode=False)
+        augmented = resize_crop(image, crop, IMAGE_SIZE, resample=resample, fast_decode=False)
         clock.append(time.process_time())
-        for operation, stroke in draw_operations(rng, layers=2, magnitude=9.0, magnitude_std=0.5):
-            view = operation(view, stroke)
+        for operation, arguments in draw_operations(rng, layers=2, magnitude=9.0, magnitude_std=0.5):
+            augmented = operation(augmented, arguments)
         clocks.append([*clock, time.process_time()])
     stages = 1000 * np.diff(clocks, axis=1).mean(axis=0)
     return dict(zip(("decode", "crop and resize", "RandAugment"), stages.tolist(), strict=True))

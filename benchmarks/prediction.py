@@ -33,14 +33,14 @@ MACHINES = (
 class Prediction(NamedTuple):
     """Seconds of one step's parts, and the share of one device's speed that each of many keeps."""
 
-    arithmetic: float
+    compute: float
     memory: float
     exchange: float
 
     @property
     def step(self) -> float:
         """The whole step."""
-        return max(self.arithmetic, self.memory) + self.exchange
+        return max(self.compute, self.memory) + self.exchange
 
     @property
     def efficiency(self) -> float:

@@ -156,7 +156,7 @@ def _gpu_table(rows: list[dict[str, Any]]) -> dict[str, Any]:
             "program",
             "cuDNN attention",
             "float32 scores",
-            *(f"{card} GB" for card in memory_fit.CARDS),
+            *(f"{gigabytes} GB" for gigabytes in memory_fit.GPU_GIGABYTES),
         ],
         "rows": [
             [

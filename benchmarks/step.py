@@ -28,7 +28,7 @@ from benchmarks.sides import project_sides
 from benchmarks.step_case import Case
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import path_argument
-from lctr_jax.models.spec import SIZES
+from lctr_jax.models.spec import BACKBONES
 
 __all__ = ["main", "project_sides"]
 
@@ -151,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--sizes", nargs="+", default=["deit_small"], choices=[*SIZES], metavar="SIZE")
+    parser.add_argument("--sizes", nargs="+", default=["deit_small"], choices=[*BACKBONES], metavar="SIZE")
     parser.add_argument("--classes", nargs="+", type=int, default=[200, 1000], metavar="K")
     parser.add_argument("--dtypes", nargs="+", default=["float32"], choices=["float32", "bfloat16"])
     parser.add_argument("--batch", type=int, default=16, help="images a step")

@@ -29,8 +29,8 @@ USAGE = (
 )
 
 
-class Command(NamedTuple):
-    """What is asked for; `processes`: the arguments of `join_processes`."""
+class AblationArguments(NamedTuple):
+    """The parsed command line; `processes`: the arguments of `join_processes`."""
 
     workdir: Path
     config: RunConfig
@@ -72,7 +72,7 @@ def _say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def _parse(argv: list[str]) -> Command:
+def _parse(argv: list[str]) -> AblationArguments:
     values: Any = flags.FlagValues()
     flags.DEFINE_string("workdir", "runs/ablation", "the folder of all runs", flag_values=values)
     flags.DEFINE_list("methods", default_methods(), "what to compare, in order", flag_values=values)
@@ -82,7 +82,7 @@ def _parse(argv: list[str]) -> Command:
         argv = [argv[0], "--config=digits", *argv[1:]]
     parse_flags(values, argv, usage=USAGE)
     config, processes = parse_config(values.config), read_processes(values)
-    return Command(expand(values.workdir), config, tuple(values.methods), values.seeds, processes)
+    return AblationArguments(expand(values.workdir), config, tuple(values.methods), values.seeds, processes)
 
 
 if __name__ == "__main__":

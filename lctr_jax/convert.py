@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from lctr_jax.checkpoints import torch_files
-from lctr_jax.checkpoints.conversion import Conversion, convert, describe, export
-from lctr_jax.checkpoints.hub import fetch
+from lctr_jax.checkpoints.conversion import Conversion, convert, describe_network, to_torch_tensors
+from lctr_jax.checkpoints.hub import download
 from lctr_jax.checkpoints.parameter_paths import by_path
 from lctr_jax.checkpoints.recognition import config_options
 from lctr_jax.checkpoints.store import load_weights, save_weights
@@ -96,7 +96,7 @@ def _from_torch(
     overwrite: bool,
 ) -> None:
     require_folder_destination(dest)
-    file = torch_files.read_tensors(fetch(source), ema=ema)
+    file = torch_files.read_tensors(download(source), ema=ema)
     try:
         conversion = convert(
             file, source=source, heads=heads, num_classes=num_classes, half_normalized=half_normalized
@@ -115,7 +115,7 @@ def _from_torch(
         f"{len(file.tensors) - len(conversion.dropped)} tensors read, {len(conversion.dropped)} dropped, "
         f"{len(conversion.fresh)} parameters newly initialized"
     )
-    console.print(f"{dest}: {describe(conversion.metadata)}; {counts}", soft_wrap=True)
+    console.print(f"{dest}: {describe_network(conversion.metadata)}; {counts}", soft_wrap=True)
     if conversion.metadata.kind == "backbone":
         options = config_options(conversion.metadata.spec)
         console.print(f"train from it: --config.init_from={dest} {options}", soft_wrap=True)
@@ -144,11 +144,11 @@ def _to_torch(source: str, dest: Path, *, half: bool, overwrite: bool) -> None:
     torch_files.require_suffix(dest)
     require_file_destination(dest)
     metadata, parameters = load_weights(source)
-    tensors = export(metadata, parameters)
+    tensors = to_torch_tensors(metadata, parameters)
     if half:
         tensors = {name: array.astype(np.float16) for name, array in tensors.items()}
     torch_files.write_tensors(dest, tensors, metadata.to_json())
     size = sum(array.size for array in tensors.values())
     Console().print(
-        f"{dest}: {describe(metadata)}; {len(tensors)} tensors, {size:,} parameters", soft_wrap=True
+        f"{dest}: {describe_network(metadata)}; {len(tensors)} tensors, {size:,} parameters", soft_wrap=True
     )

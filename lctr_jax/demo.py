@@ -25,18 +25,18 @@ from lctr_jax.checkpoints.store import find_checkpoint
 from lctr_jax.command_line import ArgumentParser
 from lctr_jax.data.data_config import DataOptions
 from lctr_jax.data.datasets import open_split
-from lctr_jax.data.geometry import Geometry, Protocol
+from lctr_jax.data.geometry import Geometry, GeometryProtocol
 from lctr_jax.data.samples import decode_record
 from lctr_jax.errors import one_line, one_line_errors
 from lctr_jax.host.paths import expand_text, path_argument, text_argument
 from lctr_jax.inference.image_search import count_images, find_images
 from lctr_jax.inference.images import read_upright
 from lctr_jax.inference.loading import LoadedModel, load
-from lctr_jax.inference.threshold import choose_threshold
-from lctr_jax.json_objects import describe, read_object
+from lctr_jax.inference.threshold import resolve_threshold
+from lctr_jax.json_objects import describe_value, read_object
 from lctr_jax.models.normalization import normalize
 from lctr_jax.viewer.page import build_page, import_gradio, serve_page
-from lctr_jax.viewer.reading import PHOTO_SIDE, Reading
+from lctr_jax.viewer.reading import MAX_PHOTO_SIDE, Reading
 
 NUM_EXAMPLES = 12
 
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     import_gradio()
     model = load(options.checkpoint)
-    threshold, source = choose_threshold(options.threshold, options.checkpoint)
+    threshold, source = resolve_threshold(options.threshold, options.checkpoint)
     with tempfile.TemporaryDirectory() as folder:
         if options.examples:
             count_images(options.examples, out=Path(folder))
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         serve_page(page, port=options.port)
 
 
-def build_demo(model: LoadedModel, *, geometry: Protocol, threshold: float, examples: Sequence[Path]):
+def build_demo(model: LoadedModel, *, geometry: GeometryProtocol, threshold: float, examples: Sequence[Path]):
     """The page of a network; its first image is compiled for and seen before anybody waits."""
     spec = model.spec
     frame = Geometry(protocol=geometry, image_size=spec.image_size)
@@ -99,9 +99,9 @@ def read_image(
             "the network's output is not finite (NaN or infinity): its weights have diverged or are damaged; "
             "choose another checkpoint"
         )
-    larger = max(image.size) > PHOTO_SIDE
+    larger = max(image.size) > MAX_PHOTO_SIDE
     return Reading(
-        photo=np.asarray(ImageOps.contain(image, (PHOTO_SIDE, PHOTO_SIDE)) if larger else image),
+        photo=np.asarray(ImageOps.contain(image, (MAX_PHOTO_SIDE, MAX_PHOTO_SIDE)) if larger else image),
         width=image.width,
         height=image.height,
         geometry=geometry,
@@ -161,7 +161,9 @@ def _read_data_options(config: Path) -> tuple[DataOptions, str]:
     options = {name: value for name, value in data.items() if name != "num_workers"}  # of training
     for name, value in options.items():
         if not _is_like(value, expected[name]):
-            raise ValueError(f"{config}: data.{name}: got {describe(value)}, expected as a run writes it")
+            raise ValueError(
+                f"{config}: data.{name}: got {describe_value(value)}, expected as a run writes it"
+            )
     return DataOptions(**options), split
 
 

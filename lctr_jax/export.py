@@ -21,7 +21,7 @@ from lctr_jax.command_line import ArgumentParser
 from lctr_jax.errors import one_line_errors
 from lctr_jax.exporters.check import TOLERANCE, largest_errors, require_agreement
 from lctr_jax.exporters.onnx_model import export_onnx, open_onnx, require_onnx
-from lctr_jax.exporters.program import InputType, describe, make_program
+from lctr_jax.exporters.program import InputType, describe_program, make_program
 from lctr_jax.exporters.stablehlo import PLATFORMS, export_stablehlo, open_stablehlo
 from lctr_jax.host.paths import path_argument, require_file_destination, text_argument
 from lctr_jax.models.execution import portable
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if destination.exists() and not options.overwrite:
         raise FileExistsError(f"{destination}: exists already; choose another place or add --overwrite")
     require_file_destination(destination)
-    exported = export(options.checkpoint, file_format=options.format, input_type=options.input)
+    exported = export_checkpoint(options.checkpoint, file_format=options.format, input_type=options.input)
     _write(destination, exported.content)
     print(f"{destination}: {len(exported.content) / 1e6:.1f} MB")
     if exported.beside is not None:
@@ -52,7 +52,7 @@ class Exported(NamedTuple):
     errors: dict[str, float]
 
 
-def export(checkpoint: str, *, file_format: str, input_type: InputType = "uint8") -> Exported:
+def export_checkpoint(checkpoint: str, *, file_format: str, input_type: InputType = "uint8") -> Exported:
     """Export a checkpoint of any method to "stablehlo" or "onnx", in float32, and check it.
 
     Raises:
@@ -68,7 +68,7 @@ def export(checkpoint: str, *, file_format: str, input_type: InputType = "uint8"
     require_whole(metadata, path=checkpoint)
     spec = portable(metadata.spec)  # not as suits this machine: the file is for any
     program = make_program(spec, parameters)
-    facts = describe(metadata, input_type=input_type) | {"exported_with": _versions(to_onnx)}
+    facts = describe_program(metadata, input_type=input_type) | {"exported_with": _versions(to_onnx)}
     shape = {"side": spec.image_size, "input_type": input_type}
     if to_onnx:
         content, beside = export_onnx(program, facts, **shape), None

@@ -46,10 +46,10 @@ def require_number(value: Any, *, where: str) -> float:
                 return number
         except OverflowError:  # an integer beyond floats
             pass
-    raise ValueError(f"{where}: got {describe(value)}, expected a finite number")
+    raise ValueError(f"{where}: got {describe_value(value)}, expected a finite number")
 
 
-def describe(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """A value in a few characters, whatever its size."""
     if isinstance(value, dict | list):
         return f"a JSON {_kind(value)}"

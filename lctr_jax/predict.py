@@ -32,7 +32,7 @@ from lctr_jax.inference.image_search import count_images, find_images, relative_
 from lctr_jax.inference.images import read_batches
 from lctr_jax.inference.loading import load
 from lctr_jax.inference.localizer import Localizer, folder_label
-from lctr_jax.inference.threshold import choose_threshold
+from lctr_jax.inference.threshold import resolve_threshold
 from lctr_jax.report.environment import describe_environment
 from lctr_jax.report.prediction_folder import PredictionFolder
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     formats = parse_formats(options.annotations)
     total = count_images(options.images, out=options.out)
     model = load(options.checkpoint)
-    threshold, source = choose_threshold(options.threshold, options.checkpoint)
+    threshold, source = resolve_threshold(options.threshold, options.checkpoint)
     by_folder = options.classes == "folder"
     localizer = Localizer(
         model,
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     coverage = Coverage()
     files = [path for path in options.images if not path.is_dir()]
     with (
-        _interruption_told(),
+        _report_interruption(),
         PredictionFolder(options.out, total=total, keep=files, facts=facts, settings=settings) as folder,
     ):
         if folder.num_done:
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 @contextmanager
-def _interruption_told() -> Iterator[None]:
+def _report_interruption() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:

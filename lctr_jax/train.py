@@ -27,8 +27,8 @@ USAGE = (
 )
 
 
-class Command(NamedTuple):
-    """What is asked for: training, or with `checkpoint` an evaluation, or with `dry_run` a step.
+class TrainArguments(NamedTuple):
+    """The parsed command line: training, or with `checkpoint` an evaluation, or with `dry_run` a step.
 
     `processes`: the arguments of `join_processes`.
     """
@@ -76,7 +76,7 @@ def _help() -> str:
     return "\n".join([f"{__doc__}\n\nusage: {USAGE}\n", *lines, f"\n{where}"])
 
 
-def _parse(argv: list[str]) -> Command:
+def _parse(argv: list[str]) -> TrainArguments:
     values = _define_flags()
     file = parse_flags(values, argv, usage=USAGE)
     if values.eval != bool(values.checkpoint):
@@ -87,7 +87,7 @@ def _parse(argv: list[str]) -> Command:
         values.config.train.profile = values.profile
     workdir = expand(values.workdir or Path("runs") / file.stem)
     checkpoint = values.checkpoint and expand_text(values.checkpoint)
-    return Command(values.config, workdir, checkpoint, values.dry_run, read_processes(values))
+    return TrainArguments(values.config, workdir, checkpoint, values.dry_run, read_processes(values))
 
 
 def _define_flags() -> Any:

@@ -129,7 +129,7 @@ def test_a_config_that_no_run_wrote_is_named(tmp_path, text, reason):
     (tmp_path / "eval").mkdir()
     (tmp_path / "eval/metrics.json").write_text("{}")
     (tmp_path / "config.json").write_text(text)
-    run = ablation.Run(workdir=tmp_path, config=parse_config(default_config()), trained_in=None)
+    run = ablation.AblationRun(workdir=tmp_path, config=parse_config(default_config()), trained_in=None)
     with pytest.raises(ValueError, match=f"config.json: .*{reason}"):
         ablate.carry_out(run, make_mesh(), Interruption())
 
@@ -139,7 +139,7 @@ def test_what_counts_as_finished_is_process_0s_word(monkeypatch, tmp_path):
     monkeypatch.setattr("jax.process_index", lambda: 1)
     words = iter([False, True])  # no error, finished
     monkeypatch.setattr(multihost_utils, "broadcast_one_to_all", lambda own: own or next(words))
-    run = ablation.Run(workdir=tmp_path, config=parse_config(default_config()), trained_in=None)
+    run = ablation.AblationRun(workdir=tmp_path, config=parse_config(default_config()), trained_in=None)
     assert not ablate.carry_out(run, make_mesh(), Interruption())
 
 

@@ -36,14 +36,14 @@ def test_a_failing_case_is_reported_and_the_next_one_measured():
             raise RuntimeError("cuDNN says\n no")
         return [str(case)]
 
-    kept = []
+    row_counts = []
     section = Section("Title", ("case",), lambda scale: [1, 2], measure)
     outcome = run_section(
-        section, SMALL, seconds=60.0, keep=lambda outcome: kept.append(len(outcome.table.rows))
+        section, SMALL, seconds=60.0, keep=lambda outcome: row_counts.append(len(outcome.table.rows))
     )
     assert outcome.table.rows == [["2"]]
     assert outcome.failures == ["1: RuntimeError: cuDNN says no"]
-    assert kept == [0, 1, 1]  # what is done is written down before the next case may crash
+    assert row_counts == [0, 1, 1]  # what is done is written down before the next case may crash
 
 
 def test_cases_without_time_are_named():

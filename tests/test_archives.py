@@ -71,7 +71,7 @@ def test_faults(tmp_path):
     assert not list((tmp_path / "scratch").iterdir())
 
 
-def test_a_damaged_deflate_stream_is_told(tmp_path):
+def test_a_damaged_deflate_stream_is_reported(tmp_path):
     packed = bytearray(pack(tmp_path / "a.tgz", FILES, "w:gz").read_bytes())
     packed[20:40] = b"\xff" * 20
     (tmp_path / "a.tgz").write_bytes(packed)
@@ -92,7 +92,7 @@ def test_a_hard_link_is_the_file_that_it_links_to(tmp_path):
     assert contents(linked, tmp_path) == FILES | {"second.txt": b"alpha"}
 
 
-def test_a_dangling_hard_link_is_told(tmp_path):
+def test_a_dangling_hard_link_is_reported(tmp_path):
     dangling = write_link(pack(tmp_path / "a.tar", FILES), "lost.txt")
     with pytest.raises(
         ValueError, match=r"a\.tar: .*second\.txt is a link to lost\.txt, which is not in the archive"
@@ -100,7 +100,7 @@ def test_a_dangling_hard_link_is_told(tmp_path):
         archives.list_files(dangling, scratch=tmp_path)
 
 
-def test_a_sparse_member_is_told(tmp_path):
+def test_a_sparse_member_is_reported(tmp_path):
     """Its bytes in the archive are not the file's."""
     with (tmp_path / "holes.bin").open("wb") as file:
         file.seek(1 << 20)

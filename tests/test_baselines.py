@@ -10,7 +10,7 @@ from lctr_jax import baselines
 from lctr_jax.localization.boxes import box_iou
 from lctr_jax.localization.content_free import ContentFree, centered_gaussian, centered_squares
 from lctr_jax.localization.pixels import average_precision, score_histograms
-from lctr_jax.localization.protocols import LCTR, WSOLEVAL
+from lctr_jax.localization.protocols import LCTR_PROTOCOL, WSOLEVAL_PROTOCOL
 
 CUB = Path(__file__).parents[2] / "shared" / "data" / "wsoleval_cub_test"
 
@@ -79,7 +79,7 @@ def test_the_first_box_only(small_list, tmp_path):
 def test_the_best_square_is_the_best_of_all_sizes_tried_one_by_one():
     rng = np.random.default_rng(0)
     corners = np.sort(rng.integers(0, 224, (30, 2, 2)), axis=1).reshape(-1, 4).astype(np.float64)
-    predictors = ContentFree(WSOLEVAL)
+    predictors = ContentFree(WSOLEVAL_PROTOCOL)
     predictors.add(corners[:10], np.ones(10, int))
     predictors.add(corners[10:], np.full(10, 2))
     truths = [corners[i : i + 1] for i in range(10)] + [corners[i : i + 2] for i in range(10, 30, 2)]
@@ -94,7 +94,7 @@ def test_the_best_square_is_the_best_of_all_sizes_tried_one_by_one():
 
 
 @pytest.mark.parametrize("image_size", [7, 48, 224])
-@pytest.mark.parametrize("protocol", [LCTR, WSOLEVAL])
+@pytest.mark.parametrize("protocol", [LCTR_PROTOCOL, WSOLEVAL_PROTOCOL])
 def test_every_family_reaches_the_full_frame(protocol, image_size):
     predictors = ContentFree(protocol, image_size=image_size)
     predictors.add(centered_squares(protocol, image_size=image_size)[-1:].astype(float), np.array([1]))
@@ -105,7 +105,7 @@ def test_every_family_reaches_the_full_frame(protocol, image_size):
 def test_sums_of_parts_add_up():
     rng = np.random.default_rng(0)
     boxes = np.sort(rng.integers(0, 224, (20, 2, 2)), axis=1).reshape(-1, 4).astype(np.float64)
-    whole, first, second = (ContentFree(LCTR) for _ in range(3))
+    whole, first, second = (ContentFree(LCTR_PROTOCOL) for _ in range(3))
     whole.add(boxes, np.full(10, 2))
     first.add(boxes[:6], np.array([2, 0, 2, 2]))
     second.add(boxes[6:], np.full(7, 2))
@@ -151,7 +151,7 @@ def test_pxap_of_predictors_that_never_look():
     rng = np.random.default_rng(0)
     masks = [rng.choice(np.array([0, 1, 255], np.uint8), (SIDE, SIDE)) for _ in range(3)]
     masks[0][8:24, 8:24] = 1  # a central object: the Gaussian is better than nothing
-    predictors = ContentFree(LCTR, image_size=SIDE)
+    predictors = ContentFree(LCTR_PROTOCOL, image_size=SIDE)
     for mask in masks:
         predictors.add(np.zeros((0, 4)), np.array([0]))
         predictors.add_mask(mask)

@@ -51,7 +51,7 @@ def test_the_peak_is_the_fastest_products():
     assert product.shape == (2048, 2048)
 
 
-def test_collectives_are_told_by_kind():
+def test_collectives_are_reported_by_kind():
     found = [Collective("all-reduce", 500_000, 12), Collective("all-reduce", 4_000_000, 1)]
     assert describe_collectives(found) == "13 all-reduce, 10.0 MB"
 

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from test_imports import ROOT
 
 from lctr_jax.localization.boxes import best_iou, best_iou_per_image, box_iou, protocol_boxes
-from lctr_jax.localization.protocols import LCTR, WSOLEVAL
+from lctr_jax.localization.protocols import LCTR_PROTOCOL, WSOLEVAL_PROTOCOL
 
 corners = arrays(np.int64, (2, 2, 2), elements=st.integers(0, 20))
 pairs = corners.map(lambda c: np.concatenate([c.min(axis=1), c.max(axis=1)], axis=1))
@@ -71,11 +71,11 @@ def test_images_without_boxes_are_left_out():
 def test_what_protocols_write():
     rectangles = np.array([[0, 0, 224, 224], [5, 6, 9, 8], [0, 0, 0, 0]])
     np.testing.assert_array_equal(
-        protocol_boxes(rectangles, protocol=WSOLEVAL, image_size=224),
+        protocol_boxes(rectangles, protocol=WSOLEVAL_PROTOCOL, image_size=224),
         [[0, 0, 223, 223], [5, 6, 9, 8], [0, 0, 0, 0]],
     )
     np.testing.assert_array_equal(
-        protocol_boxes(rectangles, protocol=LCTR, image_size=224),
+        protocol_boxes(rectangles, protocol=LCTR_PROTOCOL, image_size=224),
         [[0, 0, 224, 224], [5, 6, 9, 8], [0, 0, 224, 224]],
     )
 

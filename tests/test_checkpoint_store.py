@@ -149,7 +149,7 @@ def test_another_size_lists_what_differs(tmp_path):
     assert "drop_path" not in message  # shapes nothing
 
 
-def test_a_damaged_checkpoint_is_told(tmp_path):
+def test_a_damaged_checkpoint_is_reported(tmp_path):
     store.save_weights(tmp_path / "weights", METADATA, parameters_of())
     (tmp_path / "weights" / "metadata" / "metadata").write_text('{"kind": "netw')
     write_checksums(tmp_path / "weights")
@@ -193,7 +193,7 @@ def failing(folder):
     raise OSError("disk full")
 
 
-def test_parameters_that_are_not_the_metadatas_are_told(tmp_path):
+def test_parameters_that_are_not_the_metadatas_are_reported(tmp_path):
     parameters = parameters_of()
     parameters["cdm"]["bias"] = np.zeros(4, np.float32)
     del parameters["backbone"]["cls_token"]

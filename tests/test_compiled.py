@@ -177,7 +177,7 @@ ENTRY %main (q: bf16[2,198,64]) -> bf16[2,198,64] {
 """
 
 
-def test_fused_attention_and_stored_scores_are_told():
+def test_fused_attention_and_stored_scores_are_reported():
     program = hlo.parse(ATTENTION)
     assert program.fused_attention() == 24
     assert program.float32_scores(197) == {"f32[2,6,197,197]", "f32[12,198,198]"}

@@ -16,7 +16,7 @@ def test_a_file_goes_before_a_name(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("given", ["cubs", "cub.py", "configs/cub.py", "../cub", ""])
-def test_what_is_neither_is_told_with_the_names(given, tmp_path, monkeypatch):
+def test_what_is_neither_is_reported_with_the_names(given, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"does not exist; by name there are cub, digits, .*imagenet"):
         find_config(given)

@@ -75,7 +75,7 @@ def test_every_misfit_is_listed_in_one_line(refused):
         ),
     ],
 )
-def test_tensors_of_no_vit_are_told(change, said, refused):
+def test_tensors_of_no_vit_are_reported(change, said, refused):
     tensors = lctr()
     for name, shape in change.items():
         del tensors[name]
@@ -128,7 +128,7 @@ def test_a_whole_pickled_module_is_refused(tmp_path, refusal):
 
 
 @pytest.mark.parametrize("content", ["a list", "a number by name"])
-def test_pth_files_without_named_tensors_are_told(content, tmp_path, refusal):
+def test_pth_files_without_named_tensors_are_reported(content, tmp_path, refusal):
     torch = pytest.importorskip("torch")
     torch.save([1, 2] if content == "a list" else {"epoch": 3}, tmp_path / "odd.pth")
     assert "expected tensors by name" in refusal(tmp_path / "odd.pth", tmp_path / "weights")
@@ -136,7 +136,7 @@ def test_pth_files_without_named_tensors_are_told(content, tmp_path, refusal):
 
 @pytest.mark.parametrize("name", ["source.pth", "source.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint at all" * 40])
-def test_damaged_files_are_told(name, content, tmp_path, refusal):
+def test_damaged_files_are_reported(name, content, tmp_path, refusal):
     if name.endswith(".pth"):
         pytest.importorskip("torch")
     (tmp_path / name).write_bytes(content)
@@ -150,7 +150,7 @@ def test_without_torch_a_pth_says_what_to_install(tmp_path, refusal, monkeypatch
     assert "pip install -e '.[torch]'" in message
 
 
-def test_wrong_paths_are_told(tmp_path, refusal):
+def test_wrong_paths_are_reported(tmp_path, refusal):
     assert "nowhere.pth: no such file" in refusal(tmp_path / "nowhere.pth", tmp_path / "weights")
     (tmp_path / "weights.h5").write_bytes(b"")
     message = refusal(tmp_path / "weights.h5", tmp_path / "weights")

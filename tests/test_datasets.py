@@ -130,7 +130,7 @@ def test_the_newest_prepared_version_is_read(tmp_path):
     for version in ("2.0.0", "10.0.0", "5.1.0"):
         (tmp_path / "imagenet2012" / version).mkdir(parents=True)
         (tmp_path / "imagenet2012" / version / "dataset_info.json").touch()
-    assert tfds_prepared.find("imagenet2012", tmp_path).name == "10.0.0"
+    assert tfds_prepared.find_prepared("imagenet2012", tmp_path).name == "10.0.0"
 
 
 def test_what_tfds_has_not_prepared(tmp_path):
@@ -170,7 +170,7 @@ def test_a_box_list_that_nothing_would_read_is_refused(tmp_path):
         datasets.open_split("imagenet2012", "val", data_dir=tmp_path, boxes={"test": "list.txt"})
 
 
-def test_an_unknown_split_is_told_the_known_ones(tmp_path):
+def test_an_unknown_split_is_reported_the_known_ones(tmp_path):
     prepare(Imagenet2012, tmp_path)
     with pytest.raises(ValueError, match="data split: imagenet2012 has validation; got 'test'"):
         datasets.open_split("imagenet2012", "test", data_dir=tmp_path)

@@ -25,7 +25,7 @@ from lctr_jax.models.parameters import initialize
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run.config import default_config
 from lctr_jax.viewer.drawing import draw_panels, draw_table
-from lctr_jax.viewer.page import BEST, TOP_FIVE, chosen_labels
+from lctr_jax.viewer.page import PREDICTED_CLASS, TOP_FIVE, chosen_labels
 from lctr_jax.viewer.reading import Reading
 
 ROOT = Path(__file__).parents[1]
@@ -93,7 +93,7 @@ def test_the_box_and_what_is_above_the_threshold_are_where_the_map_is_hot():
 
 def test_choices_name_classes():
     reading = hot_corner()
-    assert chosen_labels(reading, BEST) == [1]
+    assert chosen_labels(reading, PREDICTED_CLASS) == [1]
     assert chosen_labels(reading, TOP_FIVE) == [1, 2, 0, 3, 4]
     assert chosen_labels(reading, 5) == [5]
 
@@ -277,10 +277,10 @@ def test_the_page_follows_threshold_and_class_and_asks_the_network_once_an_image
     browser.find_element("css selector", "#image input[type=file]").send_keys(str(tmp_path / "mine.png"))
     wait_for(browser, "return document.querySelector('.lctr-panels')")
     assert seen()[count:] == [(50, 80)]
-    views = browser.execute_script(
+    ratios = browser.execute_script(
         "return [...document.querySelectorAll('.lctr-view')].map(v => v.offsetWidth / v.offsetHeight)"
     )
-    np.testing.assert_allclose(views, 50 / 80, rtol=0.03)
+    np.testing.assert_allclose(ratios, 50 / 80, rtol=0.03)
 
     addresses = requested(browser)
     assert len(addresses) > 5

@@ -24,8 +24,8 @@ from lctr_jax.inference.loading import LoadedModel
 from lctr_jax.models.output import Output
 from lctr_jax.models.parameters import initialize
 from lctr_jax.models.spec import ModelSpec
-from lctr_jax.viewer.page import BEST, draw_reading, serve_page
-from lctr_jax.viewer.reading import PHOTO_SIDE
+from lctr_jax.viewer.page import PREDICTED_CLASS, draw_reading, serve_page
+from lctr_jax.viewer.reading import MAX_PHOTO_SIDE
 
 ROOT = Path(__file__).parents[1]
 MAX_UPLOAD_BYTES = 100_000_000
@@ -97,13 +97,13 @@ def upload(port, content, name="photo.png"):
     return json.loads(text)[0]
 
 
-def look(port, path, tau=0.3):
+def localize(port, path, tau=0.3):
     """What the page shows of an uploaded file: panels and table."""
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    body = json.dumps({"data": [file, BEST, tau]})
-    status, text = ask(port, "/gradio_api/call/look", body, Content_Type="application/json")
+    body = json.dumps({"data": [file, PREDICTED_CLASS, tau]})
+    status, text = ask(port, "/gradio_api/call/localize", body, Content_Type="application/json")
     assert status == 200, text
-    status, events = ask(port, f"/gradio_api/call/look/{json.loads(text)['event_id']}")
+    status, events = ask(port, f"/gradio_api/call/localize/{json.loads(text)['event_id']}")
     assert status == 200
     assert "event: complete" in events, events
     return json.loads(events.split("data: ")[-1])[-2:]
@@ -143,14 +143,14 @@ def bomb(width, height):
     ids=["bomb", "above the limit", "empty", "text", "cut", "EPS", "SVG"],
 )
 def test_an_image_that_cannot_be_read_is_answered_with_the_reason(port, content, name, reason):
-    panels, table = look(port, upload(port, content, name))
+    panels, table = localize(port, upload(port, content, name))
     assert 'role="alert"' in panels
     assert reason in panels
     assert table == ""
 
 
 def test_an_image_is_shown_upright(port):
-    panels, table = look(port, upload(port, png()))
+    panels, table = localize(port, upload(port, png()))
     assert "lctr-panels" in panels
     assert "aspect-ratio: 90 / 60" in panels
     assert "owl" in table
@@ -158,18 +158,18 @@ def test_an_image_is_shown_upright(port):
     exif, buffer = turned.getexif(), io.BytesIO()
     exif[274] = 6
     turned.save(buffer, "JPEG", exif=exif)
-    assert "aspect-ratio: 60 / 90" in look(port, upload(port, buffer.getvalue(), "turned.jpg"))[0]
+    assert "aspect-ratio: 60 / 90" in localize(port, upload(port, buffer.getvalue(), "turned.jpg"))[0]
 
 
 def test_a_file_that_was_not_uploaded_is_not_read(port, tmp_path):
     (tmp_path / "mine.png").write_bytes(png())
     with pytest.raises(AssertionError, match="event: error"):
-        look(port, str(tmp_path / "mine.png"))
+        localize(port, str(tmp_path / "mine.png"))
 
 
 @pytest.mark.parametrize("tau", [float("nan"), None, "half", [0.3], -1, 1, 1e999], ids=str)
 def test_an_impossible_threshold_is_answered_in_words(port, tau):
-    panels, table = look(port, upload(port, png()), tau)
+    panels, table = localize(port, upload(port, png()), tau)
     assert 'role="alert"' in panels
     assert "threshold: got" in panels
     assert table == ""
@@ -177,7 +177,7 @@ def test_an_impossible_threshold_is_answered_in_words(port, tau):
 
 def test_the_output_of_a_diverged_network_is_answered_in_words(served):
     ports, said = served
-    panels, table = look(ports[1], upload(ports[1], png()))
+    panels, table = localize(ports[1], upload(ports[1], png()))
     assert "output is not finite (NaN or infinity)" in panels
     assert table == ""
     assert said.read_text().count("warning: the network's output is not finite") == 1
@@ -210,12 +210,12 @@ def test_an_output_that_is_not_finite_is_no_reading(field, value):
 
 def test_a_reading_keeps_what_the_page_shows_of_a_large_image():
     reading = read_image(answering(), Image.new("RGB", (3000, 1500)), geometry=GEOMETRY, class_names=NAMES)
-    assert reading.photo.shape == (PHOTO_SIDE // 2, PHOTO_SIDE, 3)
+    assert reading.photo.shape == (MAX_PHOTO_SIDE // 2, MAX_PHOTO_SIDE, 3)
     np.testing.assert_allclose(reading.region_xyxy, [0, 0, 3000, 1500])
 
 
 def test_the_reason_stays_when_the_threshold_moves_and_is_escaped():
-    panels, table = draw_reading("cannot decode <b>", BEST, 0.5)
+    panels, table = draw_reading("cannot decode <b>", PREDICTED_CLASS, 0.5)
     assert "cannot decode &lt;b&gt;" in panels
     assert table == ""
 
@@ -257,7 +257,7 @@ def test_a_foreign_origin_is_refused(port, origin):
     [
         ("upload", "Content-Length", 10**10, (413, "expected at most 101000000 bytes")),
         ("queue/join", "Content-Length", 10**7, (413, "expected at most 1000000 bytes")),
-        ("run/look", "Content-Length", 10**7, (413, "expected at most 1000000 bytes")),
+        ("run/localize", "Content-Length", 10**7, (413, "expected at most 1000000 bytes")),
         ("upload", "Transfer-Encoding", "chunked", (411, "expected the size of the request in bytes")),
     ],
 )

@@ -18,7 +18,7 @@ def draw(*shape, seed):
 def test_value_and_gradients(monkeypatch, features, platform):
     if platform == "another":
         monkeypatch.setattr(jax.lax, "platform_dependent", lambda *args, cpu, default: default(*args))
-    tokens, kernel, slope = draw(2, 4, 5, seed=0), draw(5, features, seed=1), draw(2, 4, features, seed=2)
+    tokens, kernel, cotangent = draw(2, 4, 5, seed=0), draw(5, features, seed=1), draw(2, 4, features, seed=2)
     bias = draw(features, seed=3)
     layer = Dense(5, features, rngs=nnx.Rngs(0))
     layer.kernel[...], layer.bias[...] = jnp.asarray(kernel, jnp.float32), jnp.asarray(bias, jnp.float32)
@@ -29,9 +29,11 @@ def test_value_and_gradients(monkeypatch, features, platform):
         parameters,
         jnp.asarray(tokens, jnp.float32),
     )
-    to_layer, to_tokens = pull(jnp.asarray(slope, jnp.float32))
+    to_layer, to_tokens = pull(jnp.asarray(cotangent, jnp.float32))
 
     np.testing.assert_allclose(value, tokens @ kernel + bias, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(to_tokens, slope @ kernel.T, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(to_layer["kernel"][...], np.einsum("btw,btf->wf", tokens, slope), rtol=1e-5)
-    np.testing.assert_allclose(to_layer["bias"][...], slope.sum((0, 1)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(to_tokens, cotangent @ kernel.T, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        to_layer["kernel"][...], np.einsum("btw,btf->wf", tokens, cotangent), rtol=1e-5
+    )
+    np.testing.assert_allclose(to_layer["bias"][...], cotangent.sum((0, 1)), rtol=1e-5, atol=1e-6)

@@ -15,18 +15,18 @@ class Counting(grain.DatasetIterator[int]):
 
     def __init__(self):
         super().__init__()
-        self.next_number = 0
+        self.next_value = 0
         self.was_closed = False
 
     def __next__(self) -> int:
-        self.next_number += 1
-        return self.next_number - 1
+        self.next_value += 1
+        return self.next_value - 1
 
     def get_state(self):
-        return {"next_number": self.next_number}
+        return {"next_number": self.next_value}
 
     def set_state(self, state):
-        self.next_number = state["next_number"]
+        self.next_value = state["next_number"]
 
     def close(self):
         self.was_closed = True
@@ -47,14 +47,14 @@ def test_batches_are_put_in_order_and_in_another_thread():
 
 
 def test_it_reads_ahead_but_the_state_does_not():
-    numbers = Counting()
-    batches = device_prefetch(numbers, lambda number: number, buffer_size=2)
+    counting = Counting()
+    batches = device_prefetch(counting, lambda number: number, buffer_size=2)
     assert batches.get_state() == {"next_number": 0}
     next(batches)
     deadline = time.monotonic() + 5
-    while numbers.next_number < 3 and time.monotonic() < deadline:
+    while counting.next_value < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert numbers.next_number >= 3  # one used, two waiting
+    assert counting.next_value >= 3  # one used, two waiting
     assert batches.get_state() == {"next_number": 1}
     batches.close()
 
@@ -84,8 +84,8 @@ def test_an_error_of_the_pipeline_reaches_the_training_loop():
 
 
 def test_closing_closes_the_source():
-    numbers = Counting()
-    batches = device_prefetch(numbers, lambda number: number)
+    counting = Counting()
+    batches = device_prefetch(counting, lambda number: number)
     next(batches)
     batches.close()
-    assert numbers.was_closed
+    assert counting.was_closed

@@ -66,9 +66,9 @@ def test_an_evaluation_has_no_dry_run(run, capsys):
 
 
 def test_it_refuses_what_the_training_would_refuse(run, capsys):
-    looks = ["--config.train.epochs=2", "--config.train.eval_every_epochs=1"]
+    validation = ["--config.train.epochs=2", "--config.train.eval_every_epochs=1"]
     with pytest.raises(SystemExit):
-        run("--dry_run", "--config.train.keep_best=eval/top1", *looks)
+        run("--dry_run", "--config.train.keep_best=eval/top1", *validation)
     assert "error: train.keep_best: got 'eval/top1'" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         run("--dry_run", "--config.eval.split=tset")

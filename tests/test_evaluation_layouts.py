@@ -9,7 +9,7 @@ import pytest
 from evaluation_run import FILES, SIZE, SPEC, evaluate, make_mesh, run_processes
 
 from lctr_jax.distributed.mesh import replicated
-from lctr_jax.evaluation.forward import Maps, compile_forward, fetch
+from lctr_jax.evaluation.forward import ForwardOutput, compile_forward, fetch_local_rows
 from lctr_jax.models.parameters import initialize
 
 TESTS = Path(__file__).parent
@@ -40,7 +40,7 @@ def test_two_processes_change_no_byte(on_one_device, tmp_path):
 
 
 @functools.cache
-def maps_on(num_devices: int) -> Maps:
+def maps_on(num_devices: int) -> ForwardOutput:
     """Maps of 48 images, six on every device at a time."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (48, SIZE, SIZE, 3)).astype(np.uint8)
@@ -49,11 +49,11 @@ def maps_on(num_devices: int) -> Maps:
     forward = compile_forward(SPEC, mesh)
     parameters = jax.device_put(initialize(SPEC, jax.random.key(0)), replicated(mesh))
     batches = np.split(np.arange(48), 48 // (6 * num_devices))
-    parts = [fetch(forward(parameters, images[rows], labels[rows])) for rows in batches]
+    parts = [fetch_local_rows(forward(parameters, images[rows], labels[rows])) for rows in batches]
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
 
 @pytest.mark.parametrize("num_devices", [2, 8])
 def test_the_number_of_devices_changes_no_bit_of_the_maps(num_devices):
-    for name, expected, array in zip(Maps._fields, maps_on(1), maps_on(num_devices), strict=True):
+    for name, expected, array in zip(ForwardOutput._fields, maps_on(1), maps_on(num_devices), strict=True):
         np.testing.assert_array_equal(array, expected, err_msg=name)

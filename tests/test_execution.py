@@ -104,7 +104,7 @@ def small(**fields):
 
 
 @pytest.mark.parametrize(("attention", "why"), [("cudnn", "cuDNN"), ("tpu", "interpret mode")])
-def test_attention_that_the_device_refuses_is_told(attention, why):
+def test_attention_that_the_device_refuses_is_reported(attention, why):
     assert why in str(attention_refusal(small(dtype="bfloat16", attention=attention), jax.devices()[0]))
 
 
@@ -115,7 +115,7 @@ def test_what_jax_itself_computes_is_not_tried(monkeypatch, attention):
 
 
 @pytest.mark.parametrize("fault", [None, "values", "gradients", "nan"])
-def test_attention_that_computes_something_else_is_told(monkeypatch, fault):
+def test_attention_that_computes_something_else_is_reported(monkeypatch, fault):
     """In the form of `xla`, which runs here, with a fault as a broken engine may have it."""
 
     compute = jax.nn.dot_product_attention

@@ -58,12 +58,12 @@ def test_evaluation_sees_what_prediction_sees(root, protocol):
 
 @pytest.mark.parametrize("fast_decode", [False, True])
 def test_training_sees_them_upright(root, fast_decode):
-    views = Augmentation(
+    augmentation = Augmentation(
         crop_scale=(1.0, 1.0), crop_ratio=(0.75, 0.75), horizontal_flip=0.0, fast_decode=fast_decode
     )
     for exif, darker, brighter in (("upright", np.s_[:, :6], np.s_[:, 10:]), ("stored", None, None)):
         split = open_split(root, "train", exif=exif)
-        batch = next(train_batches(split, batch_size=2, image_size=16, seed=0, augmentation=views))
+        batch = next(train_batches(split, batch_size=2, image_size=16, seed=0, augmentation=augmentation))
         top_to_bottom = batch["image"].mean((2, 3))
         if exif == "upright":
             assert (top_to_bottom[darker] < 60).all()

@@ -22,7 +22,7 @@ from lctr_jax.exporters.program import make_program
 from lctr_jax.inference.loading import load
 from lctr_jax.inference.localizer import Localizer
 from lctr_jax.localization.maps import resize_map
-from lctr_jax.localization.protocols import LCTR
+from lctr_jax.localization.protocols import LCTR_PROTOCOL
 from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.models.methods import METHODS
 from lctr_jax.models.normalization import normalize
@@ -74,7 +74,9 @@ def images_of(count, input_type, side=32):
 def assert_as_the_network_says(outputs, checkpoint, pixels):
     output = load(checkpoint)(normalize(jnp.asarray(pixels)))
     maps = np.asarray(output.relation_map * output.class_map)
-    score_maps = np.stack([resize_map(score_map, protocol=LCTR, image_size=32) for score_map in maps])
+    score_maps = np.stack(
+        [resize_map(score_map, protocol=LCTR_PROTOCOL, image_size=32) for score_map in maps]
+    )
     assert np.ptp(score_maps, axis=(1, 2)).min() == 1  # none is flat: there is something to compare
     np.testing.assert_allclose(outputs["logits"], output.logits, atol=1e-5 * np.abs(output.logits).max())
     np.testing.assert_allclose(outputs["localization_map"], maps, atol=1e-5 * maps.max())
@@ -189,7 +191,7 @@ def test_a_file_that_computes_something_else_is_not_written(checkpoint, tmp_path
     require_agreement({"logits": 1e-5})
 
 
-def test_mistakes_are_told_in_one_line(checkpoint, tmp_path, monkeypatch, capsys):
+def test_mistakes_are_reported_in_one_line(checkpoint, tmp_path, monkeypatch, capsys):
     (tmp_path / "there").write_text("mine")
     run_main(checkpoint, tmp_path / "there", status=2)
     assert (tmp_path / "there").read_text() == "mine"

@@ -8,23 +8,23 @@ from ml_collections import ConfigDict
 from small_batches import training
 
 from lctr_jax.data import workers
-from lctr_jax.data.feeding import MOST, Room, choose_workers
+from lctr_jax.data.feeding import MOST, HostResources, choose_workers
 from lctr_jax.run.config import default_config, parse_config
 from lctr_jax.run.feeding import compare_rates
 from lctr_jax.training.log import progress_line
 
 BATCH = 128 * 224 * 224 * 3
-ROOMY = Room(cores=16, processes=1, shared_memory=32 << 30, memory=64 << 30, open_files=60_000)
+ROOMY = HostResources(cores=16, processes=1, shared_memory=32 << 30, memory=64 << 30, open_files=60_000)
 
 
-def choose(option="auto", room=ROOMY, batch_bytes=(BATCH,), on_cpu=False):
-    return choose_workers(option, room, batch_bytes=batch_bytes, on_cpu=on_cpu)
+def choose(option="auto", host=ROOMY, batch_bytes=(BATCH,), on_cpu=False):
+    return choose_workers(option, host, batch_bytes=batch_bytes, on_cpu=on_cpu)
 
 
 def test_auto_takes_the_cores_up_to_a_bound():
     assert choose().count == 16
     assert "16 cores" in choose().reason
-    assert choose(room=dataclasses.replace(ROOMY, cores=224, memory=None)).count == MOST
+    assert choose(host=dataclasses.replace(ROOMY, cores=224, memory=None)).count == MOST
     assert choose(on_cpu=True).count == 0
 
 
@@ -45,16 +45,16 @@ def test_a_small_shared_memory_is_named_with_size_need_and_remedy():
     assert f"8 worker processes need {30 * BATCH / 1e6:,.0f} MB, 67 MB are free" in message
     assert "docker run --shm-size=.." in message
     assert message.endswith("or data.num_workers=0, threads instead")
-    chosen = choose(room=DOCKER)
+    chosen = choose(host=DOCKER)
     assert chosen.count == 0
     assert "auto: 16 cores, but shared memory (/dev/shm): 16 worker processes need" in chosen.reason
 
 
 def test_auto_takes_as_many_as_fit():
-    room = dataclasses.replace(ROOMY, shared_memory=20 * BATCH)
-    assert choose(room=room).count == (20 - 6) // 3
-    assert choose(room=room, batch_bytes=(BATCH, BATCH)).count == (20 - 12) // 6
-    assert choose(room=dataclasses.replace(room, processes=2)).count == (10 - 6) // 3
+    host = dataclasses.replace(ROOMY, shared_memory=20 * BATCH)
+    assert choose(host=host).count == (20 - 6) // 3
+    assert choose(host=host, batch_bytes=(BATCH, BATCH)).count == (20 - 12) // 6
+    assert choose(host=dataclasses.replace(host, processes=2)).count == (10 - 6) // 3
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ def test_a_lost_worker_is_explained(code, said):
     error = RuntimeError(
         f"Worker process was terminated unexpectedly with exit code {code}. Search the logs."
     )
-    with pytest.raises(ChildProcessError, match=said) as told:
+    with pytest.raises(ChildProcessError, match=said) as raised:
         workers.tell_loss(error)
-    assert ("the same command" in str(told.value)) == (code != -7)
+    assert ("the same command" in str(raised.value)) == (code != -7)
     workers.tell_loss(RuntimeError("something else"))
 
 

@@ -90,12 +90,12 @@ def test_train_alone_gives_up_a_tenth_of_each_class(root):
     for name in ("cat", "ape"):
         for number in range(3, 20):
             save(root / "train" / name / f"{name}_{number}.jpg", size=(8, 8))
-    plan = tree.read_plan(root, {})
-    held_out = plan.splits["train"][:4]
+    manifest = tree.read_folder(root, {})
+    held_out = manifest.splits["train"][:4]
     assert sorted(item.label for item in held_out) == [0, 0, 1, 1]  # so `train[:10%]` is stratified, too
     (root / "val").rename(root.parent / "away")
     (root / "list" / "val_boxes.txt").unlink()
-    carved = tree.read_plan(root, {}).splits
+    carved = tree.read_folder(root, {}).splits
     assert {split: len(items) for split, items in carved.items()} == {"train": 36, "val": 4}
     assert {item.id for item in carved["val"]} == {item.id for item in held_out}
     assert not {item.id for item in carved["val"]} & {item.id for item in carved["train"]}
@@ -131,14 +131,15 @@ def test_images_come_out_as_pils_rgb_and_exif_does_not_turn_them(root, name, opt
 
 
 def test_two_at_once_prepare_it_once(root, monkeypatch):
-    plans = []
+    manifests = []
     monkeypatch.setattr(
-        "lctr_jax.data.records.check_plan", lambda plan, *_: plans.append(plan) or time.sleep(0.3)
+        "lctr_jax.data.records.check_manifest",
+        lambda manifest, *_: manifests.append(manifest) or time.sleep(0.3),
     )
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         opened = list(pool.map(lambda _: open_split(root, "val"), range(2)))
     assert [len(split) for split in opened] == [4, 4]
-    assert len(plans) == 1
+    assert len(manifests) == 1
 
 
 def test_remains_of_a_killed_run_are_swept(root):

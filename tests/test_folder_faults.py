@@ -74,7 +74,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_faults_are_told_in_one_line(root, fault):
+def test_faults_are_reported_in_one_line(root, fault):
     spoil, kind, message = FAULTS[fault]
     spoil(root)
     with pytest.raises(kind, match=message) as caught:
@@ -82,7 +82,7 @@ def test_faults_are_told_in_one_line(root, fault):
     assert "\n" not in str(caught.value)
 
 
-def test_many_bad_records_are_all_kept_and_a_few_are_told(root):
+def test_many_bad_records_are_all_kept_and_a_few_are_reported(root):
     for path in (root / "train").rglob("*.jpg"):
         path.write_bytes(b"no image")
     with pytest.raises(BadRecordsError, match=r"^6 bad records: .*\(and 3 more\)$") as caught:
@@ -100,16 +100,16 @@ def test_mending_one_image_finishes_the_rest(root):
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "message"),
     [
         ("ape/ape_v0.png 1 0 0 5 5\ncat/cat_v0.png 0 0 0 5 5\n", "ape/ape_v0.png has label 1 there"),
         ("ape/ape_v0.png 1 0 0 5 5\n", "its folder ape is class 0"),
         ("ImageId,PredictionString\ncat_v1,ape 0 0 5 5\n", "cat/cat_v1.png has label 'ape' there"),
     ],
 )
-def test_a_box_list_with_other_labels_than_the_folders_is_refused(root, lines, told):
+def test_a_box_list_with_other_labels_than_the_folders_is_refused(root, lines, message):
     (root / "list" / "val_boxes.txt").write_text(lines)
     with pytest.raises(ValueError, match="box list of val: ") as error:
         open_split(root, "val")
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)

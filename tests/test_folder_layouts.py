@@ -25,22 +25,22 @@ def flat(place, *, count=10, classes=("cat", "ape")):
     return place / "photos"
 
 
-def sizes(plan):
-    return {split: len(items) for split, items in plan.splits.items()}
+def sizes(manifest):
+    return {split: len(items) for split, items in manifest.splits.items()}
 
 
 def notes(root, **options):
-    return "\n".join(tree.read_plan(root, {}, **options).notes)
+    return "\n".join(tree.read_folder(root, {}, **options).notes)
 
 
 def test_class_folders_alone(tmp_path):
     root = flat(tmp_path)
-    plan = tree.read_plan(root, {})
-    assert sizes(plan) == {"train": 18, "val": 2}
-    assert plan.class_names == ["ape", "cat"]
-    assert sorted(item.label for item in plan.splits["val"]) == [0, 1]
-    assert not {item.id for item in plan.splits["val"]} & {item.id for item in plan.splits["train"]}
-    assert plan.notes == [
+    manifest = tree.read_folder(root, {})
+    assert sizes(manifest) == {"train": 18, "val": 2}
+    assert manifest.class_names == ["ape", "cat"]
+    assert sorted(item.label for item in manifest.splits["val"]) == [0, 1]
+    assert not {item.id for item in manifest.splits["val"]} & {item.id for item in manifest.splits["train"]}
+    assert manifest.notes == [
         f"{root}: train 18 images of 2 classes, val 2 images of 2 classes; "
         "class folders alone: a tenth of each class is held out as val"
     ]
@@ -52,11 +52,11 @@ def test_a_few_boxes_of_class_folders_alone_are_held_out_first(tmp_path):
     (root / "list" / "val_boxes.csv").write_text(
         "image,x,y,w,h\ncat/7.jpg,0,0,5,5\nape/3.jpg,1,1,2,2\nb.jpg,0,0,1,1\n"
     )
-    plan = tree.read_plan(root, {})
-    boxes = {item.id: item.boxes_xyxy.tolist() for item in plan.splits["val"]}
+    manifest = tree.read_folder(root, {})
+    boxes = {item.id: item.boxes_xyxy.tolist() for item in manifest.splits["val"]}
     assert boxes == {"cat/7.jpg": [[0, 0, 5, 5]], "ape/3.jpg": [[1, 1, 3, 3]]}
-    assert not any(len(item.boxes_xyxy) for item in plan.splits["train"])
-    assert plan.notes[1] == (
+    assert not any(len(item.boxes_xyxy) for item in manifest.splits["train"])
+    assert manifest.notes[1] == (
         "boxes of val: 2 of 2 images, from list/val_boxes.csv; "
         "1 of the list's 3 names fit no image, such as 'b.jpg'"
     )
@@ -67,7 +67,7 @@ def test_other_names_of_splits(root, val, test):
     (root / "val").rename(root / val)
     save(root / test / "cat" / "t.png")
     (root / "list" / "val_boxes.txt").rename(root / "list" / f"{val}_boxes.txt")
-    assert sizes(tree.read_plan(root, {})) == {"train": 6, "val": 4, "test": 1}
+    assert sizes(tree.read_folder(root, {})) == {"train": 6, "val": 4, "test": 1}
     for name in ("val", "valid", "val[:100%]"):
         split = open_split(root, name)
         assert (len(split), split.has_boxes) == (4, True)
@@ -76,29 +76,29 @@ def test_other_names_of_splits(root, val, test):
 def test_two_folders_of_one_split_are_refused(root):
     save(root / "valid" / "cat" / "a.png")
     with pytest.raises(ValueError, match="has val and valid, two folders of the split val; keep one"):
-        tree.read_plan(root, {})
+        tree.read_folder(root, {})
 
 
 def test_train_may_be_a_class(tmp_path):
     root = flat(tmp_path, classes=("train", "bus"))
-    assert tree.read_plan(root, {}).class_names == ["bus", "train"]
+    assert tree.read_folder(root, {}).class_names == ["bus", "train"]
 
 
 def test_masks_and_list_may_be_classes_too(tmp_path):
     root = flat(tmp_path, classes=("masks", "list", "no_masks"))
-    assert tree.read_plan(root, {}).class_names == ["list", "masks", "no_masks"]
+    assert tree.read_folder(root, {}).class_names == ["list", "masks", "no_masks"]
 
 
 def test_one_folder_around_the_class_folders(tmp_path):
     flat(tmp_path / "outer")
     with pytest.raises(ValueError, match=r"has one class folder, photos, .*; did you mean .*outer/photos\?"):
-        tree.read_plan(tmp_path / "outer", {})
+        tree.read_folder(tmp_path / "outer", {})
 
 
 def test_a_class_of_one_image_cannot_be_halved(tmp_path):
     root = flat(tmp_path, count=1)
     with pytest.raises(ValueError, match=r"class '(ape|cat)' has too few images"):
-        tree.read_plan(root, {})
+        tree.read_folder(root, {})
 
 
 def test_what_is_ignored_is_counted_by_kind_with_an_example(root):
@@ -114,9 +114,9 @@ def test_what_is_ignored_is_counted_by_kind_with_an_example(root):
     (train / "cat" / "gone.jpg").symlink_to("nowhere.jpg")
     os.mkfifo(train / "cat" / "pipe.jpg")
     (root / "list" / "boxes.txt").write_text("a")
-    plan = tree.read_plan(root, {})
-    assert sizes(plan) == {"train": 6, "val": 4}
-    said = plan.notes
+    manifest = tree.read_folder(root, {})
+    assert sizes(manifest) == {"train": 6, "val": 4}
+    said = manifest.notes
     assert said[0] == f"{root}: train 6 images of 2 classes, val 4 images of 2 classes"
     assert said[1] == "boxes of val: 4 of 4 images, from list/val_boxes.txt"
     assert said[2] == "not read in list/: boxes.txt; expected train_boxes* or val_boxes*"
@@ -144,10 +144,10 @@ def test_links_in_circles_multiply_nothing(root):
     (away / "back").symlink_to(away)
     (cat / "away").symlink_to(away)
     (cat / "again").symlink_to(away)
-    plan = tree.read_plan(root, {})
-    assert sizes(plan) == {"train": 7, "val": 4}
-    assert "cat/again/far/a.jpg" in {item.id for item in plan.splits["train"]}
-    assert "links to folders that are read" in plan.notes[-1]
+    manifest = tree.read_folder(root, {})
+    assert sizes(manifest) == {"train": 7, "val": 4}
+    assert "cat/again/far/a.jpg" in {item.id for item in manifest.splits["train"]}
+    assert "links to folders that are read" in manifest.notes[-1]
 
 
 def test_suffixes_and_content(root):
@@ -170,7 +170,7 @@ def without_heif(monkeypatch):
     image_formats.pil_formats.cache_clear()
 
 
-def test_heic_without_its_reader_is_told_how_to_be_read(root, without_heif):
+def test_heic_without_its_reader_is_reported_how_to_be_read(root, without_heif):
     (root / "train" / "cat" / "a.heic").write_bytes(b"\x00\x00\x00\x18ftypheic")
     assert "1 .heic images for want of pillow-heif (pip install 'lctr_jax[heic]')" in notes(root)
     bee = root / "train" / "bee"
@@ -179,7 +179,7 @@ def test_heic_without_its_reader_is_told_how_to_be_read(root, without_heif):
     with pytest.raises(
         ValueError, match=r"train/bee has no images; ignored there: 1 \.heic images .*lctr_jax\[heic\]"
     ):
-        tree.read_plan(root, {})
+        tree.read_folder(root, {})
 
 
 def test_heic(root):
@@ -196,13 +196,13 @@ def test_names_of_wnid_folders(tmp_path):
     (root / "words.txt").write_text(
         "n000\tentity\nn001\tcrane, bird\nn002\tcrane, machine\nn003\ttabby, tabby cat\n"
     )
-    plan = tree.read_plan(root, {})
-    assert plan.class_names == ["crane, bird", "crane, machine", "tabby", "n004"]
-    assert plan.notes[1] == "class names: from words.txt (1 keep their folder's)"
+    manifest = tree.read_folder(root, {})
+    assert manifest.class_names == ["crane, bird", "crane, machine", "tabby", "n004"]
+    assert manifest.notes[1] == "class names: from words.txt (1 keep their folder's)"
     (root / "words.txt").write_text("cat\ndog\n")
-    plan = tree.read_plan(root, {})
-    assert plan.class_names == list(wnids)
-    assert plan.notes[1] == "class names: the folders'; words.txt names none of them"
+    manifest = tree.read_folder(root, {})
+    assert manifest.class_names == list(wnids)
+    assert manifest.notes[1] == "class names: the folders'; words.txt names none of them"
 
 
 @pytest.mark.parametrize(
@@ -242,11 +242,11 @@ def test_boxes_of_other_classes_are_left_out(root):
         "image,x0,y0,x1,y1,class\ncat/cat_v0.png,1,1,9,9,Cat\ncat/cat_v0.png,0,0,5,5,person\n"
         "ape/ape_v0.png,2,2,4,4,monkey\n"
     )
-    plan = tree.read_plan(root, {})
-    boxes = {item.id: item.boxes_xyxy.tolist() for item in plan.splits["val"]}
+    manifest = tree.read_folder(root, {})
+    boxes = {item.id: item.boxes_xyxy.tolist() for item in manifest.splits["val"]}
     assert boxes["cat/cat_v0.png"] == [[1, 1, 9, 9]]
     assert boxes["ape/ape_v0.png"] == [[2, 2, 4, 4]]  # the list's names of classes are others
-    assert plan.notes[1:3] == [
+    assert manifest.notes[1:3] == [
         "boxes of val: 2 of 4 images, from list/val_boxes.csv",
         "boxes of val: 1 box of other classes than the image's left out",
     ]
@@ -257,7 +257,7 @@ def test_kaggle_names_that_fit_several_images_are_refused(root):
         save(root / "val" / name / "same.png")
     (root / "list" / "val_boxes.txt").write_text("ImageId,PredictionString\nsame,n01 1 2 3 4\n")
     with pytest.raises(ValueError, match=r"'same' fits 2 images, ape/same\.png, cat/same\.png"):
-        tree.read_plan(root, {})
+        tree.read_folder(root, {})
 
 
 def test_masks_are_counted_and_must_fit(root):
@@ -266,7 +266,7 @@ def test_masks_are_counted_and_must_fit(root):
     assert "masks of val: 1 of 4 images; 1 mask fit none" in notes(root)
     Path(root / "masks" / "val" / "cat" / "cat_v0.png").unlink()
     with pytest.raises(ValueError, match="masks of val: none fits an image; they are dog/x, the images ape"):
-        tree.read_plan(root, {})
+        tree.read_folder(root, {})
 
 
 def test_a_mask_of_16_bits_keeps_its_values(root):

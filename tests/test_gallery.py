@@ -21,7 +21,7 @@ def collect(results):
 
 
 def names(pictures, group):
-    return [kept.sample.id for kept, groups in pictures if group in groups]
+    return [result.sample.id for result, groups in pictures if group in groups]
 
 
 def by_iou(results):
@@ -42,21 +42,21 @@ def test_best_and_worst_are_those_of_a_full_sort(results):
 
 def test_every_kept_image_is_there_once_and_the_number_is_bounded(results):
     pictures = collect(results)
-    ids = [kept.sample.id for kept, _ in pictures]
+    ids = [result.sample.id for result, _ in pictures]
     assert len(ids) == len(set(ids)) <= sum(GROUPS.values()) + PER_ERROR * len(ERROR_TYPES) < len(results)
 
 
 def test_every_error_type_that_occurs_has_examples(results):
     occurring = [result.measurement.scores.error for result in results]
-    kept = [kept.error for kept, _ in collect(results)]
+    result = [result.error for result, _ in collect(results)]
     for error in set(occurring):
-        assert kept.count(error) >= min(PER_ERROR, occurring.count(error))
+        assert result.count(error) >= min(PER_ERROR, occurring.count(error))
 
 
 def test_the_choice_does_not_depend_on_the_order(results):
     shuffled = [results[index] for index in np.random.default_rng(1).permutation(len(results))]
-    assert {kept.sample.id for kept, _ in collect(results)} == {
-        kept.sample.id for kept, _ in collect(shuffled)
+    assert {result.sample.id for result, _ in collect(results)} == {
+        result.sample.id for result, _ in collect(shuffled)
     }
 
 
@@ -69,10 +69,10 @@ def test_random_images_are_not_just_the_first(results):
 
 def test_what_is_kept_does_not_hold_its_batch(results):
     batch = results[0].image.base
-    for kept, _ in collect(results):
+    for result, _ in collect(results):
         arrays = [
             array
-            for record in (kept, kept.sample, kept.measurement)
+            for record in (result, result.sample, result.measurement)
             for array in vars(record).values()
             if isinstance(array, np.ndarray)
         ]
@@ -88,4 +88,4 @@ def test_without_boxes_the_surest_mistakes_are_the_worst():
     surest = max(wrong, key=lambda result: result.probability[0])
     assert surest.sample.id in names(pictures, "worst")
     assert surest.sample.id not in names(pictures, "best")
-    assert all(kept.iou is None and kept.error is None for kept, _ in pictures)
+    assert all(result.iou is None and result.error is None for result, _ in pictures)

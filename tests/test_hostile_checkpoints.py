@@ -71,14 +71,14 @@ def test_an_expanded_view_is_refused_before_it_is_copied(refused):
 
 
 @pytest.mark.parametrize("name", [0, (1, 2), None, 1.5, True])
-def test_names_that_are_no_text_are_told(name, refused):
+def test_names_that_are_no_text_are_reported(name, refused):
     assert f"got a tensor named {name!r}, expected names that are text" in refused(
         tensors() | {name: torch.zeros(3)}
     )
 
 
 @pytest.mark.parametrize("name", ["norm.weight", "cls_token", "pos_embed", "patch_embed.proj.weight"])
-def test_tensors_of_zero_size_are_told(name, refused):
+def test_tensors_of_zero_size_are_reported(name, refused):
     refused(tensors() | {name: torch.zeros(0, *SHAPES[name][1:])})
     refused(tensors() | {name: torch.zeros(*SHAPES[name][:-1], 0)})
 
@@ -122,7 +122,7 @@ def test_absurd_sizes_in_stored_metadata_are_refused(field, value, tmp_path, ref
 
 
 @pytest.mark.parametrize("note", ["[" * 100_000, '{"a":' * 100_000, "[]", "{", "nothing", {}, {"kind": 3}])
-def test_stored_metadata_that_is_none_is_told(note, tmp_path, refused):
+def test_stored_metadata_that_is_none_is_reported(note, tmp_path, refused):
     refused.file(stored(tmp_path, note))
 
 
@@ -242,7 +242,7 @@ def test_the_moving_average_is_taken_by_ema_alone(tmp_path, capsys):
 @pytest.mark.parametrize(
     "name", ["a.pth.tar", "a.ckpt", "a.bin", "A.PTH", "a.PT", "a.SafeTensors", "safetensors.bin"]
 )
-def test_suffixes_of_any_case_and_content_told_by_itself(name, tmp_path):
+def test_suffixes_of_any_case_and_content_recognized_by_itself(name, tmp_path):
     if "safetensors" in name.lower():
         save_file(seeded.state_dict(SHAPES, 0), tmp_path / name)
     else:

@@ -12,7 +12,7 @@ from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.data.image_decoding import CorruptImageError, decode_rgb, open_image
 from lctr_jax.data.orientation import upright_size
-from lctr_jax.data.train_transforms import draw_view
+from lctr_jax.data.train_transforms import augment_image
 
 
 def encode(image: Image.Image, kind: str, **options) -> bytes:
@@ -73,7 +73,7 @@ def test_a_decompression_bomb_is_corrupt(monkeypatch):
         decode_rgb(encode(NOISE, "PNG"))
 
 
-def claims(width: int, height: int) -> bytes:
+def header(width: int, height: int) -> bytes:
     """A PNG file of a few bytes that says it is a picture of that size."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
@@ -88,17 +88,17 @@ def claims(width: int, height: int) -> bytes:
 )
 def test_a_decompression_bomb_is_refused_by_its_header(size):
     with pytest.raises(CorruptImageError, match=r"cannot decode the image: .*pixels") as error:
-        open_image(claims(*size))
+        open_image(header(*size))
     assert "\n" not in str(error.value)
-    assert open_image(claims(10_000, 10_000)).size == (10_000, 10_000)
+    assert open_image(header(10_000, 10_000)).size == (10_000, 10_000)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000), (20_000, 300), (2, 3000)])
 @pytest.mark.parametrize("protocol", ["lctr", "wsoleval"])
 def test_extreme_images_have_a_frame_and_a_view(size, protocol):
     image = decode_rgb(encode(Image.new("RGB", size, (9, 8, 7)), "PNG"))
-    view = draw_view(image, Augmentation(), np.random.default_rng(0), image_size=224)
-    assert view.shape == (224, 224, 3)
+    augmented = augment_image(image, Augmentation(), np.random.default_rng(0), image_size=224)
+    assert augmented.shape == (224, 224, 3)
     geometry = Geometry(protocol=protocol, image_size=224)
     np.testing.assert_array_equal(geometry.transform_image(image), np.full((224, 224, 3), (9, 8, 7)))
     mask = Image.new("L", size, 1)

@@ -52,10 +52,10 @@ def compiled(mesh, state, micro_batches):
     )
 
 
-def take(step, state, mesh, numbers):
+def take(step, state, mesh, factors):
     metrics = []
-    for number in numbers:
-        rng = np.random.default_rng(number)
+    for factor in factors:
+        rng = np.random.default_rng(factor)
         batch = {"image": rng.integers(0, 256, (8, 32, 32, 3)).astype(np.uint8)}
         batch["label"] = rng.integers(0, 4, 8).astype(np.int32)
         state, found = step(state, put_batch(batch, batch_sharding(mesh)))
@@ -126,8 +126,8 @@ def test_thirty_steps_in_float16_follow_the_reference():
         )
         return changed, found.loss
 
-    for number, expected in enumerate(golden["losses"]):
-        seed = 100 + number % 3
+    for factor, expected in enumerate(golden["losses"]):
+        seed = 100 + factor % 3
         state, loss = step(state, reference.images(8, seed), reference.labels(8, 7, seed))
-        assert float(loss) == pytest.approx(float(expected), rel=0.03), f"step {number}"
+        assert float(loss) == pytest.approx(float(expected), rel=0.03), f"step {factor}"
     assert int(state.loss_scale.fin_steps) == len(golden["losses"])  # none overflowed

@@ -13,7 +13,7 @@ from lctr_jax.localization import summary as summary_module
 from lctr_jax.localization.accumulator import Accumulator
 from lctr_jax.localization.measurement import Sample, measure
 from lctr_jax.localization.metrics import METRICS, Metric, percent
-from lctr_jax.localization.protocols import LCTR, WSOLEVAL
+from lctr_jax.localization.protocols import LCTR_PROTOCOL, WSOLEVAL_PROTOCOL
 from lctr_jax.localization.settings import Settings
 from lctr_jax.localization.summary import (
     choose_curve_thresholds,
@@ -28,7 +28,7 @@ from lctr_jax.report import metric_tables, summary_line
 SIZE = 32
 
 
-def make_settings(protocol=LCTR, **options):
+def make_settings(protocol=LCTR_PROTOCOL, **options):
     options = {
         "num_classes": 8,
         "image_size": SIZE,
@@ -117,7 +117,7 @@ def test_the_first_box_only():
 
 
 def test_numbers_carry_their_protocol_and_threshold():
-    options = make_settings(WSOLEVAL, threshold=Threshold(0.3, "held-out", "val"))
+    options = make_settings(WSOLEVAL_PROTOCOL, threshold=Threshold(0.3, "held-out", "val"))
     summary = summarize(accumulate(CASES, options), options)
     assert summary["protocol"] == "wsoleval"
     assert summary["threshold"] == 0.3
@@ -151,14 +151,14 @@ def test_no_images_at_all():
     assert summarize(accumulate([], options), options)["top1_cls"] == 0
 
 
-@pytest.mark.parametrize("protocol", [LCTR, WSOLEVAL])
+@pytest.mark.parametrize("protocol", [LCTR_PROTOCOL, WSOLEVAL_PROTOCOL])
 @pytest.mark.parametrize("value", [0.0, 0.3, np.nan, np.inf])
 def test_a_network_that_says_nothing_has_finite_metrics(protocol, value):
     options = make_settings(protocol)
     empty = np.full((4, 4), value, np.float32)
     sample = dataclasses.replace(random_sample(0, mask=True), predicted_map=empty, label_map=empty)
     text = json.dumps(summarize(accumulate([sample], options), options), allow_nan=False)
-    expected = [0, 0, SIZE, SIZE] if protocol is LCTR else [0, 0, 0, 0]
+    expected = [0, 0, SIZE, SIZE] if protocol is LCTR_PROTOCOL else [0, 0, 0, 0]
     np.testing.assert_array_equal(measure(sample, options).box_xyxy, expected)
     assert "gt_known_loc" in text
 
@@ -182,7 +182,7 @@ def test_a_label_out_of_range_is_refused():
 @given(
     seeds=st.lists(st.integers(0, 99), min_size=2, max_size=8, unique=True),
     cut=st.integers(0, 8),
-    protocol=st.sampled_from([LCTR, WSOLEVAL]),
+    protocol=st.sampled_from([LCTR_PROTOCOL, WSOLEVAL_PROTOCOL]),
 )
 def test_neither_order_nor_sharding_changes_a_digit(seeds, cut, protocol):
     options = make_settings(protocol)
@@ -197,7 +197,7 @@ def test_neither_order_nor_sharding_changes_a_digit(seeds, cut, protocol):
 @settings(deadline=None, max_examples=15)
 @given(
     seeds=st.lists(st.integers(0, 999), min_size=1, max_size=8, unique=True),
-    protocol=st.sampled_from([LCTR, WSOLEVAL]),
+    protocol=st.sampled_from([LCTR_PROTOCOL, WSOLEVAL_PROTOCOL]),
 )
 def test_orderings(seeds, protocol):
     options = make_settings(protocol)
@@ -220,7 +220,7 @@ def test_orderings(seeds, protocol):
 
 
 def test_a_transferred_threshold_never_beats_the_oracle():
-    options = make_settings(WSOLEVAL)
+    options = make_settings(WSOLEVAL_PROTOCOL)
     held_out = accumulate([random_sample(seed) for seed in range(20)], options)
     test = accumulate([random_sample(seed) for seed in range(20, 40)], options)
     thresholds = choose_curve_thresholds(held_out, chosen_on="val")
@@ -246,7 +246,7 @@ def test_the_class_table():
 FLAT = np.zeros((4, 4), np.float32)
 
 
-@pytest.mark.parametrize("protocol", [LCTR, WSOLEVAL])
+@pytest.mark.parametrize("protocol", [LCTR_PROTOCOL, WSOLEVAL_PROTOCOL])
 @pytest.mark.parametrize("value", [0.0, 0.3, np.nan, np.inf])
 def test_flat_maps_are_counted(protocol, value):
     options = make_settings(protocol, map_class="predicted")
@@ -254,11 +254,11 @@ def test_flat_maps_are_counted(protocol, value):
     samples = [flat, *CASES, dataclasses.replace(random_sample(1, boxes=0), predicted_map=FLAT)]
     summary = summarize(accumulate(samples, options), options)
     assert summary["flat_maps"] == 2  # with and without true boxes
-    assert summary["frame_covering_boxes"] == (2 if protocol is LCTR else 0)
+    assert summary["frame_covering_boxes"] == (2 if protocol is LCTR_PROTOCOL else 0)
 
 
 @pytest.mark.parametrize(("side", "covering"), [(SIZE, 1), (SIZE - 2, 0)])
-@pytest.mark.parametrize("protocol", [LCTR, WSOLEVAL])
+@pytest.mark.parametrize("protocol", [LCTR_PROTOCOL, WSOLEVAL_PROTOCOL])
 def test_boxes_that_cover_the_frame_are_counted(protocol, side, covering):
     options = make_settings(protocol, threshold=Threshold(0.0))
     score_map = blob(0, 0, side, side)
@@ -275,7 +275,7 @@ FRAME[SIZE // 2, SIZE // 2] = -1
 
 
 def test_every_metric_of_the_table_is_in_the_summary():
-    options = make_settings(WSOLEVAL)
+    options = make_settings(WSOLEVAL_PROTOCOL)
     samples = [random_sample(seed, mask=True) for seed in range(20)]
     thresholds = choose_curve_thresholds(accumulate(samples, options), chosen_on="val")
     options = dataclasses.replace(options, curve_thresholds=thresholds)
@@ -307,5 +307,5 @@ def test_a_new_metric_is_an_entry_and_its_function(monkeypatch):
     summary = {"split": "test", **summarize(accumulate(CASES, options), options)}
     assert summary["loc_at_70"] == curves(accumulate(CASES, options))["max_box_acc_70"].max() == 75
     assert "loc_at_70" in summary["intervals_95"]
-    assert metric_tables.numbers(summary)[-1].name == "Loc at IoU 0.7"
-    assert "Loc at IoU 0.7 75.00" in summary_line.headline(summary)
+    assert metric_tables.metric_rows(summary)[-1].name == "Loc at IoU 0.7"
+    assert "Loc at IoU 0.7 75.00" in summary_line.format_summary(summary)

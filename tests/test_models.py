@@ -12,7 +12,7 @@ from lctr_jax.models import cdm, rpam
 from lctr_jax.models.layers import branch_scales
 from lctr_jax.models.parameters import bind, initialize, parameter_shapes
 from lctr_jax.models.positions import resample_positions
-from lctr_jax.models.spec import SIZES, ModelSpec, model_spec
+from lctr_jax.models.spec import BACKBONES, ModelSpec, model_spec
 from lctr_jax.training.steps import gradients
 
 GOLDEN_CASES = [(reference.TINY, "tiny_lctr"), (reference.SMALL, "deit_small_lctr_200")]
@@ -61,7 +61,9 @@ def test_lctr_has_the_published_number_of_parameters(classes, parameters):
     assert count(model_spec("deit_small", num_classes=classes)) == parameters
 
 
-@pytest.mark.parametrize("name", [name for name in SIZES if name.startswith("deit_") and name != "deit_demo"])
+@pytest.mark.parametrize(
+    "name", [name for name in BACKBONES if name.startswith("deit_") and name != "deit_demo"]
+)
 def test_every_deit_has_the_published_number_of_parameters(name):
     assert count(model_spec(name, num_classes=1000, method="deit")) == DEIT_PARAMETERS[name]
 

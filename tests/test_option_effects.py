@@ -67,7 +67,7 @@ IN_THE_BATCH = {
 IN_RANDAUGMENT = {"augmentation.randaugment_magnitude": 2.0, "augmentation.randaugment_magnitude_std": 5.0}
 # What the loop does, or where it runs, and where that is tested.
 ELSEWHERE = {
-    "augmentation.fast_decode": "test_views",
+    "augmentation.fast_decode": "test_train_transforms",
     "train.fsdp": "test_training",
     "train.skip_nonfinite": "test_training",
     "train.log_every_steps": "test_plan",

@@ -38,11 +38,11 @@ def test_an_epoch_never_repeats_a_record_and_every_epoch_is_another_order(refere
 
 
 def test_a_record_seen_again_is_augmented_afresh(reference):
-    views: dict[str, list] = {}
+    augmented: dict[str, list] = {}
     for batch in reference:
         for name, image in zip(batch["id"], batch["image"], strict=True):
-            views.setdefault(name, []).append(image)
-    again = [images for images in views.values() if len(images) > 1]
+            augmented.setdefault(name, []).append(image)
+    again = [images for images in augmented.values() if len(images) > 1]
     assert again
     for images in again:
         assert not np.array_equal(images[0], images[1])

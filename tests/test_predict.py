@@ -15,11 +15,11 @@ from lctr_jax.checkpoints.store import save_weights
 from lctr_jax.inference.image_search import count_images, find_images
 from lctr_jax.inference.images import read_upright
 from lctr_jax.inference.localizer import Localizer
-from lctr_jax.inference.threshold import UNCALIBRATED, choose_threshold, read_threshold
+from lctr_jax.inference.threshold import UNCALIBRATED, read_threshold, resolve_threshold
 from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.models.parameters import initialize
 from lctr_jax.predict import main
-from lctr_jax.report.prediction_folder import MAX_CARDS
+from lctr_jax.report.prediction_folder import MAX_ITEMS
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_a_folder_gives_lines_pictures_and_a_page(checkpoint, tmp_path):
         assert (line["threshold"], line["threshold_source"], line["geometry"]) == (0.2, "given", "wsoleval")
         assert line["boxes"][0]["box"] == line["box"]
     html = (tmp_path / "out" / "index.html").read_text()
-    assert html.count('class="card"') == 3
+    assert html.count('class="gallery-item"') == 3
     assert "<b>owl" not in html
 
 
@@ -89,17 +89,17 @@ def test_the_same_network_gives_the_same_as_the_library(checkpoint, tmp_path):
     np.testing.assert_allclose(line["probability"], np.sort(probabilities)[::-1][:5], atol=1e-5)
 
 
-def test_unreadable_files_are_told_and_skipped_and_the_status_is_1(checkpoint, tmp_path, capsys):
+def test_unreadable_files_are_reported_and_skipped_and_the_status_is_1(checkpoint, tmp_path, capsys):
     images = tmp_path / "images"
     whole = write_image(images / "whole.png")
     (images / "cut.png").write_bytes(whole.read_bytes()[:200])
     (images / "empty.jpg").write_bytes(b"")
     lines = predict(checkpoint, tmp_path / "out", images, status=1)
     assert [line["id"] for line in lines] == [str(whole)]
-    told = capsys.readouterr().err
-    assert f"skipped {images / 'cut.png'}: " in told
-    assert f"skipped {images / 'empty.jpg'}: " in told
-    assert "Traceback" not in told
+    stderr = capsys.readouterr().err
+    assert f"skipped {images / 'cut.png'}: " in stderr
+    assert f"skipped {images / 'empty.jpg'}: " in stderr
+    assert "Traceback" not in stderr
     page = (tmp_path / "out" / "index.html").read_text()
     assert "2 more could not be read" in page
     assert "empty.jpg" in page
@@ -179,7 +179,7 @@ def test_a_photograph_held_upright_is_read_upright(tmp_path):
 
 
 def test_the_threshold_is_that_of_the_run_s_own_evaluation(checkpoint, tmp_path):
-    assert choose_threshold(None, str(checkpoint)) == (Threshold(0.09), UNCALIBRATED)
+    assert resolve_threshold(None, str(checkpoint)) == (Threshold(0.09), UNCALIBRATED)
     run = tmp_path / "run"
     shutil.copytree(checkpoint, run / "checkpoints" / "7")
     write_checksums(run / "checkpoints" / "7")
@@ -187,9 +187,9 @@ def test_the_threshold_is_that_of_the_run_s_own_evaluation(checkpoint, tmp_path)
     evaluated = {"threshold": 0.21, "threshold_source": "held-out (val)"}
     (run / "eval" / "metrics.json").write_text(json.dumps(evaluated))
     for path in (run, run / "checkpoints" / "7"):
-        threshold, source = choose_threshold(None, str(path))
+        threshold, source = resolve_threshold(None, str(path))
         assert (threshold.tau, source) == (0.21, "the run's evaluation, held-out (val)")
-    assert choose_threshold(0.5, str(run)) == (Threshold(0.5), "given")
+    assert resolve_threshold(0.5, str(run)) == (Threshold(0.5), "given")
 
 
 @pytest.mark.parametrize(
@@ -204,13 +204,13 @@ def test_metrics_of_wrong_types_are_one_line(content, tmp_path):
 
 def test_a_large_folder_s_page_stays_bounded(checkpoint, tmp_path):
     image = write_image(tmp_path / "images" / "0.png", width=8, height=8)
-    for index in range(1, MAX_CARDS + 20):
+    for index in range(1, MAX_ITEMS + 20):
         (image.parent / f"{index}.png").write_bytes(image.read_bytes())
     lines = predict(checkpoint, tmp_path / "out", image.parent, "--batch-size", 64)
-    assert len(lines) == MAX_CARDS + 20
+    assert len(lines) == MAX_ITEMS + 20
     page = (tmp_path / "out" / "index.html").read_text()
-    assert page.count('class="card"') == MAX_CARDS
-    assert f"{MAX_CARDS} of them here" in page
+    assert page.count('class="gallery-item"') == MAX_ITEMS
+    assert f"{MAX_ITEMS} of them here" in page
 
 
 def test_a_name_of_255_bytes_gets_an_overlay(checkpoint, tmp_path):
@@ -248,7 +248,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(checkpoint, tmp_path, monke
     assert predict(checkpoint, tmp_path / "out", *arguments) == expected
     assert calls == [2, 2, 2, 2]  # the last call alone after the interruption
     assert "resuming: 4 of 6 images are done" in capsys.readouterr().err
-    assert (tmp_path / "out" / "index.html").read_text().count('class="card"') == 6
+    assert (tmp_path / "out" / "index.html").read_text().count('class="gallery-item"') == 6
     predict(checkpoint, tmp_path / "out", *arguments)
     assert calls == [2] * 7  # a finished run starts anew
 

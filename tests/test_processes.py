@@ -16,7 +16,7 @@ from small_run import ROOT, SMALL, draw_folder
 
 from lctr_jax.checkpoints.store import load_weights
 from lctr_jax.distributed.processes import join_processes
-from lctr_jax.run.workdir import claim
+from lctr_jax.run.workdir import lock_workdir
 from lctr_jax.train import main
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -139,7 +139,7 @@ def test_shards_on_two_processes_train_as_copies_do_and_resume_on_one(folder, on
 
 def test_what_stops_the_first_process_stops_the_other(folder, tmp_path):
     workdir = tmp_path / "run"
-    with claim(workdir, active=True):
+    with lock_workdir(workdir, active=True):
         said = train_on_two_processes(folder, workdir, status=2)
     assert said.count("error: --workdir:") == 1
     assert said.count("error: process 0 cannot go on and says why") <= 1  # less where it was ended before

@@ -188,19 +188,19 @@ def test_a_second_try_writes_only_what_is_left(tmp_path, monkeypatch):
     with pytest.raises(SystemExit):
         run("cub", source, tmp_path / "data", "--partial")
     unfinished = tmp_path / "data" / "cub" / "1.0.0.unfinished"
-    kept = {path.name: path.stat().st_mtime_ns for path in unfinished.iterdir()}
-    assert len(kept) >= 4
+    finished = {path.name: path.stat().st_mtime_ns for path in unfinished.iterdir()}
+    assert len(finished) >= 4
     bad.write_bytes(sound)
     written = []
-    original = shards.Writer._write_one
+    original = shards.ShardWriter._write_one
     monkeypatch.setattr(
-        shards.Writer,
+        shards.ShardWriter,
         "_write_one",
         lambda self, shard, **k: [written.append(shard.name), *original(self, shard, **k)][1:],
     )
     run("cub", source, tmp_path / "data", "--partial")
     assert len(written) == 1
-    assert written[0] not in kept
+    assert written[0] not in finished
     assert not unfinished.exists()
     assert len(datasets.open_split("cub", "train", data_dir=tmp_path / "data")) == 6
 

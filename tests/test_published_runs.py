@@ -91,14 +91,18 @@ def test_cub_trains_as_published_and_takes_its_threshold_from_cubv2(run, tmp_pat
     assert (metrics["split"], metrics["num_images"]) == ("test", sum(not fact[3] for fact in facts))
     assert metrics["threshold_source"] == "held-out (heldout)"
     assert "pxap" in metrics
-    views = host["augmentation"]
-    assert device["augmentation"] == views
-    assert (views.randaugment_layers, views.randaugment_magnitude, views.randaugment_magnitude_std) == (
+    augmentation = host["augmentation"]
+    assert device["augmentation"] == augmentation
+    assert (
+        augmentation.randaugment_layers,
+        augmentation.randaugment_magnitude,
+        augmentation.randaugment_magnitude_std,
+    ) == (
         2,
         9,
         0.5,
     )
-    assert (views.repeats, views.erasing) == (3, 0.25)
+    assert (augmentation.repeats, augmentation.erasing) == (3, 0.25)
     steps = logged(workdir)
     assert [line["step"] for line in steps] == [1, 2, 3]
     assert all(0 <= line["train/waiting_for_data"] <= 1 for line in steps)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from lctr_jax.data import randaugment
-from lctr_jax.data.randaugment import FILL, OPERATIONS, Stroke, draw_operations
+from lctr_jax.data.randaugment import FILL, OPERATIONS, OperationArguments, draw_operations
 
 RNG = np.random.default_rng(0)
 IMAGE = Image.fromarray(RNG.normal(128, 40, (48, 64, 3)).clip(0, 255).astype(np.uint8))
@@ -16,8 +16,8 @@ GRAY = np.asarray(IMAGE.convert("L"), np.float64)
 STRENGTHS = [0.0, 0.3, 0.5, 0.9, 1.0]
 
 
-def apply(operation, image=IMAGE, **stroke) -> np.ndarray:
-    return np.asarray(operation(image, Stroke(**stroke)), np.float64)
+def apply(operation, image=IMAGE, **arguments) -> np.ndarray:
+    return np.asarray(operation(image, OperationArguments(**arguments)), np.float64)
 
 
 def test_invert():
@@ -25,10 +25,10 @@ def test_invert():
 
 
 @pytest.mark.parametrize(
-    ("strength", "kept"), [(0.0, 0xF0), (0.24, 0xF0), (0.25, 0xE0), (0.9, 0x80), (1.0, 0x00)]
+    ("strength", "mask"), [(0.0, 0xF0), (0.24, 0xF0), (0.25, 0xE0), (0.9, 0x80), (1.0, 0x00)]
 )
-def test_posterize_keeps_the_highest_bits(strength, kept):
-    expected = PIXELS.astype(int) & kept
+def test_posterize_keeps_the_highest_bits(strength, mask):
+    expected = PIXELS.astype(int) & mask
     np.testing.assert_array_equal(apply(randaugment.posterize, strength=strength), expected)
 
 
@@ -147,26 +147,26 @@ def test_draws_are_uniform_over_the_operations_with_replacement():
 
 def test_magnitudes_are_normal_and_clipped_and_signs_even():
     rng = np.random.default_rng(0)
-    strokes = [
-        stroke
+    all_arguments = [
+        arguments
         for _ in range(5000)
-        for _, stroke in draw_operations(rng, layers=2, magnitude=9.0, magnitude_std=0.5)
+        for _, arguments in draw_operations(rng, layers=2, magnitude=9.0, magnitude_std=0.5)
     ]
-    strengths = np.array([stroke.strength for stroke in strokes])
+    strengths = np.array([arguments.strength for arguments in all_arguments])
     assert strengths.max() == 1.0
     assert abs((strengths == 1.0).mean() - 0.0228) < 0.01  # two standard deviations above the mean
     inner = strengths[strengths < 1.0] * 10
     # Normal(9, 0.5) cut off at 10: mean and deviation of the rest.
     assert abs(inner.mean() - 8.972) < 0.025
     assert abs(inner.std() - 0.470) < 0.02
-    assert abs(np.mean([stroke.sign for stroke in strokes])) < 0.05
+    assert abs(np.mean([arguments.sign for arguments in all_arguments])) < 0.05
 
 
 def test_no_layers_draw_nothing_and_low_magnitudes_clip_at_zero():
     rng = np.random.default_rng(0)
     assert draw_operations(rng, layers=0, magnitude=9.0, magnitude_std=0.5) == []
-    strokes = draw_operations(rng, layers=200, magnitude=0.0, magnitude_std=1.0)
-    strengths = [stroke.strength for _, stroke in strokes]
+    all_arguments = draw_operations(rng, layers=200, magnitude=0.0, magnitude_std=1.0)
+    strengths = [arguments.strength for _, arguments in all_arguments]
     assert min(strengths) == 0.0
     assert max(strengths) > 0.0
 
@@ -197,5 +197,8 @@ def test_every_operation_gives_timms_pixels(name, magnitude):
     hparams = {"img_mean": FILL, "interpolation": Image.Resampling.BICUBIC, "magnitude_std": 0.0}
     operation = auto_augment.AugmentOp(name, prob=1.0, magnitude=magnitude, hparams=hparams)
     theirs = {np.asarray(operation(IMAGE)).tobytes() for _ in range(20)}  # either sign
-    ours = {np.asarray(TIMM_NAMES[name](IMAGE, Stroke(magnitude / 10, sign))).tobytes() for sign in (-1, 1)}
+    ours = {
+        np.asarray(TIMM_NAMES[name](IMAGE, OperationArguments(magnitude / 10, sign))).tobytes()
+        for sign in (-1, 1)
+    }
     assert theirs == ours

@@ -3,7 +3,7 @@ import pytest
 
 from lctr_jax.localization.maps import quantize_map, resize_map
 from lctr_jax.localization.measurement import boxes_by_cut
-from lctr_jax.localization.protocols import LCTR
+from lctr_jax.localization.protocols import LCTR_PROTOCOL
 from lctr_jax.localization.regions import find_regions
 
 
@@ -53,7 +53,7 @@ def test_a_flat_map_has_no_regions():
 def test_the_first_region_is_the_protocols_box(seed):
     rng = np.random.default_rng(seed)
     score_map = rng.random((7, 7)) ** 3
-    boxes = boxes_by_cut(score_map, protocol=LCTR, image_size=56)
-    levels = quantize_map(resize_map(score_map, protocol=LCTR, image_size=56))
+    boxes = boxes_by_cut(score_map, protocol=LCTR_PROTOCOL, image_size=56)
+    levels = quantize_map(resize_map(score_map, protocol=LCTR_PROTOCOL, image_size=56))
     for cut in range(0, 255, 5):
         assert find_regions(levels, cut=cut)[0].box_xyxy.tolist() == boxes[cut].tolist(), cut

@@ -9,7 +9,7 @@ from fake_results import HOSTILE, make_results, make_settings, summarize_results
 from lctr_jax.evaluation.tables import write_tables
 from lctr_jax.report.charts import iou_chart
 from lctr_jax.report.gallery import Gallery
-from lctr_jax.report.metric_tables import comparison, numbers, verdict
+from lctr_jax.report.metric_tables import comparison, metric_rows, verdict
 from lctr_jax.report.report import write_report
 
 OPTIONS = {"seed": 3, "data": {"name": HOSTILE[0]}, "eval": {"threshold": 0.3, "first_box_only": False}}
@@ -102,24 +102,24 @@ def test_numbers_stand_with_protocol_threshold_source_interval_and_baselines(rep
 
 def test_every_picture_has_words_boxes_and_three_maps(report):
     _, _, results, page, _ = report
-    cards = page.all("li", **{"class": "card"})
-    assert 40 < len(cards) <= len(results)
+    items = page.all("li", **{"class": "gallery-item"})
+    assert 40 < len(items) <= len(results)
     photos = page.all("img", **{"class": "photo"})
-    assert len(photos) == len(cards)
+    assert len(photos) == len(items)
     assert all("predicted" in photo["alt"] and "IoU" in photo["alt"] for photo in photos)
     for kind in ("relation", "class", "fused"):
-        assert len({image["src"] for image in page.all("img", **{"data-map": kind})}) == len(cards)
-    assert len(page.all("rect", **{"class": "line true"})) == len(cards)
-    assert len(page.all("rect", **{"class": "line predicted"})) == len(cards)
+        assert len({image["src"] for image in page.all("img", **{"data-map": kind})}) == len(items)
+    assert len(page.all("rect", **{"class": "line true"})) == len(items)
+    assert len(page.all("rect", **{"class": "line predicted"})) == len(items)
 
 
-def test_a_card_says_what_the_files_say(report):
+def test_an_item_says_what_the_files_say(report):
     _, _, results, page, _ = report
     by_name = {result.sample.id: result for result in results}
-    for card in page.all("li", **{"class": "card"}):
-        result = by_name[card["data-name"]]
-        assert card["data-error"] == result.measurement.scores.error
-        assert card["data-class"] == HOSTILE[result.sample.label]
+    for item in page.all("li", **{"class": "gallery-item"}):
+        result = by_name[item["data-name"]]
+        assert item["data-error"] == result.measurement.scores.error
+        assert item["data-class"] == HOSTILE[result.sample.label]
 
 
 def test_the_tables_are_the_sums_that_metrics_come_from(report):
@@ -153,7 +153,7 @@ def test_wsoleval_boxes_the_true_class(tmp_path):
     *_, html = write(tmp_path, protocol="wsoleval", count=30)
     page = Page(html)
     assert "Protocol wsoleval" in page.text
-    wrong = [card for card in page.all("li", **{"class": "card"}) if card["data-class"] == HOSTILE[2]]
+    wrong = [item for item in page.all("li", **{"class": "gallery-item"}) if item["data-class"] == HOSTILE[2]]
     assert wrong
     assert f"Boxed from the map of {HOSTILE[2]} ; the true class is {HOSTILE[2]}" in page.text
 
@@ -189,7 +189,7 @@ def test_the_verdict_compares_the_interval_with_the_best_baseline(interval, says
 def test_every_number_says_which_threshold_it_is_at():
     metrics = {"threshold": 0.25, "threshold_source": "held-out (val)", "top1_cls": 1.0, "gt_known_loc": 2.0}
     metrics |= {"max_box_acc": 3.0, "box_acc": 4.0}
-    assert {row.name: row.threshold for row in numbers(metrics)} == {
+    assert {row.name: row.threshold for row in metric_rows(metrics)} == {
         "Top-1 classification": "none",
         "GT-known Loc": "0.250, held-out (val)",
         "BoxAcc": "one a curve, held-out (val)",
@@ -214,9 +214,9 @@ def test_flat_maps_and_frame_covering_boxes_are_said(report, tmp_path):
 
 def test_masks_without_boxes_have_their_own_comparison(report, tmp_path):
     folder, metrics, *_ = report
-    kept = ("protocol", "split", "num_images", "top1_cls", "top5_cls", "intervals_95", "flat_maps")
+    unboxed = ("protocol", "split", "num_images", "top1_cls", "top5_cls", "intervals_95", "flat_maps")
     scores = {"full_image": 20.0, "centered_gaussian": 41.5, "untrained": 30.0}
-    masks_only = {name: metrics[name] for name in kept} | {
+    masks_only = {name: metrics[name] for name in unboxed} | {
         "num_images_with_boxes": 0,
         "frame_covering_boxes": 0,
         "pxap": 55.5,

@@ -52,7 +52,9 @@ def run(page, script, *arguments):
 
 def shown(page):
     return run(
-        page, "return [...document.querySelectorAll('.card:not([hidden])')].map(card => ({...card.dataset}))"
+        page,
+        "return [...document.querySelectorAll('.gallery-item:not([hidden])')]"
+        ".map(item => ({...item.dataset}))",
     )
 
 
@@ -82,9 +84,9 @@ def test_random_pictures_are_shown_first_and_filters_combine(page, report):
     error = results[0].measurement.scores.error
     choose(page, "error", error)
     of_error = shown(page)
-    assert of_error == [card for card in everything if card["error"] == error] != everything
+    assert of_error == [item for item in everything if item["error"] == error] != everything
     choose(page, "class", HOSTILE[1])
-    assert shown(page) == [card for card in of_error if card["class"] == HOSTILE[1]]
+    assert shown(page) == [item for item in of_error if item["class"] == HOSTILE[1]]
     count = run(page, "return document.querySelector('#shown').textContent")
     assert count == f"{len(shown(page))} of {len(everything)} pictures"
 
@@ -98,10 +100,10 @@ def test_nothing_to_show_offers_a_way_back(page):
 
 def test_an_outcome_and_a_class_lead_to_their_pictures(page):
     run(page, "document.querySelector('[data-show-error=wrong_class]').click()")
-    assert {card["error"] for card in shown(page)} == {"wrong_class"}
+    assert {item["error"] for item in shown(page)} == {"wrong_class"}
     run(page, "document.querySelectorAll('[data-show-class]')[0].click()")
-    assert {card["class"] for card in shown(page)} == {HOSTILE[0]}
-    assert len({card["error"] for card in shown(page)}) > 1
+    assert {item["class"] for item in shown(page)} == {HOSTILE[0]}
+    assert len({item["error"] for item in shown(page)}) > 1
 
 
 @pytest.mark.parametrize("column", [1, 3, 5])
@@ -117,7 +119,7 @@ def test_the_table_sorts_by_number_both_ways(page, column):
 
 
 def test_details_show_the_three_maps_and_keys_move_on(page):
-    run(page, "document.querySelector('.card:not([hidden]) button').click()")
+    run(page, "document.querySelector('.gallery-item:not([hidden]) button').click()")
     name = "return document.querySelector('#details-name').textContent"
     assert run(page, name) == shown(page)[0]["name"]
     maps = run(page, "return [...document.querySelectorAll('.panels .heat')].map(image => image.src)")
@@ -129,7 +131,7 @@ def test_details_show_the_three_maps_and_keys_move_on(page):
     page.switch_to.active_element.send_keys(keys.ESCAPE)
     assert not run(page, "return document.querySelector('#details').open")
     # The dialog's `close` event, which moves the focus back, comes after the dialog is no longer open.
-    focused = "return document.activeElement.closest('.card')?.dataset.name ?? null"
+    focused = "return document.activeElement.closest('.gallery-item')?.dataset.name ?? null"
     expected = shown(page)[1]["name"]
     wait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait(page, 10)
     wait.until(lambda page: run(page, focused) == expected)
@@ -169,16 +171,16 @@ def test_the_page_of_one_s_own_images(browser, tmp_path):
         folder.write_page(unreadable={HOSTILE[1]: HOSTILE[0]}, facts={"threshold": 0.1})
     browser.get((tmp_path / "index.html").as_uri())
     assert browser.title == "Predictions"
-    views = "[...document.querySelectorAll('.view')]"
-    shapes = run(browser, f"return {views}.map(view => view.offsetWidth / view.offsetHeight)")
+    stages = "[...document.querySelectorAll('.view')]"
+    shapes = run(browser, f"return {stages}.map(stage => stage.offsetWidth / stage.offsetHeight)")
     np.testing.assert_allclose(shapes, [3, 1 / 3, 1], rtol=0.05)
     measure = (
         "const r = document.querySelector(arguments[0]).getBoundingClientRect(); return [r.width, r.height]"
     )
-    box, view = (np.array(run(browser, measure, what)) for what in ("rect.predicted", ".view"))
-    np.testing.assert_allclose(2 * box, view, rtol=0.1)  # the box's line has a width of its own
+    box, stage = (np.array(run(browser, measure, what)) for what in ("rect.predicted", ".view"))
+    np.testing.assert_allclose(2 * box, stage, rtol=0.1)  # the box's line has a width of its own
     choose(browser, "class", HOSTILE[2])
-    assert [card["name"] for card in shown(browser)] == ["photos/2.jpg"]
-    run(browser, "document.querySelector('.card:not([hidden]) button').click()")
+    assert [item["name"] for item in shown(browser)] == ["photos/2.jpg"]
+    run(browser, "document.querySelector('.gallery-item:not([hidden]) button').click()")
     assert run(browser, "return document.querySelector('#details-name').textContent") == "photos/2.jpg"
     assert browser.get_log("browser") == []

@@ -12,13 +12,13 @@ from PIL import Image
 
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.data.image_decoding import CorruptImageError
-from lctr_jax.evaluation.forward import Maps
+from lctr_jax.evaluation.forward import ForwardOutput
 from lctr_jax.evaluation.prediction_lines import prediction
 from lctr_jax.evaluation.stream import evaluate_split
 from lctr_jax.localization.pixels import average_precision
 from lctr_jax.localization.summary import summarize
 from lctr_jax.report.metric_tables import comparisons
-from lctr_jax.report.summary_line import headline
+from lctr_jax.report.summary_line import format_summary
 
 SIZE, COUNT, BATCH = 64, 5, 2
 
@@ -50,7 +50,7 @@ def forward(parameters, image, label):
     """Predicts class 0 everywhere; its map is hot in the first patch, the true class's in the last."""
     batch = len(image)
     class_maps = np.tile(np.stack([PREDICTED, TRUE]), (batch, 1, 1, 1))
-    maps = Maps(
+    maps = ForwardOutput(
         np.tile(np.array([0, 1, 2], np.int32), (batch, 1)),
         np.tile(np.array([0.5, 0.3, 0.2], np.float32), (batch, 1)),
         np.full((batch, 4, 4), 2, np.float32),
@@ -154,7 +154,7 @@ def test_a_flat_map_is_said_of_its_image(tmp_path):
         assert summary["flat_maps"] == summary["frame_covering_boxes"] == expected
         summary["baselines"] = totals.content_free.summarize()
         said = f"flat maps: {expected} of 5 images; boxes over 95% of the frame: {expected}"
-        assert said in headline(summary)
+        assert said in format_summary(summary)
     flagged = [(line["flat_map"], line["covers_frame"]) for line in lines]
     assert flagged == [(True, True)] * COUNT + [(False, False)] * COUNT
 
@@ -171,7 +171,7 @@ def test_masks_without_boxes_are_measured_beside_baselines():
     summary = {"split": "test", **summarize(totals.measured, settings)}
     summary["baselines"] = totals.content_free.summarize()
     assert summary["baselines"]["full_image"]["pxap"] == pytest.approx(100 * (24 / SIZE) ** 2)
-    said = headline(summary)
+    said = format_summary(summary)
     assert "no boxes in this split: classification and PxAP" in said
     assert f"PxAP {summary['pxap']:.2f}" in said
     assert "PxAP of baselines: full_image 14.06  centered_gaussian 9" in said

@@ -189,8 +189,10 @@ def test_the_best_weights_are_found_by_name(tmp_path):
     keep(tmp_path, 1)
     best = BestCheckpoint(tmp_path, METADATA, metric="eval/top1_cls")
     scores = [50.0, 70.0, 60.0, 70.0, np.nan]
-    kept = [best.offer(state_at(step), step, {"eval/top1_cls": score}) for step, score in enumerate(scores)]
-    assert kept == [True, True, False, False, False]
+    improved = [
+        best.offer(state_at(step), step, {"eval/top1_cls": score}) for step, score in enumerate(scores)
+    ]
+    assert improved == [True, True, False, False, False]
     best.close()
     best = BestCheckpoint(tmp_path, METADATA, metric="eval/top1_cls")  # as a resumed run has it
     assert not best.offer(state_at(9), 9, {"eval/top1_cls": 69.0})
@@ -206,7 +208,7 @@ def test_the_best_weights_are_found_by_name(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # TensorStore's loose ends
-def test_a_write_that_fails_is_told_and_harms_nothing(run):
+def test_a_write_that_fails_is_reported_and_harms_nothing(run):
     checkpoints = RunCheckpoints(run, METADATA, keep=9)
     with full_disk():
         checkpoints.save(state_at(9), 9, progress_at(9))

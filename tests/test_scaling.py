@@ -12,8 +12,10 @@ from benchmarks.scaling import main
 GRADIENTS = 4 * 25_761_232  # the published CUB network, in float32
 
 
-def row(*collectives: Collective, temporary=GIB, devices=8, fsdp=1, kind="v5e", arguments=GIB, **told) -> Row:
-    costs = Costs(1e12, 1e9, temporary, arguments, GIB, GIB, list(collectives), 0)._replace(**told)
+def row(
+    *collectives: Collective, temporary=GIB, devices=8, fsdp=1, kind="v5e", arguments=GIB, **fields
+) -> Row:
+    costs = Costs(1e12, 1e9, temporary, arguments, GIB, GIB, list(collectives), 0)._replace(**fields)
     return Row("cub", f"{kind}:2x4", devices, costs, fsdp)
 
 

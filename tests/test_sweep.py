@@ -10,7 +10,7 @@ from naive_sweep import all_at, contours_at, iou_plus_one, largest_at
 
 from lctr_jax.localization.maps import cut_of_tau, quantize_map, resize_map, tau_grid
 from lctr_jax.localization.measurement import best_contour_iou, boxes_by_cut
-from lctr_jax.localization.protocols import LCTR, WSOLEVAL
+from lctr_jax.localization.protocols import LCTR_PROTOCOL, WSOLEVAL_PROTOCOL
 from lctr_jax.localization.sweep import all_rectangles, largest_rectangles
 
 SMALL = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=14)
@@ -18,7 +18,7 @@ SMALL = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=14)
 
 def smooth(seed, size, low_side, power):
     low = np.random.default_rng(seed).random((low_side, low_side), np.float32) ** power
-    return quantize_map(resize_map(low, protocol=WSOLEVAL, image_size=size))
+    return quantize_map(resize_map(low, protocol=WSOLEVAL_PROTOCOL, image_size=size))
 
 
 def noise(seed, height, width, num_levels):
@@ -59,7 +59,7 @@ def test_all_contours_equal_the_naive_loop(levels):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_whole_frame_at_every_threshold(seed):
     low = np.random.default_rng(seed).random((14, 14), np.float32) ** 2
-    boxes = boxes_by_cut(low, protocol=LCTR, image_size=224)[cut_of_tau(tau_grid(0.001))]
+    boxes = boxes_by_cut(low, protocol=LCTR_PROTOCOL, image_size=224)[cut_of_tau(tau_grid(0.001))]
     frame = cv2.resize(low, (224, 224))
     levels = ((frame - frame.min()) / (frame.max() - frame.min()) * 255).astype(np.uint8)
     naive = [largest_at(levels, int(tau * levels.max())) for tau in np.arange(0, 1, 0.001)]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lctr_jax.localization.maps import cut_of_tau, quantize_map, resize_map, tau_grid
-from lctr_jax.localization.protocols import LCTR, WSOLEVAL, get_protocol
+from lctr_jax.localization.protocols import LCTR_PROTOCOL, WSOLEVAL_PROTOCOL, get_protocol
 from lctr_jax.localization.thresholds import Threshold, choose_threshold
 
 
@@ -44,7 +44,7 @@ def test_an_unknown_protocol_is_refused():
         get_protocol("cub")
 
 
-@pytest.mark.parametrize("protocol", [LCTR, WSOLEVAL])
+@pytest.mark.parametrize("protocol", [LCTR_PROTOCOL, WSOLEVAL_PROTOCOL])
 @pytest.mark.parametrize(
     "score_map",
     [
@@ -62,7 +62,7 @@ def test_a_map_that_cannot_be_stretched_is_zero(protocol, score_map):
     assert not frame.any()
 
 
-@pytest.mark.parametrize("protocol", [LCTR, WSOLEVAL])
+@pytest.mark.parametrize("protocol", [LCTR_PROTOCOL, WSOLEVAL_PROTOCOL])
 @given(seed=st.integers(0, 1000), scale=st.sampled_from([1e-30, 1e-3, 1.0, 1e30]))
 def test_any_other_map_reaches_both_ends(protocol, seed, scale):
     score_map = np.random.default_rng(seed).standard_normal((5, 4)).astype(np.float32) * np.float32(scale)

@@ -22,7 +22,7 @@ with RunLog(active=True) as log:
     log.open(workdir, LogOptions(**{tracker: True}), {"train.lr": 0.5, "data.name": "digits"})
     log.write(last, {"train/loss": 1 / last})
     log.show(last, "eval/maps", np.full((6, 9, 3), 128, np.uint8))
-    log.write(last - 1, {"train/late": 2.0})  # a window's numbers come after its last step's look
+    log.write(last - 1, {"train/late": 2.0})  # a window's metrics come after the validation at its end
     log.conclude({"result/gt_known_loc": 82.5})
     if last == 13:
         raise ValueError("diverged")

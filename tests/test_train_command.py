@@ -152,9 +152,9 @@ def test_a_stopped_run_goes_on_exactly(run, stopped, tmp_path, capsys):
     best = [[path.name for path in (each / "checkpoints/best").iterdir()] for each in (peace, resumed)]
     assert best[0] == best[1]
     lines = [json.loads(line) for line in (peace / "metrics.jsonl").read_text().splitlines()]
-    looks = {line["step"]: line["eval/top1_cls"] for line in lines if "eval/top1_cls" in line}
-    assert list(looks) == [3, 6, 9]  # the end, too
-    assert best[0] == [str(max(looks, key=looks.__getitem__))]
+    validation = {line["step"]: line["eval/top1_cls"] for line in lines if "eval/top1_cls" in line}
+    assert list(validation) == [3, 6, 9]  # the end, too
+    assert best[0] == [str(max(validation, key=validation.__getitem__))]
     for name in ("checkpoints/9", f"checkpoints/best/{best[0][0]}"):
         for path, array in weights(peace / name).items():
             np.testing.assert_array_equal(array, weights(resumed / name)[path], err_msg=path)

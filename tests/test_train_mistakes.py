@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from small_run import draw_folder, train
 
-from lctr_jax.run.workdir import claim
+from lctr_jax.run.workdir import lock_workdir
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def test_a_checkpoint_is_read_before_the_data_is_prepared(refused, tmp_path, arg
 
 
 def test_a_folder_in_use_and_a_file_are_refused(refused, tmp_path):
-    with claim(tmp_path / "run", active=True):
+    with lock_workdir(tmp_path / "run", active=True):
         assert f"in use by process {os.getpid()}" in refused()
     shutil.rmtree(tmp_path / "run")
     (tmp_path / "run").write_text("a file")

@@ -69,7 +69,7 @@ def test_gradients_through_values_and_through_cls_equal_the_plain_forms(attentio
 @pytest.mark.parametrize("tokens", [197, 257, 261, 577, 785, 1025])
 def test_cudnns_form_is_exact_for_every_networks_number_of_tokens(tokens):
     qkv, heads = draw(1, tokens, 2 * 3 * 8, seed=tokens), 2
-    slopes = draw(1, tokens, 2 * 8, seed=1), 100 * draw(1, tokens, seed=2)
+    cotangents = draw(1, tokens, 2 * 8, seed=1), 100 * draw(1, tokens, seed=2)
 
     def plain(qkv):
         attended, weights = plain_attention(qkv, heads=heads)
@@ -81,7 +81,7 @@ def test_cudnns_form_is_exact_for_every_networks_number_of_tokens(tokens):
     @jax.jit
     def results(qkv):
         values_and_pulls = [jax.vjp(function, qkv) for function in (padded, plain)]
-        return [(*values, *pull(slopes)) for values, pull in values_and_pulls]
+        return [(*values, *pull(cotangents)) for values, pull in values_and_pulls]
 
     for got, expected in zip(*results(qkv), strict=True):
         np.testing.assert_allclose(got, expected, atol=2e-5 * float(jnp.abs(expected).max()))

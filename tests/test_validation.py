@@ -37,13 +37,13 @@ def workdir(data) -> Path:
     return workdir
 
 
-def test_every_look_leaves_its_numbers_and_one_sheet_of_the_same_images(workdir):
+def test_every_validation_writes_its_metrics_and_one_sheet_of_the_same_images(workdir):
     curves = events.scalars(workdir / "tensorboard")
-    looks = [EPOCH, 2 * EPOCH]  # the end has an evaluation of its own
+    validated = [EPOCH, 2 * EPOCH]  # the end has an evaluation of its own
     for name in ("eval/top1_cls", "eval/gt_known_loc_at_best_threshold", "eval/best_threshold"):
-        assert [step for step, _ in curves[name]] == looks
+        assert [step for step, _ in curves[name]] == validated
     pictures = events.images(workdir / "tensorboard")["eval/maps"]
-    assert [step for step, _ in pictures] == looks
+    assert [step for step, _ in pictures] == validated
     (_, first), (_, second) = pictures
     assert first.shape == second.shape == (28 + 2 * 188, 8 + 2 * 328, 3)
     plain = [sheet[48:208, 8:168].astype(int) for sheet in (first, second)]

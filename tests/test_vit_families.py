@@ -17,7 +17,7 @@ from lctr_jax.checkpoints.transfer import initialize_from
 from lctr_jax.convert import main
 from lctr_jax.models.normalization import MEAN, STD
 from lctr_jax.models.parameters import bind, parameter_shapes
-from lctr_jax.models.spec import SIZES, ModelSpec, model_spec
+from lctr_jax.models.spec import BACKBONES, ModelSpec, model_spec
 
 # What tells each family's tensors apart: how the file differs from a DeiT's, and what recognition must find.
 FAMILIES = {
@@ -215,7 +215,7 @@ def test_a_position_of_cls_is_adapted_to_the_network(family, tmp_path):
         ),
     ],
 )
-def test_the_options_that_fit_a_backbone_are_told(spec, options):
+def test_the_options_that_fit_a_backbone_are_reported(spec, options):
     assert config_options(spec) == f"--config.model.{options}"
 
 
@@ -252,7 +252,7 @@ TIMM_PARAMETERS = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in SIZES if not name.startswith("deit_")])
+@pytest.mark.parametrize("name", [name for name in BACKBONES if not name.startswith("deit_")])
 def test_every_size_has_timms_number_of_parameters(name):
     part, image_size, expected = TIMM_PARAMETERS[name]
     shapes = parameter_shapes(model_spec(name, num_classes=1000, method="deit", image_size=image_size))

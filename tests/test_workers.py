@@ -61,7 +61,7 @@ def test_workers_of_a_killed_process_end(tmp_path):
     worker.wait(timeout=20)
 
 
-def test_a_lost_worker_process_is_told_and_the_others_end():
+def test_a_lost_worker_process_is_reported_and_the_others_end():
     batches = training(num_workers=2)
     next(batches)
     children = multiprocessing.active_children()

@@ -9,7 +9,7 @@ import pytest
 from lctr_jax.localization.accumulator import Accumulator
 from lctr_jax.localization.maps import cut_of_tau
 from lctr_jax.localization.measurement import Sample, measure
-from lctr_jax.localization.protocols import WSOLEVAL
+from lctr_jax.localization.protocols import WSOLEVAL_PROTOCOL
 from lctr_jax.localization.settings import Settings
 from lctr_jax.localization.summary import curves, summarize
 from lctr_jax.localization.thresholds import Threshold
@@ -25,7 +25,7 @@ def golden():
 @pytest.fixture(scope="module")
 def settings():
     return Settings(
-        threshold=Threshold(0.2), num_classes=1, protocol=WSOLEVAL, num_resamples=0, tau_step=0.01
+        threshold=Threshold(0.2), num_classes=1, protocol=WSOLEVAL_PROTOCOL, num_resamples=0, tau_step=0.01
     )
 
 

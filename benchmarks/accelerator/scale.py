@@ -23,7 +23,7 @@ class Scale:
     """
 
     networks: tuple[str, ...]
-    sizes: tuple[tuple[str, int], ...]
+    backbones: tuple[tuple[str, int], ...]
     dtypes: tuple[str, ...]
     rematerialize: tuple[str, ...]
     classes: int
@@ -36,7 +36,7 @@ class Scale:
 
 FULL = Scale(
     networks=("tiny", "small"),
-    sizes=(("deit_small", 128), ("deit_tiny", 256), ("deit_base", 64)),
+    backbones=(("deit_small", 128), ("deit_tiny", 256), ("deit_base", 64)),
     dtypes=("bfloat16", "float32"),
     rematerialize=("elementwise", "nothing", "blocks"),
     classes=200,
@@ -48,7 +48,7 @@ FULL = Scale(
 )
 SMALL = Scale(
     networks=("tiny",),
-    sizes=(("deit_tiny", 4),),
+    backbones=(("deit_tiny", 4),),
     dtypes=("float32",),
     rematerialize=("elementwise", "blocks"),
     classes=20,

@@ -31,7 +31,7 @@ def cases(scale: Scale) -> list[Any]:
         (size, images, dtype, *setting)
         for dtype in scale.dtypes
         for setting in settings
-        for size, images in scale.sizes
+        for size, images in scale.backbones
     ]
 
 

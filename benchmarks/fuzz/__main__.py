@@ -48,8 +48,8 @@ class Tally:
     def row(self, reader: str) -> list[str]:
         """The reader's row of the table."""
         counts = (self.outcomes.total() + self.uncaught.total(), *map(self.outcomes.get, ("read", "refused")))
-        numbers = [f"{count or 0:,}" for count in (*counts, self.uncaught.total())]
-        return [reader, *numbers, f"{1000 * self.slowest:.0f}", f"{self.seconds:.0f}"]
+        columns = [f"{count or 0:,}" for count in (*counts, self.uncaught.total())]
+        return [reader, *columns, f"{1000 * self.slowest:.0f}", f"{self.seconds:.0f}"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -12,7 +12,9 @@ from benchmarks.fuzz.damage import changed_json, damaged, json_files
 from lctr_jax.data import box_lists, box_matching
 from lctr_jax.data.image_sizes import read_image_sizes
 
-_NUMBERS = st.sampled_from(["0", "1", "-5", "7.5", "1e300", "nan", "-inf", "9" * 400, ".", "-", "٣", "x", ""])
+_NUMERALS = st.sampled_from(
+    ["0", "1", "-5", "7.5", "1e300", "nan", "-inf", "9" * 400, ".", "-", "٣", "x", ""]
+)
 _NAMES = st.sampled_from(
     [
         "a/b.jpg",
@@ -29,7 +31,7 @@ _NAMES = st.sampled_from(
         "val/a/b.jpg",
     ]
 )
-_WORDS = st.lists(_NAMES | _NUMBERS | st.text(max_size=4), max_size=12)
+_WORDS = st.lists(_NAMES | _NUMERALS | st.text(max_size=4), max_size=12)
 _LINES = st.builds(
     lambda words, separator: separator.join(words), _WORDS, st.sampled_from([" ", ",", "\t", ", ", ";"])
 )
@@ -84,7 +86,7 @@ _DECLARED = st.builds(
 _DEEP = st.sampled_from(
     [b"<a>" * 20_000, b"<annotation>" + b"<a>" * 20_000 + b"</a>" * 20_000 + b"</annotation>"]
 )
-_FIELDS = st.tuples(_NAMES, _NAMES, _NAMES, *[_NUMBERS] * 4).map(
+_FIELDS = st.tuples(_NAMES, _NAMES, _NAMES, *[_NUMERALS] * 4).map(
     lambda values: (
         (
             "<annotation><folder>{}</folder><filename>{}</filename><object><name>{}</name><bndbox><xmin>{}</xmin>"
@@ -137,7 +139,7 @@ def _cub(folder: Path, contents: tuple[bytes, bytes]) -> None:
     _check(box_lists.read_annotations(cub))
 
 
-def _sizes(folder: Path, content: bytes) -> None:
+def _image_sizes(folder: Path, content: bytes) -> None:
     path = folder / "sizes.txt"
     path.write_bytes(content)
     assert all(width > 0 and height > 0 for width, height in read_image_sizes(path).values())
@@ -154,7 +156,7 @@ CASES = (
     Case("box lists", "text and tables", LISTS, _read),
     Case("box lists", "COCO", json_files(COCO) | _COCO_ENTRIES, _json),
     Case("box lists", "CUB", st.tuples(_CUB, _CUB), _cub),
-    Case("box lists", "image sizes", LISTS, _sizes),
+    Case("box lists", "image sizes", LISTS, _image_sizes),
     Case("box lists", "class labels", LISTS, _class_labels),
     Case("XML", "one file", XML_FILES, _xml),
 )

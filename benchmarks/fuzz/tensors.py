@@ -40,7 +40,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
 }
 NAMES = (*SHAPES, "dist_token", "CDM.weight", "conv3x3.bias", "reg_token", "head.weight", "blocks.9.x")
 PREFIXES = ("", "module.", "model.", "_orig_mod.", "vit.", "module._orig_mod.", "net.")
-NUMBERS = st.sampled_from([0, 1, -1, 5, 2**31, 2**40, 2**63, 10**30, 0.5, None, "8"])
+DIMENSIONS = st.sampled_from([0, 1, -1, 5, 2**31, 2**40, 2**63, 10**30, 0.5, None, "8"])
 
 
 def vit(**changes: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -73,8 +73,8 @@ _HEADERS = st.dictionaries(
             "dtype": st.sampled_from(
                 ["F8_E4M3", "F8_E5M2", "F4", "F64", "BF16", "BOOL", "I64", "U8", "C64", "F32"]
             ),
-            "shape": st.lists(NUMBERS | st.integers(0, 40), max_size=4),
-            "data_offsets": st.lists(NUMBERS | st.integers(0, 5000), min_size=2, max_size=2),
+            "shape": st.lists(DIMENSIONS | st.integers(0, 40), max_size=4),
+            "data_offsets": st.lists(DIMENSIONS | st.integers(0, 5000), min_size=2, max_size=2),
         },
     ),
     max_size=3,

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from lctr_jax.annotations.annotated_image import AnnotatedImage
 
-COLUMNS = ("file", "width", "height", "label", "name", "score", "x0", "y0", "x1", "y1")
+CSV_COLUMNS = ("file", "width", "height", "label", "name", "score", "x0", "y0", "x1", "y1")
 
 
 def write_box_table(path: Path, images: Iterable[AnnotatedImage]) -> None:
     """Write the boxes of all images; an image without boxes has no row."""
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(COLUMNS)
+        rows.writerow(CSV_COLUMNS)
         for image in images:
             for box in image.boxes:
                 facts = (image.file, image.width, image.height, box.label, box.name, f"{box.score:.6f}")

@@ -12,7 +12,7 @@ from lctr_jax.checkpoints import torch_names, torch_variants
 from lctr_jax.checkpoints.input_normalization import fold_half_normalization
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.parameter_paths import by_path, misfits
-from lctr_jax.checkpoints.recognition import recognize
+from lctr_jax.checkpoints.recognition import recognize_network
 from lctr_jax.checkpoints.store import expected_shapes
 from lctr_jax.checkpoints.torch_files import TensorFile
 from lctr_jax.models.parameters import Parameters, initialize
@@ -54,7 +54,7 @@ def convert(
     tensors, dropped = torch_variants.drop(tensors, wanted=wanted)
     expected = torch_names.torch_shapes(by_path(expected_shapes(metadata)), layouts)
     if wrong := misfits(tensors, expected):
-        raise ValueError(f"tensors do not fit {describe(metadata)}: {'; '.join(wrong)}")
+        raise ValueError(f"tensors do not fit {describe_network(metadata)}: {'; '.join(wrong)}")
     flat = torch_names.from_torch(tensors, layouts, metadata.spec.depth)
     parameters, fresh = unflatten_dict(flat, sep="."), {}
     if half_normalized:
@@ -72,13 +72,13 @@ def convert(
     return Conversion(metadata, parameters | fresh, tuple(flat), tuple(by_path(fresh)), dropped)
 
 
-def export(metadata: Metadata, parameters: Parameters) -> dict[str, np.ndarray]:
+def to_torch_tensors(metadata: Metadata, parameters: Parameters) -> dict[str, np.ndarray]:
     """PyTorch's tensors of a checkpoint: the inverse of `convert`, bit for bit."""
     flat = by_path(parameters)
     return torch_names.to_torch(flat, torch_names.layouts(metadata), metadata.spec.depth)
 
 
-def describe(metadata: Metadata) -> str:
+def describe_network(metadata: Metadata) -> str:
     """The network in a few words."""
     spec = metadata.spec
     head = f"{spec.method} of {spec.num_classes} classes" if metadata.kind == "network" else "backbone"
@@ -100,5 +100,5 @@ def _metadata(
 ) -> Metadata:
     if stored is not None:
         return dataclasses.replace(Metadata.from_json(stored), source=source)
-    kind, spec = recognize(tensors, heads=heads)
+    kind, spec = recognize_network(tensors, heads=heads)
     return Metadata(kind=kind, spec=spec, source=source)

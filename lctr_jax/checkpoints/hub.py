@@ -3,10 +3,10 @@
 from pathlib import Path
 
 SCHEME, TIMM = "hf://", "timm/"
-FILE = "model.safetensors"
+DEFAULT_FILE = "model.safetensors"
 
 
-def fetch(source: str) -> Path:
+def download(source: str) -> Path:
     """The local path of `source`: itself, or a file of the hub, fetched by huggingface_hub into its cache.
 
     Hub names: `hf://OWNER/REPOSITORY[/FILE]`, or `timm/NAME` where there is no such folder here; FILE is
@@ -29,7 +29,7 @@ def fetch(source: str) -> Path:
             f"{source}: hub names need huggingface_hub: pip install huggingface_hub (or give a file)"
         ) from error
     try:
-        return Path(huggingface_hub.hf_hub_download(f"{owner}/{repository}", file or FILE))
+        return Path(huggingface_hub.hf_hub_download(f"{owner}/{repository}", file or DEFAULT_FILE))
     except Exception as error:  # whatever the network, the hub and its client raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{source}: cannot be fetched from the hub: {reason}") from error

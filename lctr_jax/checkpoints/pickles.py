@@ -16,7 +16,7 @@ _BUILTINS = ("builtins", "__builtin__")
 _STAND_INS = {"collections.defaultdict": lambda *arguments: {}}  # torch sets items of its own dicts alone
 _UNUSABLE = re.compile(r"Can only (SETITEM|APPEND|build|create)|call reduce for unrecognized")
 _MOST = 60  # such classes in a file
-_ROOM = 1 << 20  # bytes of an archive's own
+_MAX_OVERHEAD = 1 << 20  # bytes of an archive's own
 
 
 class _RefusedError(Exception):
@@ -70,5 +70,5 @@ def _check_archive(path: Path) -> None:
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
         return  # of another format, or torch tells what is wrong
     size = path.stat().st_size
-    if declared > size + _ROOM:
+    if declared > size + _MAX_OVERHEAD:
         raise ValueError(f"declares {declared:,} bytes in a file of {size:,}; torch.save compresses nothing")

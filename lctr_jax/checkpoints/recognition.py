@@ -9,13 +9,15 @@ import numpy as np
 
 from lctr_jax.checkpoints.metadata import BACKBONE_FIELDS, Kind
 from lctr_jax.models.methods import get_method, named_methods
-from lctr_jax.models.spec import SIZES, ModelSpec, model_spec
+from lctr_jax.models.spec import BACKBONES, ModelSpec, model_spec
 from lctr_jax.models.torch_layout import shape_of
 
-HEAD_WIDTH = 64  # of one attention head, in every published size that `SIZES` does not tell otherwise
+HEAD_WIDTH = 64  # of one attention head, in every published size that `BACKBONES` does not tell otherwise
 
 
-def recognize(tensors: Mapping[str, np.ndarray], *, heads: int | None = None) -> tuple[Kind, ModelSpec]:
+def recognize_network(
+    tensors: Mapping[str, np.ndarray], *, heads: int | None = None
+) -> tuple[Kind, ModelSpec]:
     """What the tensors are of: a network of a method that recognizes them, or the backbone of a plain ViT.
 
     `heads`: what shapes do not tell; by default as in the size of that width and depth, or width / 64.
@@ -62,7 +64,7 @@ def config_options(spec: ModelSpec) -> str:
         fields = [field for field in BACKBONE_FIELDS if field not in ("image_size", "cls_position")]
         return {field: getattr(spec, field) for field in fields if getattr(spec, field) != size[field]}
 
-    name = min(SIZES, key=lambda name: len(overrides(name)))
+    name = min(BACKBONES, key=lambda name: len(overrides(name)))
     options = {"name": name, **overrides(name)}
     return " ".join(f"--config.model.{option}={value}" for option, value in options.items())
 
@@ -77,7 +79,7 @@ def _grid_side(rows: int) -> tuple[int, bool]:
 
 
 def _guess_heads(width: int, depth: int) -> int:
-    for size in SIZES.values():
+    for size in BACKBONES.values():
         if (size["width"], size["depth"]) == (width, depth):
             return size["heads"]
     if width % HEAD_WIDTH:

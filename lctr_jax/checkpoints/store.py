@@ -78,7 +78,7 @@ def load_weights(path: AnyPath) -> tuple[Metadata, Parameters]:
     folder = find_checkpoint(path)
     metadata = _read_metadata(folder, path)
     expected = expected_shapes(metadata)
-    with closing(ocp.StandardCheckpointHandler()) as handler, _damage_told(path):
+    with closing(ocp.StandardCheckpointHandler()) as handler, _report_damage(path):
         stored = handler.metadata(folder / PARAMETERS).tree
         if wrong := misfits(stored, expected):
             raise ValueError("; ".join(wrong))
@@ -98,7 +98,7 @@ def load_metadata(path: AnyPath) -> Metadata:
 
 
 def _read_metadata(folder: epath.Path, path: AnyPath) -> Metadata:
-    with closing(ocp.JsonCheckpointHandler()) as handler, _damage_told(path):
+    with closing(ocp.JsonCheckpointHandler()) as handler, _report_damage(path):
         return Metadata.from_json(handler.restore(folder / METADATA))
 
 
@@ -109,7 +109,7 @@ def expected_shapes(metadata: Metadata) -> Parameters:
 
 
 @contextmanager
-def _damage_told(path: AnyPath) -> Iterator[None]:
+def _report_damage(path: AnyPath) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, KeyError) as error:

@@ -17,7 +17,7 @@ TORCH_SUFFIXES, SAFETENSORS_SUFFIX = (".pth", ".pt", ".ckpt", ".bin", ".tar"), "
 OURS = "lctr_jax"  # the entry of a file that our own metadata is kept under
 
 _PLAIN = "float16, bfloat16, float32 or float64"
-_ROOM, _GROWTH = 64 << 20, 8  # bytes in memory: this many, and this many times the file's
+_BASE_LIMIT, _GROWTH = 64 << 20, 8  # bytes in memory: this many, and this many times the file's
 
 
 class TensorFile(NamedTuple):
@@ -151,7 +151,7 @@ def _require_plain(torch: Any, tensor: Any, *, where: str) -> None:
 def _require_bounded(tensors: Mapping[str, Any], path: Path) -> None:
     """Refuse, before anything is copied, views that are many times larger than the file."""
     declared, size = 4 * sum(tensor.numel() for tensor in tensors.values()), path.stat().st_size
-    if declared > _ROOM + _GROWTH * size:
+    if declared > _BASE_LIMIT + _GROWTH * size:
         largest = max(tensors, key=lambda name: tensors[name].numel())
         raise ValueError(
             f"{path}: declares tensors of {declared:,} bytes, in a file of {size:,}; the largest is "

@@ -10,11 +10,11 @@ import numpy as np
 
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.models.methods import get_method
-from lctr_jax.models.torch_layout import Layout, conv, linear, norm
+from lctr_jax.models.torch_layout import TorchLayout, conv, linear, norm
 
-BACKBONE: dict[str, Layout] = {
-    "backbone.cls_token": Layout("cls_token"),
-    "backbone.pos_embed": Layout("pos_embed"),
+BACKBONE: dict[str, TorchLayout] = {
+    "backbone.cls_token": TorchLayout("cls_token"),
+    "backbone.pos_embed": TorchLayout("pos_embed"),
     **conv("backbone.patch_embed", "patch_embed.proj"),
     **norm("backbone.blocks.norm1", "blocks.{}.norm1"),
     **linear("backbone.blocks.attn.qkv", "blocks.{}.attn.qkv"),
@@ -24,13 +24,13 @@ BACKBONE: dict[str, Layout] = {
     **linear("backbone.blocks.mlp.fc2", "blocks.{}.mlp.fc2"),
     **norm("backbone.norm", "norm"),
 }
-LAYER_SCALE: dict[str, Layout] = {
-    f"backbone.blocks.ls{branch}.scale": Layout(f"blocks.{{}}.ls{branch}.gamma") for branch in (1, 2)
+LAYER_SCALE: dict[str, TorchLayout] = {
+    f"backbone.blocks.ls{branch}.scale": TorchLayout(f"blocks.{{}}.ls{branch}.gamma") for branch in (1, 2)
 }
-REGISTERS: dict[str, Layout] = {"backbone.registers": Layout("reg_token")}
+REGISTERS: dict[str, TorchLayout] = {"backbone.registers": TorchLayout("reg_token")}
 
 
-def layouts(metadata: Metadata) -> dict[str, Layout]:
+def layouts(metadata: Metadata) -> dict[str, TorchLayout]:
     """The layouts of every parameter of such a checkpoint."""
     spec = metadata.spec
     optional = (LAYER_SCALE if spec.layer_scale else {}) | (REGISTERS if spec.registers else {})
@@ -39,13 +39,13 @@ def layouts(metadata: Metadata) -> dict[str, Layout]:
     return BACKBONE | dict(get_method(spec.method).torch_names) | optional
 
 
-def torch_names(layouts: Mapping[str, Layout], depth: int) -> list[str]:
+def torch_names(layouts: Mapping[str, TorchLayout], depth: int) -> list[str]:
     """Every PyTorch name that the layouts stand for, blocks unrolled."""
     return [name for layout in layouts.values() for name in _unroll(layout, depth)]
 
 
 def from_torch(
-    tensors: Mapping[str, np.ndarray], layouts: Mapping[str, Layout], depth: int
+    tensors: Mapping[str, np.ndarray], layouts: Mapping[str, TorchLayout], depth: int
 ) -> dict[str, np.ndarray]:
     """PyTorch's tensors as our parameters, by dotted path.
 
@@ -60,7 +60,7 @@ def from_torch(
 
 
 def to_torch(
-    parameters: Mapping[str, np.ndarray], layouts: Mapping[str, Layout], depth: int
+    parameters: Mapping[str, np.ndarray], layouts: Mapping[str, TorchLayout], depth: int
 ) -> dict[str, np.ndarray]:
     """Our parameters as PyTorch's tensors, by name: the inverse of `from_torch`, bit for bit."""
     theirs = {}
@@ -73,7 +73,7 @@ def to_torch(
 
 
 def torch_shapes(
-    shapes: Mapping[str, jax.ShapeDtypeStruct], layouts: Mapping[str, Layout]
+    shapes: Mapping[str, jax.ShapeDtypeStruct], layouts: Mapping[str, TorchLayout]
 ) -> dict[str, jax.ShapeDtypeStruct]:
     """The shapes of PyTorch's tensors, by name, from those of our parameters."""
     theirs = {}
@@ -87,7 +87,7 @@ def torch_shapes(
     return theirs
 
 
-def _unroll(layout: Layout, depth: int) -> list[str]:
+def _unroll(layout: TorchLayout, depth: int) -> list[str]:
     return [layout.name.format(index) for index in range(depth)] if "{}" in layout.name else [layout.name]
 
 

@@ -56,7 +56,7 @@ def drop(
         for prefix, reason in _DROPPED.items()
         if name.startswith(prefix) and name not in wanted
     }
-    kept = {name: array for name, array in tensors.items() if name not in dropped}
+    remaining = {name: array for name, array in tensors.items() if name not in dropped}
     if "dist_token" in dropped:
-        kept["pos_embed"] = np.delete(kept["pos_embed"], 1, axis=1)
-    return kept, dropped
+        remaining["pos_embed"] = np.delete(remaining["pos_embed"], 1, axis=1)
+    return remaining, dropped

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lctr_jax.data.box_entry import Entry, read_text, shorten, to_numbers
+from lctr_jax.data.box_entry import Entry, read_text, shorten, to_coordinates
 
 EXPECTED = "COCO's JSON with `images` (id, file_name) and `annotations` (image_id, bbox)"
 
@@ -32,7 +32,7 @@ def read_coco(path: Path) -> Iterator[Entry]:
         box = annotation.get("bbox")
         if not isinstance(box, list) or len(box) != 4:
             raise ValueError(f"{where}: expected `bbox` with x, y, width, height, got {shorten(repr(box))}")
-        x, y, width, height = to_numbers([_number(side, where) for side in box], where)
+        x, y, width, height = to_coordinates([_number(side, where) for side in box], where)
         category = categories.get(_scalar(annotation.get("category_id")))
         boxes[_scalar(annotation.get("image_id"))].append(([x, y, x + width, y + height], category))
     seen = set()
@@ -46,9 +46,9 @@ def read_coco(path: Path) -> Iterator[Entry]:
         seen.add(identity)
         found = boxes.pop(identity, [])
         kinds = tuple(category for _, category in found if category is not None)
-        numbers = [side for box, _ in found for side in box]
+        coordinates = [side for box, _ in found for side in box]
         yield Entry(
-            name, numbers, kinds[0] if kinds else None, where, kinds if len(kinds) == len(found) else ()
+            name, coordinates, kinds[0] if kinds else None, where, kinds if len(kinds) == len(found) else ()
         )
     if boxes:
         raise ValueError(

@@ -20,7 +20,7 @@ class Entry:
     """
 
     key: str
-    numbers: Sequence[str | int | float]
+    coordinates: Sequence[str | int | float]
     label: int | str | None
     where: str
     box_labels: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ def check_inside(key: str, where: str) -> None:
         raise ValueError(f"{where}: {shorten(key)!r} leaves the image folder; expected a relative path")
 
 
-def to_numbers(words: Sequence[str | int | float], where: str) -> list[float]:
+def to_coordinates(words: Sequence[str | int | float], where: str) -> list[float]:
     """Return coordinates as numbers.
 
     Raises:

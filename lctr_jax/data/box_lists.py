@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from lctr_jax.data import box_coco, box_tables, box_text, box_xml
-from lctr_jax.data.box_entry import Entry, check_inside, read_lines, shorten, to_numbers
+from lctr_jax.data.box_entry import Entry, check_inside, read_lines, shorten, to_coordinates
 
 Boxes = Float32[np.ndarray, "num_boxes 4"]
 
@@ -118,8 +118,8 @@ def contradicts(annotation: Annotation, label: int, labels: Mapping[str, int]) -
     if isinstance(annotation.label, int):
         return annotation.label != label
     names = annotation.box_labels or (annotation.label or "",)
-    told = {labels[name.casefold()] for name in names if name.casefold() in labels}
-    return bool(told) and label not in told
+    named = {labels[name.casefold()] for name in names if name.casefold() in labels}
+    return bool(named) and label not in named
 
 
 def _entries(path: Path) -> Iterator[Entry]:
@@ -154,7 +154,7 @@ def _entries(path: Path) -> Iterator[Entry]:
 
 def _boxes(entry: Entry) -> Boxes:
     with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused
-        boxes = np.array(to_numbers(entry.numbers, entry.where), np.float32).reshape(-1, 4)
+        boxes = np.array(to_coordinates(entry.coordinates, entry.where), np.float32).reshape(-1, 4)
     if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
         raise ValueError(f"{entry.where}: expected x0 <= x1 and y0 <= y1, got {shorten(str(boxes.tolist()))}")
     return boxes

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lctr_jax.data.box_entry import Entry, read_lines, read_text, to_numbers
+from lctr_jax.data.box_entry import Entry, read_lines, read_text, to_coordinates
 
 _NAMES = (
     "filename",
@@ -69,14 +69,14 @@ def read_table(path: Path) -> Iterator[Entry]:
             if len(row) <= max(name, *box):
                 raise ValueError(f"{where}: expected {max(name, *box) + 1} columns or more, got {len(row)}")
             cells = [row[column].strip() for column in box]
-            numbers = to_numbers(cells, where) if any(cells) else []
-            if numbers:
-                shares = shares is not False and all(0 <= number <= 1 for number in numbers)
-            if is_sides and numbers:
-                x, y, width, height = numbers
-                numbers = [x, y, x + width, y + height]
+            coordinates = to_coordinates(cells, where) if any(cells) else []
+            if coordinates:
+                shares = shares is not False and all(0 <= number <= 1 for number in coordinates)
+            if is_sides and coordinates:
+                x, y, width, height = coordinates
+                coordinates = [x, y, x + width, y + height]
             kind = row[label].strip() if label is not None and label < len(row) else None
-            yield Entry(row[name].strip(), numbers, kind, where, (kind,) if kind and numbers else ())
+            yield Entry(row[name].strip(), coordinates, kind, where, (kind,) if kind and coordinates else ())
     except csv.Error as error:
         raise ValueError(f"{path}:{reader.line_num}: not a CSV file: {error}") from error
     if shares:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from lctr_jax.data.box_entry import Entry, read_lines, shorten, to_numbers
+from lctr_jax.data.box_entry import Entry, read_lines, shorten, to_coordinates
 
 KAGGLE_HEADER = "ImageId,PredictionString"
 _NUMBER = re.compile(r"-?[\d.]+")
@@ -17,8 +17,12 @@ def is_lctr(line: str) -> bool:
 
 def is_wsoleval(line: str) -> bool:
     """Tell `path,x0,y0,x1,y1`."""
-    key, *numbers = line.rsplit(",", 4)
-    return bool(key) and len(numbers) == 4 and all(_NUMBER.fullmatch(number.strip()) for number in numbers)
+    key, *coordinates = line.rsplit(",", 4)
+    return (
+        bool(key)
+        and len(coordinates) == 4
+        and all(_NUMBER.fullmatch(number.strip()) for number in coordinates)
+    )
 
 
 def read_lctr(path: Path) -> Iterator[Entry]:
@@ -28,8 +32,8 @@ def read_lctr(path: Path) -> Iterator[Entry]:
             raise ValueError(
                 f"{where}: expected `class/file label x0 y0 x1 y1 [more boxes]`, got {shorten(line)!r}"
             )
-        key, label, numbers = parts
-        yield Entry(key, numbers, int(label), where)
+        key, label, coordinates = parts
+        yield Entry(key, coordinates, int(label), where)
 
 
 def _split_lctr(line: str) -> tuple[str, str, list[str]] | None:
@@ -47,10 +51,10 @@ def _split_lctr(line: str) -> tuple[str, str, list[str]] | None:
 def read_wsoleval(path: Path) -> Iterator[Entry]:
     """Read wsoleval's `localization.txt`: one line per box."""
     for where, line in read_lines(path):
-        key, *numbers = line.rsplit(",", 4)
-        if len(numbers) != 4:
+        key, *coordinates = line.rsplit(",", 4)
+        if len(coordinates) != 4:
             raise ValueError(f"{where}: expected `path,x0,y0,x1,y1`, got {shorten(line)!r}")
-        yield Entry(key, numbers, None, where)
+        yield Entry(key, coordinates, None, where)
 
 
 def read_kaggle(path: Path) -> Iterator[Entry]:
@@ -60,8 +64,8 @@ def read_kaggle(path: Path) -> Iterator[Entry]:
         words = prediction.split()
         if not comma or not words or len(words) % 5:
             raise ValueError(f"{where}: expected `name,wnid x0 y0 x1 y1 [more]`, got {shorten(line)!r}")
-        numbers = [word for index, word in enumerate(words) if index % 5]
-        yield Entry(key, numbers, words[0], where, box_labels=tuple(words[::5]))
+        coordinates = [word for index, word in enumerate(words) if index % 5]
+        yield Entry(key, coordinates, words[0], where, box_labels=tuple(words[::5]))
 
 
 def read_cub(folder: Path) -> Iterator[Entry]:
@@ -87,7 +91,7 @@ def read_cub(folder: Path) -> Iterator[Entry]:
             )
         if number not in boxless:
             raise ValueError(f"{where}: id {number} is listed twice")
-        x, y, width, height = to_numbers(xywh, where)
+        x, y, width, height = to_coordinates(xywh, where)
         yield Entry(boxless.pop(number), (x, y, x + width, y + height), None, where)
     if boxless:
         number, name = next(iter(boxless.items()))

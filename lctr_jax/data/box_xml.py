@@ -89,9 +89,9 @@ def _parse(content: bytes, *, where: str, place: PurePosixPath) -> Entry:
     except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
         raise ValueError(f"{where}: not a Pascal VOC annotation: {shorten(str(error))}") from error
     objects = root.findall("object")
-    numbers = [(thing.findtext(f"bndbox/{side}") or "").strip() for thing in objects for side in _SIDES]
+    coordinates = [(thing.findtext(f"bndbox/{side}") or "").strip() for thing in objects for side in _SIDES]
     name = (root.findtext("filename") or "").strip().replace("\\", "/").rpartition("/")[2]
-    if root.tag != "annotation" or not name or "" in numbers:
+    if root.tag != "annotation" or not name or "" in coordinates:
         raise ValueError(
             f"{where}: not a Pascal VOC annotation: expected <annotation> with <filename> and, for every "
             "object, <bndbox> with four sides"
@@ -105,7 +105,7 @@ def _parse(content: bytes, *, where: str, place: PurePosixPath) -> Entry:
         spellings.insert(0, f"{folder}/{name}")
     return Entry(
         f"{parents}/{name}" if inside else name,
-        numbers,
+        coordinates,
         labels[0] if labels and labels[0] else None,
         where,
         box_labels=labels if all(labels) else (),

@@ -15,7 +15,7 @@ ROTATED, DEEP = "rotated", "deep"
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """What a look at an item found: its `problem` in a line, else what of `ROTATED` and `DEEP` it is."""
+    """What reading an item found: its `problem` in a line, else what of `ROTATED` and `DEEP` it is."""
 
     problem: str | None
     kinds: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lctr_jax.data.samples import Split
+from lctr_jax.data.samples import RecordSource
 
 _NAMED = 3  # files that a message lists of each kind
 MAX_READ = (
@@ -36,7 +36,7 @@ class Contents:
         return {"num_images": self.num_images, "images": {id: list(fact) for id, fact in self.images.items()}}
 
 
-def read_contents(split: Split) -> Contents:
+def read_contents(split: RecordSource) -> Contents:
     """Read every image of a split, as encoded; of more than `MAX_READ` an evenly spaced part."""
     stride = -(-len(split) // MAX_READ)
     records = (split[index] for index in range(0, len(split), stride))

@@ -26,8 +26,8 @@ from lctr_jax.host.file_locks import lock_exclusively
 from lctr_jax.plugins import is_module_path, load_plugin
 
 _WITH_OWN_BOXES = ("digits", "digits/clean", "cub", "imagenet")
-_WITH_LISTS = ("folder", *tfds_prepared.NAMES)
-NAMES = (*_WITH_OWN_BOXES, *_WITH_LISTS)
+_WITH_LISTS = ("folder", *tfds_prepared.NAME_FIELDS)
+DATASET_NAMES = (*_WITH_OWN_BOXES, *_WITH_LISTS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +74,8 @@ def open_split(
     """Open a split, by its name or as a part of one in TFDS's syntax (`train[10%:]`).
 
     Args:
-        name: one of `NAMES`, or the module path of a builder from outside the package (docs/extending.md).
+        name: one of `DATASET_NAMES`, or the module path of a builder from outside the package
+            (docs/extending.md).
         split: what the dataset calls it.
         data_dir: where prepared datasets are kept; `digits` and `folder` are prepared there on first use.
         root: the image folder of `folder`, or what a builder from outside reads.
@@ -109,11 +110,11 @@ def open_split(
         make_builder = outside_builder(name)
         folder = prepare(lambda: make_builder(root=root, data_dir=data_dir, boxes=boxes), data_dir)
         return _open(folder, split)
-    close = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, DATASET_NAMES, n=1, cutoff=0.5)
     hint = (
         f"did you mean {close[0]!r}?"
         if close
-        else f"known: {', '.join(NAMES)}, or a module path such as my_package.my_data"
+        else f"known: {', '.join(DATASET_NAMES)}, or a module path such as my_package.my_data"
     )
     raise ValueError(f"data.name: no dataset is called {name!r}; {hint}")
 
@@ -210,15 +211,15 @@ def _open_folder(
     root: str | Path, split: str, *, data_dir: Path, boxes: Mapping[str, str | Path], exif: Any
 ) -> Split:
     """Open a split of an image folder; what is said of it is of the folder as it is now."""
-    plans = []
+    manifests = []
 
     def make_builder() -> Folder:
         builder = Folder(root=root, data_dir=data_dir, boxes=boxes, exif=exif)
-        plans.append(builder.plan)
+        manifests.append(builder.manifest)
         return builder
 
     base, bracket, part = split.partition("[")
-    return _open(prepare(make_builder, data_dir), canonical(base) + bracket + part, notes=plans[-1].notes)
+    return _open(prepare(make_builder, data_dir), canonical(base) + bracket + part, notes=manifests[-1].notes)
 
 
 def _open(folder: Path, split: str, *, notes: Sequence[str] | None = None) -> Split:
@@ -239,7 +240,7 @@ def _open(folder: Path, split: str, *, notes: Sequence[str] | None = None) -> Sp
 
 def _open_joined(name: str, data_dir: Path, split: str, boxes: Mapping[str, str | Path]) -> Split:
     """Open a split of a dataset that TFDS prepared; `val` is a name for its `validation`."""
-    builder: Any = tfds.builder_from_directory(tfds_prepared.find(name, data_dir))
+    builder: Any = tfds.builder_from_directory(tfds_prepared.find_prepared(name, data_dir))
     listed = {_known_split(builder, _tfds_split(builder, base)): path for base, path in boxes.items()}
     stored = _tfds_split(builder, split)
     box_list = listed.get(_known_split(builder, stored))

@@ -1,4 +1,4 @@
-"""How many worker processes read for a run, and whether the machine has room for them.
+"""How many worker processes read for a run, and whether the machine's memory and open files suffice for them.
 
 Workers hand their batches over in shared memory. Where that runs out the kernel kills them with SIGBUS, so it
 is checked before any is started.
@@ -21,8 +21,8 @@ _FILES_PER_WORKER, _FILES_BESIDE = 24, 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Room:
-    """What a host has for the run's processes on it.
+class HostResources:
+    """What a host has left for the run's processes on it.
 
     Attributes:
         cores: this process's share of those that it may use.
@@ -50,9 +50,9 @@ class Workers:
         return f"data workers: {self.count or 'none, threads of this process read'} ({self.reason})"
 
 
-def measure_room(*, processes: int, sharing_cores: int) -> Room:
+def measure_resources(*, processes: int, sharing_cores: int) -> HostResources:
     """What this host has now for each of its processes; raises the limit on open files first."""
-    return Room(
+    return HostResources(
         cores=max(1, resources.usable_cores() // sharing_cores),
         processes=processes,
         shared_memory=resources.free_shared_memory(),
@@ -61,19 +61,21 @@ def measure_room(*, processes: int, sharing_cores: int) -> Room:
     )
 
 
-def choose_workers(option: int | str, room: Room, *, batch_bytes: Sequence[int], on_cpu: bool) -> Workers:
+def choose_workers(
+    option: int | str, host: HostResources, *, batch_bytes: Sequence[int], on_cpu: bool
+) -> Workers:
     """Decide on a number for `data.num_workers`.
 
     Args:
         option: a number, or "auto".
-        room: of the host.
+        host: what the host has left.
         batch_bytes: the images of one batch of this process, one number per pipeline that may run at a time.
         on_cpu: whether the network computes on the CPU; "auto" then leaves the cores to it.
 
     Raises:
-        ValueError: there is no room for the number that was asked for, with the remedy.
+        ValueError: the host cannot feed the number of workers asked for; names the remedy.
     """
-    limits = _limits(room, batch_bytes)
+    limits = _limits(host, batch_bytes)
     if option != AUTO:
         asked = int(option)
         for short in limits:
@@ -82,9 +84,9 @@ def choose_workers(option: int | str, room: Room, *, batch_bytes: Sequence[int],
         return Workers(asked, "data.num_workers")
     if on_cpu:
         return Workers(0, "auto: the network computes on the same cores")
-    by_cores = min(room.cores, MOST)
+    by_cores = min(host.cores, MOST)
     tightest = min(limits, key=lambda limit: limit.workers)
-    cores = f"auto: {room.cores} cores" + (" for this process" if room.processes > 1 else "")
+    cores = f"auto: {host.cores} cores" + (" for this process" if host.processes > 1 else "")
     if tightest.workers >= by_cores:
         return Workers(by_cores, cores)
     return Workers(tightest.workers, f"{cores}, but {tightest.explain(by_cores)}")
@@ -92,7 +94,7 @@ def choose_workers(option: int | str, room: Room, *, batch_bytes: Sequence[int],
 
 @dataclasses.dataclass(frozen=True)
 class _Limit:
-    """How many workers one resource has room for; `text` is given the number that was wanted."""
+    """How many workers one resource of the host is enough for."""
 
     workers: int
     what: str
@@ -112,7 +114,7 @@ class _Limit:
         return f"{self.what}: {wanted} worker processes {amounts}; {self.remedy}, or {fits}"
 
 
-def _limits(room: Room, batch_bytes: Sequence[int]) -> list[_Limit]:
+def _limits(host: HostResources, batch_bytes: Sequence[int]) -> list[_Limit]:
     batch = sum(batch_bytes)
     needs = [
         (
@@ -121,18 +123,18 @@ def _limits(room: Room, batch_bytes: Sequence[int]) -> list[_Limit]:
             (
                 _BATCHES_PER_WORKER * batch,
                 _BATCHES_BESIDE * batch,
-                room.shared_memory // room.processes,
+                host.shared_memory // host.processes,
                 "MB",
             ),
         ),
         (
             "open files",
             "allow more (ulimit -n 65536)",
-            (_FILES_PER_WORKER, _FILES_BESIDE, room.open_files, ""),
+            (_FILES_PER_WORKER, _FILES_BESIDE, host.open_files, ""),
         ),
     ]
-    if room.memory is not None:
-        share = room.memory // room.processes
+    if host.memory is not None:
+        share = host.memory // host.processes
         needs.append(
             ("memory", "use a larger machine", (_WORKER_MEMORY + batch, _BATCHES_BESIDE * batch, share, "MB"))
         )

@@ -17,7 +17,7 @@ from PIL import Image
 
 from lctr_jax.data.image_decoding import MAX_PIXELS
 
-Protocol = Literal["lctr", "wsoleval"]
+GeometryProtocol = Literal["lctr", "wsoleval"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Geometry:
       ValueError: for an unknown protocol or an empty frame.
     """
 
-    protocol: Protocol = "lctr"
+    protocol: GeometryProtocol = "lctr"
     image_size: int = 224
 
     def __post_init__(self):

@@ -74,7 +74,7 @@ def heic_is_read() -> bool:
     return True
 
 
-def recognize(start: bytes) -> str | None:
+def recognize_format(start: bytes) -> str | None:
     """Name a file's format by its first 16 bytes, among those that are read and a few that are not."""
     if start[4:8] == b"ftyp":
         brand = start[8:12]
@@ -86,12 +86,12 @@ def recognize(start: bytes) -> str | None:
 
 def is_image(start: bytes) -> bool:
     """Tell an image of a format that is read, HEIC without pillow-heif included, by its first 16 bytes."""
-    return (kind := recognize(start)) is not None and kind not in _NOT_READ
+    return (kind := recognize_format(start)) is not None and kind not in _NOT_READ
 
 
 def why_unknown(start: bytes) -> str:
     """Say why the bytes of a file are no image that is read."""
-    kind = recognize(start)
+    kind = recognize_format(start)
     if kind == "HEIC" and not heic_is_read():
         return HEIC_HINT
     if kind in _NOT_READ:

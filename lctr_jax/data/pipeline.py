@@ -18,13 +18,13 @@ from absl import flags
 from lctr_jax.data import sampling, workers
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.geometry import Geometry
-from lctr_jax.data.samples import CorruptPolicy, EvaluationSample, Split, TrainSample
+from lctr_jax.data.samples import CorruptPolicy, EvaluationSample, RecordSource, TrainSample
 
-Batch = dict[str, Any]
-Shard = tuple[int, int]
+HostBatch = dict[str, Any]
+HostShare = tuple[int, int]
 
 
-class TrainIterator(grain.DatasetIterator[Batch]):
+class TrainIterator(grain.DatasetIterator[HostBatch]):
     """Endless training batches; the state is the next step, valid under any number of workers and hosts."""
 
     def __init__(
@@ -41,9 +41,9 @@ class TrainIterator(grain.DatasetIterator[Batch]):
         self._batches = samples.batch(host_batch, batch_fn=_stack_training)
         self._num_workers = num_workers
         self._next_step = 0
-        self._prefetched: grain.DatasetIterator[Batch] | None = None
+        self._prefetched: grain.DatasetIterator[HostBatch] | None = None
 
-    def __next__(self) -> Batch:
+    def __next__(self) -> HostBatch:
         self._assert_not_closed()
         try:
             batch = self._start() if self._prefetched is None else next(self._prefetched)
@@ -78,7 +78,7 @@ class TrainIterator(grain.DatasetIterator[Batch]):
         self._stop_prefetch()
         super().close()
 
-    def _start(self) -> Batch:
+    def _start(self) -> HostBatch:
         self._prefetched = _prefetch(self._batches[self._next_step :], self._num_workers)
         with workers.hold_signals():  # the first batch starts the workers
             return next(self._prefetched)
@@ -90,14 +90,14 @@ class TrainIterator(grain.DatasetIterator[Batch]):
 
 
 def train_batches(
-    split: Split,
+    split: RecordSource,
     *,
     batch_size: int,
     image_size: int,
     seed: int,
     augmentation: Augmentation,
     num_workers: int = 0,
-    shard: Shard = (0, 1),
+    shard: HostShare = (0, 1),
     on_corrupt: CorruptPolicy = "error",
 ) -> TrainIterator:
     """Endless shuffled, augmented batches of {image, label, id, replaced}.
@@ -132,13 +132,13 @@ def train_batches(
 
 
 def evaluation_batches(
-    split: Split,
+    split: RecordSource,
     *,
     batch_size: int,
     geometry: Geometry,
     num_workers: int = 0,
-    shard: Shard = (0, 1),
-) -> Iterator[Batch]:
+    shard: HostShare = (0, 1),
+) -> Iterator[HostBatch]:
     """One ordered pass of {image, label, records}; every host runs the same number of batches.
 
     `image` uint8 [b, size, size, 3] and `label` int32 [b] are padded to the full batch with zeros and -1;
@@ -156,7 +156,7 @@ def evaluation_batches(
     return _drain(_prefetch(batches, num_workers))
 
 
-def _drain(batches: grain.DatasetIterator[Batch]) -> Iterator[Batch]:
+def _drain(batches: grain.DatasetIterator[HostBatch]) -> Iterator[HostBatch]:
     """All of them; stops the workers however it ends."""
     with contextlib.closing(batches):
         try:
@@ -168,7 +168,7 @@ def _drain(batches: grain.DatasetIterator[Batch]) -> Iterator[Batch]:
             raise
 
 
-def _stack_training(samples: Sequence[dict[str, Any]]) -> Batch:
+def _stack_training(samples: Sequence[dict[str, Any]]) -> HostBatch:
     return {
         "image": np.stack([sample["image"] for sample in samples]),
         "label": np.array([sample["label"] for sample in samples], np.int32),
@@ -177,7 +177,7 @@ def _stack_training(samples: Sequence[dict[str, Any]]) -> Batch:
     }
 
 
-def _stack_evaluation(samples: Sequence[dict[str, Any] | None], *, image_size: int) -> Batch:
+def _stack_evaluation(samples: Sequence[dict[str, Any] | None], *, image_size: int) -> HostBatch:
     real = [sample for sample in samples if sample is not None]
     images = np.zeros((len(samples), image_size, image_size, 3), np.uint8)
     labels = np.full(len(samples), -1, np.int32)
@@ -187,7 +187,7 @@ def _stack_evaluation(samples: Sequence[dict[str, Any] | None], *, image_size: i
     return {"image": images, "label": labels, "records": [sample["record"] for sample in real]}
 
 
-def _prefetch(batches: grain.MapDataset[Batch], num_workers: int) -> grain.DatasetIterator[Batch]:
+def _prefetch(batches: grain.MapDataset[HostBatch], num_workers: int) -> grain.DatasetIterator[HostBatch]:
     """Compute batches ahead of use: whole batches, one a thread or a worker process, in order."""
     if num_workers and not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # grain reads its flags when it starts a process

@@ -16,94 +16,94 @@ _MAX_MAGNITUDE = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Stroke:
-    """How an operation is carried out: strength in [0, 1], sign +1 or -1, PIL's filter for resampling."""
+class OperationArguments:
+    """An operation's strength in [0, 1], its sign, +1 or -1, and PIL's filter for resampling."""
 
     strength: float
     sign: int = 1
     resample: Image.Resampling = Image.Resampling.BICUBIC
 
 
-Operation = Callable[[Image.Image, Stroke], Image.Image]
+Operation = Callable[[Image.Image, OperationArguments], Image.Image]
 
 
-def auto_contrast(image: Image.Image, stroke: Stroke) -> Image.Image:
+def auto_contrast(image: Image.Image, arguments: OperationArguments) -> Image.Image:
     """Stretch each channel to the full range; knows no strength."""
     return ImageOps.autocontrast(image)
 
 
-def equalize(image: Image.Image, stroke: Stroke) -> Image.Image:
+def equalize(image: Image.Image, arguments: OperationArguments) -> Image.Image:
     """Flatten each channel's histogram; knows no strength."""
     return ImageOps.equalize(image)
 
 
-def invert(image: Image.Image, stroke: Stroke) -> Image.Image:
+def invert(image: Image.Image, arguments: OperationArguments) -> Image.Image:
     """The negative; knows no strength."""
     return ImageOps.invert(image)
 
 
-def rotate(image: Image.Image, stroke: Stroke) -> Image.Image:
+def rotate(image: Image.Image, arguments: OperationArguments) -> Image.Image:
     """Turn about the center by up to 30 degrees."""
-    degrees = stroke.sign * stroke.strength * 30
-    return image.rotate(degrees, resample=stroke.resample, fillcolor=FILL)
+    degrees = arguments.sign * arguments.strength * 30
+    return image.rotate(degrees, resample=arguments.resample, fillcolor=FILL)
 
 
-def posterize(image: Image.Image, stroke: Stroke) -> Image.Image:
+def posterize(image: Image.Image, arguments: OperationArguments) -> Image.Image:
     """Keep 4 bits a channel, down to none (black)."""
-    mask = 0xFF00 >> (4 - int(stroke.strength * 4)) & 0xFF
+    mask = 0xFF00 >> (4 - int(arguments.strength * 4)) & 0xFF
     return image.point([value & mask for value in range(256)] * 3)  # `ImageOps.posterize` refuses 0 bits
 
 
-def solarize(image: Image.Image, stroke: Stroke) -> Image.Image:
+def solarize(image: Image.Image, arguments: OperationArguments) -> Image.Image:
     """Invert the values from a threshold of 256 (none) down to 0 (all) upwards."""
-    return ImageOps.solarize(image, 256 - int(stroke.strength * 256))
+    return ImageOps.solarize(image, 256 - int(arguments.strength * 256))
 
 
-def solarize_add(image: Image.Image, stroke: Stroke) -> Image.Image:
+def solarize_add(image: Image.Image, arguments: OperationArguments) -> Image.Image:
     """Add up to 110 to the values below 128."""
-    amount = int(stroke.strength * 110)
+    amount = int(arguments.strength * 110)
     table = [min(255, value + amount) if value < 128 else value for value in range(256)]
     return image.point(table * 3)
 
 
-def color(image: Image.Image, stroke: Stroke) -> Image.Image:
+def color(image: Image.Image, arguments: OperationArguments) -> Image.Image:
     """Towards gray or beyond the original's saturation, by up to 0.9."""
-    return ImageEnhance.Color(image).enhance(_enhancement(stroke))
+    return ImageEnhance.Color(image).enhance(_enhancement(arguments))
 
 
-def contrast(image: Image.Image, stroke: Stroke) -> Image.Image:
+def contrast(image: Image.Image, arguments: OperationArguments) -> Image.Image:
     """Towards the mean gray level or away from it, by up to 0.9."""
-    return ImageEnhance.Contrast(image).enhance(_enhancement(stroke))
+    return ImageEnhance.Contrast(image).enhance(_enhancement(arguments))
 
 
-def brightness(image: Image.Image, stroke: Stroke) -> Image.Image:
+def brightness(image: Image.Image, arguments: OperationArguments) -> Image.Image:
     """Towards black or away from it, by up to 0.9."""
-    return ImageEnhance.Brightness(image).enhance(_enhancement(stroke))
+    return ImageEnhance.Brightness(image).enhance(_enhancement(arguments))
 
 
-def sharpness(image: Image.Image, stroke: Stroke) -> Image.Image:
+def sharpness(image: Image.Image, arguments: OperationArguments) -> Image.Image:
     """Towards a smoothed image or away from it, by up to 0.9."""
-    return ImageEnhance.Sharpness(image).enhance(_enhancement(stroke))
+    return ImageEnhance.Sharpness(image).enhance(_enhancement(arguments))
 
 
-def shear_x(image: Image.Image, stroke: Stroke) -> Image.Image:
+def shear_x(image: Image.Image, arguments: OperationArguments) -> Image.Image:
     """Slide rows, by up to 0.3 pixels a row."""
-    return _affine(image, stroke, x_per_row=stroke.sign * stroke.strength * 0.3)
+    return _affine(image, arguments, x_per_row=arguments.sign * arguments.strength * 0.3)
 
 
-def shear_y(image: Image.Image, stroke: Stroke) -> Image.Image:
+def shear_y(image: Image.Image, arguments: OperationArguments) -> Image.Image:
     """Slide columns, by up to 0.3 pixels a column."""
-    return _affine(image, stroke, y_per_column=stroke.sign * stroke.strength * 0.3)
+    return _affine(image, arguments, y_per_column=arguments.sign * arguments.strength * 0.3)
 
 
-def translate_x(image: Image.Image, stroke: Stroke) -> Image.Image:
+def translate_x(image: Image.Image, arguments: OperationArguments) -> Image.Image:
     """Shift along x by up to 0.45 of the width."""
-    return _affine(image, stroke, x=stroke.sign * stroke.strength * 0.45 * image.width)
+    return _affine(image, arguments, x=arguments.sign * arguments.strength * 0.45 * image.width)
 
 
-def translate_y(image: Image.Image, stroke: Stroke) -> Image.Image:
+def translate_y(image: Image.Image, arguments: OperationArguments) -> Image.Image:
     """Shift along y by up to 0.45 of the height."""
-    return _affine(image, stroke, y=stroke.sign * stroke.strength * 0.45 * image.height)
+    return _affine(image, arguments, y=arguments.sign * arguments.strength * 0.45 * image.height)
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -133,7 +133,7 @@ def draw_operations(
     magnitude_std: float,
     probability: float = 0.5,
     resample: Image.Resampling = Image.Resampling.BICUBIC,
-) -> list[tuple[Operation, Stroke]]:
+) -> list[tuple[Operation, OperationArguments]]:
     """What to do to one image: `layers` draws, with replacement, each kept with `probability`.
 
     An operation's magnitude is normal(magnitude, magnitude_std) clipped to [0, 10]; 10 is full strength.
@@ -145,17 +145,17 @@ def draw_operations(
                 float(np.clip(rng.normal(magnitude, magnitude_std), 0, _MAX_MAGNITUDE)) / _MAX_MAGNITUDE
             )
             sign = 1 if rng.random() < 0.5 else -1
-            drawn.append((OPERATIONS[choice], Stroke(strength, sign, resample)))
+            drawn.append((OPERATIONS[choice], OperationArguments(strength, sign, resample)))
     return drawn
 
 
-def _enhancement(stroke: Stroke) -> float:
-    return 1.0 + stroke.sign * stroke.strength * 0.9
+def _enhancement(arguments: OperationArguments) -> float:
+    return 1.0 + arguments.sign * arguments.strength * 0.9
 
 
 def _affine(
     image: Image.Image,
-    stroke: Stroke,
+    arguments: OperationArguments,
     *,
     x: float = 0.0,
     y: float = 0.0,
@@ -165,5 +165,5 @@ def _affine(
     """Show at (column, row) what was at (column + x + x_per_row * row, row + y + y_per_column * column)."""
     matrix = (1, x_per_row, x, y_per_column, 1, y)
     return image.transform(
-        image.size, Image.Transform.AFFINE, matrix, resample=stroke.resample, fillcolor=FILL
+        image.size, Image.Transform.AFFINE, matrix, resample=arguments.resample, fillcolor=FILL
     )

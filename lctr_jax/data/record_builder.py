@@ -17,7 +17,7 @@ _HEADERS = "headers alone checked"
 
 
 class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
-    """A TFDS builder whose `_plan` lists every image; the images are written without TensorFlow.
+    """A TFDS builder whose `_list_images` lists every image; the images are written without TensorFlow.
 
     A subclass sets `VERSION` and may live in any module (docs/extending.md).
 
@@ -52,11 +52,11 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self._masks = masks
         self._num_images, self._partial = num_images or {}, partial
         self._options = dict(options or {})
-        self._writer = shards.Writer(checks=checks, read_mask=read_mask, num_processes=num_processes)
+        self._writer = shards.ShardWriter(checks=checks, read_mask=read_mask, num_processes=num_processes)
         super().__init__(data_dir=data_dir)
 
     @abc.abstractmethod
-    def _plan(self, dl_manager: tfds.download.DownloadManager) -> records.Plan:
+    def _list_images(self, dl_manager: tfds.download.DownloadManager) -> records.Manifest:
         """List the items of every split, downloading first where that is possible."""
 
     @property
@@ -104,19 +104,20 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         raise NotImplementedError  # asked for by the base's own writer alone, which is not used
 
     def _download_and_prepare(self, dl_manager, download_config=None) -> None:
-        """Write the plan's shards aside, then move them in; a second try keeps the finished ones."""
+        """Write the manifest's shards aside, then move them in; a second try keeps the finished ones."""
         del download_config
-        plan = self._plan(dl_manager)
-        records.check_plan(plan, {} if self._partial else self._num_images)
+        manifest = self._list_images(dl_manager)
+        records.check_manifest(manifest, {} if self._partial else self._num_images)
         short = [
-            f"{self.name}: {split} has {len(plan.splits.get(split, ())):,} of {count:,} images (--partial)"
+            f"{self.name}: {split} has {len(manifest.splits.get(split, ())):,} of {count:,} images "
+            "(--partial)"
             for split, count in self._num_images.items()
-            if len(plan.splits.get(split, ())) != count
+            if len(manifest.splits.get(split, ())) != count
         ]
         info: Any = self.info
-        info.features["label"].names = plan.class_names
-        info.metadata.update(records.metadata(plan.splits))
-        cut = {split: shards.cut(items) for split, items in plan.splits.items()}
+        info.features["label"].names = manifest.class_names
+        info.metadata.update(records.metadata(manifest.splits))
+        cut = {split: shards.cut(items) for split, items in manifest.splits.items()}
         self._writer.write(
             [shard for split in cut.values() for shard in split],
             self._unfinished,
@@ -126,8 +127,8 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         counts = {split: shards.read_counts(parts, self._unfinished) for split, parts in cut.items()}
         info.metadata.update(
             options=self._options,
-            notes=[*short, *plan.notes],
-            pixel_notes=notes.of_pixels(plan.splits, counts),
+            notes=[*short, *manifest.notes],
+            pixel_notes=notes.of_pixels(manifest.splits, counts),
         )
         info.set_splits(tfds.core.SplitDict([self._move(split, cut[split]) for split in cut]))
         shutil.rmtree(self._unfinished)

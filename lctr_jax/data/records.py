@@ -58,7 +58,7 @@ class Item:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class Manifest:
     """Everything that a builder found: the class names in label order, and the items of each split.
 
     `notes`: what a user should know of how the data was read, one line each.
@@ -82,19 +82,19 @@ def features(*, names: Sequence[str] | None = None, masks: bool = False) -> tfds
     return tfds.features.FeaturesDict(spec)
 
 
-def check_plan(plan: Plan, num_images: Mapping[str, int]) -> None:
-    """Compare a plan with what is known of the dataset.
+def check_manifest(manifest: Manifest, num_images: Mapping[str, int]) -> None:
+    """Compare a manifest with what is known of the dataset.
 
     Raises:
         ValueError: a split has another number of images, a class has no training image, or its name cannot be
             kept.
     """
-    check_class_names(plan.class_names)
+    check_class_names(manifest.class_names)
     for split, expected in num_images.items():
-        if (found := len(plan.splits.get(split, ()))) != expected:
+        if (found := len(manifest.splits.get(split, ()))) != expected:
             raise ValueError(f"{split}: found {found} images, expected {expected}; is the download complete?")
-    seen = {item.label for item in plan.splits["train"]}
-    if missing := [name for label, name in enumerate(plan.class_names) if label not in seen]:
+    seen = {item.label for item in manifest.splits["train"]}
+    if missing := [name for label, name in enumerate(manifest.class_names) if label not in seen]:
         raise ValueError(f"train: {len(missing)} classes have no image, such as {missing[0]}")
 
 

@@ -16,12 +16,14 @@ from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.data.image_decoding import CorruptImageError, decode_rgb, load_rgb, open_image
 from lctr_jax.data.orientation import read_orientation
-from lctr_jax.data.train_transforms import draw_view
+from lctr_jax.data.train_transforms import augment_image
 
 _log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
-Split = grain.sources.RandomAccessDataSource[Record] | Sequence[Record]  # picklable, for worker processes
+RecordSource = (
+    grain.sources.RandomAccessDataSource[Record] | Sequence[Record]
+)  # picklable, for worker processes
 CorruptPolicy = Literal["error", "skip"]
 
 
@@ -45,7 +47,9 @@ class _LastRead:
 class TrainSample(grain.transforms.RandomMap):
     """A random view of the record at an index."""
 
-    split: Split = dataclasses.field(repr=False)  # grain prints its transforms: not all records, please
+    split: RecordSource = dataclasses.field(
+        repr=False
+    )  # grain prints its transforms: not all records, please
     augmentation: Augmentation
     image_size: int
     on_corrupt: CorruptPolicy
@@ -59,14 +63,14 @@ class TrainSample(grain.transforms.RandomMap):
         """
         for index in itertools.chain(range(element, len(self.split)), range(element)):
             try:
-                record, view = self._draw(index, rng)
+                record, augmented = self._draw(index, rng)
             except CorruptImageError as error:
                 if self.on_corrupt == "error":
                     raise
                 _log.warning("skipped: %s", error)
                 continue
             return {
-                "image": view,
+                "image": augmented,
                 "label": record["label"],
                 "id": record["id"],
                 "replaced": index != element,
@@ -80,9 +84,9 @@ class TrainSample(grain.transforms.RandomMap):
                 image = open_image(record["image"])
                 if record.get("upright") and read_orientation(image) != 1:
                     image = load_rgb(image, upright=True)
-                return record, draw_view(image, self.augmentation, rng, image_size=self.image_size)
+                return record, augment_image(image, self.augmentation, rng, image_size=self.image_size)
         record, image = self._last_read.get(index, self._read)
-        return record, draw_view(image, self.augmentation, rng, image_size=self.image_size)
+        return record, augment_image(image, self.augmentation, rng, image_size=self.image_size)
 
     def _read(self, index: int) -> tuple[Record, Image.Image]:
         record = self.split[index]
@@ -94,7 +98,9 @@ class TrainSample(grain.transforms.RandomMap):
 class EvaluationSample(grain.transforms.Map):
     """The record at an index in the protocol's frame; None past the end of the split."""
 
-    split: Split = dataclasses.field(repr=False)  # grain prints its transforms: not all records, please
+    split: RecordSource = dataclasses.field(
+        repr=False
+    )  # grain prints its transforms: not all records, please
     geometry: Geometry
 
     def map(self, element: int) -> dict[str, Any] | None:

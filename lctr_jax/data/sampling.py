@@ -29,13 +29,13 @@ def steps_per_epoch(*, num_examples: int, batch_size: int, repeats: int = 1) -> 
       >>> steps_per_epoch(num_examples=5994, batch_size=512, repeats=3)  # CUB: floor(5888 / 512)
       11
     """
-    kept = num_examples if repeats == 1 else (num_examples - num_examples % 256) or num_examples
-    if not 1 <= batch_size <= kept:
+    epoch_length = num_examples if repeats == 1 else (num_examples - num_examples % 256) or num_examples
+    if not 1 <= batch_size <= epoch_length:
         raise ValueError(
-            f"batch_size: got {batch_size}, expected 1 to {kept}, the samples in an epoch of {num_examples} "
-            "examples; lower the batch size or add data"
+            f"batch_size: got {batch_size}, expected 1 to {epoch_length}, the samples in an epoch of "
+            f"{num_examples} examples; lower the batch size or add data"
         )
-    return kept // batch_size
+    return epoch_length // batch_size
 
 
 def global_order(

@@ -57,7 +57,7 @@ def cut(items: Sequence[records.Item]) -> list[Shard]:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Writer:
+class ShardWriter:
     """How shards are written.
 
     Attributes:

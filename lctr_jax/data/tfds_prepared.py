@@ -14,7 +14,10 @@ import tensorflow_datasets as tfds
 from lctr_jax.data import box_lists, records
 from lctr_jax.data.cub import release as cub
 
-NAMES = {"caltech_birds2011": "image/filename", "imagenet2012": "file_name"}  # and where the file name is
+NAME_FIELDS = {
+    "caltech_birds2011": "image/filename",
+    "imagenet2012": "file_name",
+}  # and where the file name is
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +45,7 @@ class JoinedSource:
         return joined
 
 
-def find(name: str, data_dir: Path) -> Path:
+def find_prepared(name: str, data_dir: Path) -> Path:
     """Return the newest prepared version.
 
     Raises:
@@ -70,7 +73,7 @@ def join(source: Any, name: str, boxes: str | Path | None, *, class_names: Seque
         if (stem := PurePosixPath(key).stem) in by_stem:
             raise ValueError(f"{boxes}: two entries fit the image {stem}, such as {key}; keep one of them")
         by_stem[stem] = annotation
-    joined = JoinedSource(source, NAMES[name], {key: note.boxes_xyxy for key, note in by_stem.items()})
+    joined = JoinedSource(source, NAME_FIELDS[name], {key: note.boxes_xyxy for key, note in by_stem.items()})
     if not listed:
         return joined
     first = [joined[index] for index in range(min(len(joined), 100))]

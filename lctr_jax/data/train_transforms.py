@@ -1,4 +1,4 @@
-"""One random view of a training image: crop, flip, RandAugment, color jitter, in the published order."""
+"""Augment a training image: crop, flip, RandAugment, color jitter, in the published order."""
 
 import math
 
@@ -17,10 +17,10 @@ _FAST_DECODE_MARGIN = 2  # as PIL's own thumbnails: half as much would show
 CropBox = tuple[int, int, int, int]
 
 
-def draw_view(
+def augment_image(
     image: Image.Image, augmentation: Augmentation, rng: np.random.Generator, *, image_size: int
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """A view of an opened image, a pure function of its bytes and of the state of `rng`.
+    """Return an augmented crop of an opened image, a pure function of its bytes and of the state of `rng`.
 
     Raises:
       CorruptImageError: when the pixels cannot be decoded.
@@ -29,9 +29,9 @@ def draw_view(
         image.width, image.height, scale=augmentation.crop_scale, ratio=augmentation.crop_ratio, rng=rng
     )
     resample = RESAMPLING[augmentation.interpolation]
-    view = resize_crop(image, crop, image_size, resample=resample, fast_decode=augmentation.fast_decode)
+    augmented = resize_crop(image, crop, image_size, resample=resample, fast_decode=augmentation.fast_decode)
     if rng.random() < augmentation.horizontal_flip:
-        view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        augmented = augmented.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     operations = draw_operations(
         rng,
         layers=augmentation.randaugment_layers,
@@ -39,9 +39,9 @@ def draw_view(
         magnitude_std=augmentation.randaugment_magnitude_std,
         resample=resample,
     )
-    for operation, stroke in operations:
-        view = operation(view, stroke)
-    return np.asarray(jitter_color(view, augmentation.color_jitter, rng))
+    for operation, arguments in operations:
+        augmented = operation(augmented, arguments)
+    return np.asarray(jitter_color(augmented, augmentation.color_jitter, rng))
 
 
 def draw_crop(

@@ -60,7 +60,7 @@ def join_processes(
     given = (num_processes, process_id) != (None, None) or coordinator is not None
     coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
     place = _check(coordinator, num_processes, process_id) if given else None
-    with _time_limit(meeting_timeout, coordinator), _runtime_errors_told():
+    with _time_limit(meeting_timeout, coordinator), _report_runtime_errors():
         if place is None:
             _join_cluster(meeting_timeout)
         else:
@@ -205,7 +205,7 @@ def _time_limit(seconds: int, coordinator: str | None) -> Iterator[None]:
 
 
 @contextmanager
-def _runtime_errors_told() -> Iterator[None]:
+def _report_runtime_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:

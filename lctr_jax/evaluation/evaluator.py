@@ -23,7 +23,7 @@ from lctr_jax.models.parameters import Parameters
 from lctr_jax.models.spec import ModelSpec
 
 BOOTSTRAP_RESAMPLES = 1000
-_LOOK = {
+_VALIDATION_METRICS = {
     "top1_cls": "top1_cls",
     "oracle_gt_known_loc": "gt_known_loc_at_best_threshold",
     "oracle_threshold": "best_threshold",
@@ -95,12 +95,12 @@ class Evaluator:
     def quick(
         self, parameters: Parameters, *, on_result: Callable[[Result], None] = lambda result: None
     ) -> dict[str, float]:
-        """The headline numbers on the split, for a look during training; its own best threshold."""
+        """Return the main metrics on the split, at its own best threshold, for validation during training."""
         settings = self.settings(Threshold(0.0))
         split = self._open_split(self._options.split)
         totals = self._measure(parameters, split, settings, on_result=on_result)
         summary = summarize(totals.measured, settings)
-        return {f"eval/{name}": summary[key] for key, name in _LOOK.items() if key in summary}
+        return {f"eval/{name}": summary[key] for key, name in _VALIDATION_METRICS.items() if key in summary}
 
     def open_splits(self) -> None:
         """Open every split that `run` will read, so that a wrong one is told before anything is computed.
@@ -115,7 +115,7 @@ class Evaluator:
         """The accuracies that `quick` gives, by name; on a split without true boxes, of the class alone."""
         split = self._open_split(self._options.split)
         known = {"top1_cls": True, "oracle_gt_known_loc": split.has_boxes, "pxap": split.has_masks}
-        return [f"eval/{_LOOK[name]}" for name, is_known in known.items() if is_known]
+        return [f"eval/{_VALIDATION_METRICS[name]}" for name, is_known in known.items() if is_known]
 
     def settings(
         self,

@@ -24,8 +24,8 @@ from lctr_jax.models.spec import ModelSpec
 AnyArray = Array | np.ndarray
 
 
-class Maps(NamedTuple):
-    """What the network says of a batch: of the global one on the devices, of this host's rows when fetched.
+class ForwardOutput(NamedTuple):
+    """The network's output for a batch: the global one on the devices, or this host's rows once fetched.
 
     `top`: the best classes, best first, at most five; `probability`: theirs. `class_maps`: of the predicted
     and of the true class. `localization_maps`: of the same two, what is boxed.
@@ -38,13 +38,13 @@ class Maps(NamedTuple):
     localization_maps: Float[AnyArray, "batch 2 grid_h grid_w"]
 
 
-Forward = Callable[[Parameters, UInt8[np.ndarray, "b h w 3"], Int[np.ndarray, " b"]], Maps]
+Forward = Callable[[Parameters, UInt8[np.ndarray, "b h w 3"], Int[np.ndarray, " b"]], ForwardOutput]
 
 
 def compile_forward(spec: ModelSpec, mesh: Mesh) -> Forward:
-    """A function of parameters and this host's images and labels (-1: unknown) to the global batch's `Maps`.
+    """Return a function of parameters and this host's images and labels (-1: unknown) to the global output.
 
-    It returns at once; `fetch` waits for the devices.
+    It returns at once; `fetch_local_rows` waits for the devices.
     """
     program, sharding = forward_program(spec, mesh), batch_sharding(mesh)
 
@@ -62,12 +62,12 @@ def forward_program(spec: ModelSpec, mesh: Mesh) -> Wrapped:
     """
     spec = resolve(spec, device_kind(mesh.devices.flat))
 
-    def run(parameters: Parameters, image: Array, label: Array) -> Maps:
+    def run(parameters: Parameters, image: Array, label: Array) -> ForwardOutput:
         predicted_and_true = jnp.stack([jnp.full_like(label, -1), label], axis=1)
         with matmul_precision(spec):
             output = bind(spec, parameters)(normalize(image), predicted_and_true)
         probability, top = jax.lax.top_k(jax.nn.softmax(output.logits), min(5, spec.num_classes))
-        return Maps(top, probability, output.relation_map, output.class_map, output.localization_map)
+        return ForwardOutput(top, probability, output.relation_map, output.class_map, output.localization_map)
 
     whole, rows = PartitionSpec(), PartitionSpec(BATCH_AXES)
     return jax.jit(
@@ -75,9 +75,9 @@ def forward_program(spec: ModelSpec, mesh: Mesh) -> Wrapped:
     )
 
 
-def fetch(maps: Maps) -> Maps:
+def fetch_local_rows(maps: ForwardOutput) -> ForwardOutput:
     """This host's rows of a global batch's maps, in the order in which it gave the images."""
-    return Maps(*(_local_rows(array) for array in maps))
+    return ForwardOutput(*(_local_rows(array) for array in maps))
 
 
 def _local_rows(array: AnyArray) -> np.ndarray:

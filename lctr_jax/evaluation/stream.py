@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.data.image_decoding import CorruptImageError, decode_mask
 from lctr_jax.data.pipeline import evaluation_batches
-from lctr_jax.evaluation.forward import Forward, Maps, fetch
+from lctr_jax.evaluation.forward import Forward, ForwardOutput, fetch_local_rows
 from lctr_jax.localization.accumulator import Accumulator
 from lctr_jax.localization.content_free import ContentFree, ContentFreeSums
 from lctr_jax.localization.error_taxonomy import ErrorType
@@ -144,19 +144,21 @@ def _new_content_free(settings: Settings) -> ContentFree:
     )
 
 
-def _one_ahead(forward: Forward, parameters: Parameters, batches: Any) -> Iterator[tuple[dict, Maps]]:
+def _one_ahead(
+    forward: Forward, parameters: Parameters, batches: Any
+) -> Iterator[tuple[dict, ForwardOutput]]:
     """Each batch with its maps on the host, the next batch already on its way through the devices."""
     pending = None
     for batch in batches:
         ahead = batch, forward(parameters, batch["image"], batch["label"])
         if pending is not None:
-            yield pending[0], fetch(pending[1])
+            yield pending[0], fetch_local_rows(pending[1])
         pending = ahead
     if pending is not None:
-        yield pending[0], fetch(pending[1])
+        yield pending[0], fetch_local_rows(pending[1])
 
 
-def _measure(batch: dict, maps: Maps, row: int, settings: Settings, geometry: Geometry) -> Result:
+def _measure(batch: dict, maps: ForwardOutput, row: int, settings: Settings, geometry: Geometry) -> Result:
     record = batch["records"][row]
     top, probability, relation_map, class_maps, localization_maps = (np.asarray(array[row]) for array in maps)
     size = {"width": record["width"], "height": record["height"]}

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
-from lctr_jax.exporters.program import LOGITS, MAP, SCORE_MAP, InputType, Outputs, Run
+from lctr_jax.exporters.program import LOGITS, MAP, SCORE_MAP, InputType, Outputs, Program
 from lctr_jax.localization.maps import resize_map
-from lctr_jax.localization.protocols import LCTR
+from lctr_jax.localization.protocols import LCTR_PROTOCOL
 from lctr_jax.models.execution import matmul_precision
 from lctr_jax.models.normalization import normalize
 from lctr_jax.models.parameters import Parameters, bind
@@ -21,7 +21,7 @@ BATCHES = (1, 3)
 
 
 def largest_errors(
-    run: Run, spec: ModelSpec, parameters: Parameters, *, input_type: InputType
+    run: Program, spec: ModelSpec, parameters: Parameters, *, input_type: InputType
 ) -> dict[str, float]:
     """Each output's largest difference from the network's own, over batches of `BATCHES` images.
 
@@ -56,7 +56,9 @@ def _expected(spec: ModelSpec, parameters: Parameters, pixels: np.ndarray) -> Ou
         forward = jax.jit(lambda parameters, images: bind(spec, parameters)(images))
         output = jax.device_get(forward(parameters, normalize(jnp.asarray(pixels))))
     maps = np.asarray(output.localization_map)
-    score_maps = [resize_map(score_map, protocol=LCTR, image_size=spec.image_size) for score_map in maps]
+    score_maps = [
+        resize_map(score_map, protocol=LCTR_PROTOCOL, image_size=spec.image_size) for score_map in maps
+    ]
     return {LOGITS: output.logits, MAP: maps, SCORE_MAP: np.stack(score_maps)}
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.export
 import jax.numpy as jnp
 
-from lctr_jax.exporters.program import INPUT, OUTPUT_NAMES, InputType, Run
+from lctr_jax.exporters.program import INPUT, OUTPUT_NAMES, InputType, Program
 
 OPSET = 20  # the oldest with GELU; runtimes since early 2024 have it
 INSTALL = (
@@ -32,7 +32,7 @@ def require_onnx() -> None:
         raise ModuleNotFoundError(f"ONNX needs {error.name}: {INSTALL}") from error
 
 
-def export_onnx(program: Run, facts: Mapping[str, Any], *, side: int, input_type: InputType) -> bytes:
+def export_onnx(program: Program, facts: Mapping[str, Any], *, side: int, input_type: InputType) -> bytes:
     """The program as an ONNX file's content, for any number of images; `facts` become its properties."""
     import jax2onnx
     import onnx_ir
@@ -59,7 +59,7 @@ def export_onnx(program: Run, facts: Mapping[str, Any], *, side: int, input_type
     return onnx_ir.to_proto(model).SerializeToString()
 
 
-def open_onnx(content: bytes) -> Run:
+def open_onnx(content: bytes) -> Program:
     """The file's content as a function of images, run by onnxruntime on the CPU."""
     import onnxruntime
 

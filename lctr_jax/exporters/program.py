@@ -17,7 +17,7 @@ from lctr_jax.models.spec import ModelSpec
 
 InputType = Literal["uint8", "float32"]
 Outputs = dict[str, Any]  # arrays by the names below
-Run = Callable[[Any], Outputs]
+Program = Callable[[Any], Outputs]
 
 INPUT = "images"
 LOGITS, MAP, SCORE_MAP = "logits", "localization_map", "score_map"
@@ -26,7 +26,7 @@ OUTPUT_NAMES = (LOGITS, MAP, SCORE_MAP)
 LARGEST_FILE = 2**31 - 2**20  # both formats' containers count bytes in 31 bits; 1 MiB for all but weights
 
 
-def make_program(spec: ModelSpec, parameters: Parameters) -> Run:
+def make_program(spec: ModelSpec, parameters: Parameters) -> Program:
     """Images [batch, side, side, 3] to outputs by name.
 
     Images are RGB, uint8 in 0..255 or floats normalized by `MEAN` and `STD`. `logits` [batch, classes];
@@ -57,7 +57,7 @@ def make_program(spec: ModelSpec, parameters: Parameters) -> Run:
     return program
 
 
-def describe(metadata: Metadata, *, input_type: InputType) -> dict[str, Any]:
+def describe_program(metadata: Metadata, *, input_type: InputType) -> dict[str, Any]:
     """What whoever runs the file must know, as JSON has it."""
     side = metadata.spec.image_size
     takes = {

@@ -14,12 +14,12 @@ from lctr_jax.data.geometry import Geometry
 from lctr_jax.inference.loading import LoadedModel
 from lctr_jax.inference.result import BoxedClass, Prediction, RankedClass
 from lctr_jax.localization.maps import quantize_map, resize_map
-from lctr_jax.localization.protocols import LCTR
+from lctr_jax.localization.protocols import LCTR_PROTOCOL
 from lctr_jax.localization.regions import Region, find_regions
 from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.models.normalization import normalize
 
-Boxes = Literal["largest", "all"]
+BoxMode = Literal["largest", "all"]
 
 
 class Localizer:
@@ -50,7 +50,7 @@ class Localizer:
         threshold: Threshold,
         classes: Sequence[str] = (),
         top: int = 1,
-        boxes: Boxes = "largest",
+        boxes: BoxMode = "largest",
         min_area: float = 0.0,
         batch_size: int = 16,
     ):
@@ -126,7 +126,7 @@ class Localizer:
         )
 
     def _regions(self, score_map: np.ndarray) -> Sequence[Region]:
-        frame = resize_map(score_map, protocol=LCTR, image_size=self._geometry.image_size)
+        frame = resize_map(score_map, protocol=LCTR_PROTOCOL, image_size=self._geometry.image_size)
         regions = find_regions(quantize_map(frame), cut=self._threshold.cut, min_area=self._min_area)
         return regions if self._boxes == "all" else regions[:1]
 

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from lctr_jax.checkpoints.store import CHECKPOINTS, find_checkpoint
-from lctr_jax.json_objects import describe, read_object, require_number
+from lctr_jax.json_objects import describe_value, read_object, require_number
 from lctr_jax.localization.thresholds import Threshold
 
 PUBLISHED_THRESHOLD = 0.09  # LCTR's for CUB
 UNCALIBRATED = "LCTR's published one for CUB, not calibrated for this network"
 
 
-def choose_threshold(given: float | None, checkpoint: str) -> tuple[Threshold, str]:
+def resolve_threshold(given: float | None, checkpoint: str) -> tuple[Threshold, str]:
     """The threshold and where it comes from: given, the run's own evaluation's, or the published one.
 
     Raises:
@@ -40,5 +40,5 @@ def read_threshold(metrics: Path) -> tuple[Threshold, str] | None:
         raise ValueError(f"{metrics}: {error}; give --threshold, or evaluate the run again") from error
     source = evaluated.get("threshold_source")
     if not isinstance(source, str):
-        raise ValueError(f"{metrics}: threshold_source: got {describe(source)}, expected a string")
+        raise ValueError(f"{metrics}: threshold_source: got {describe_value(source)}, expected a string")
     return threshold, f"the run's evaluation, {source}"

@@ -13,7 +13,7 @@ from lctr_jax.localization.boxes import best_iou_per_image, protocol_boxes
 from lctr_jax.localization.maps import resize_map, tau_grid
 from lctr_jax.localization.measurement import boxes_by_cut
 from lctr_jax.localization.pixels import average_precision, count_scores, score_bins
-from lctr_jax.localization.protocols import WSOLEVAL, Protocol
+from lctr_jax.localization.protocols import WSOLEVAL_PROTOCOL, Protocol
 from lctr_jax.localization.settings import IOU_LEVELS
 
 PREDICTORS = ("full_image", "centered_box", "centered_gaussian")
@@ -58,8 +58,10 @@ class ContentFree:
         self._protocol, self._first_box_only, self._tau_step = protocol, first_box_only, tau_step
         self._families = _box_families(protocol, image_size=image_size)
         # MaxBoxAcc uses wsoleval's boxes and IoU for any geometry; often the two conventions are the same.
-        self._wsoleval_families = _box_families(WSOLEVAL, image_size=image_size)
-        gaussian = resize_map(centered_gaussian(image_size), protocol=WSOLEVAL, image_size=image_size)
+        self._wsoleval_families = _box_families(WSOLEVAL_PROTOCOL, image_size=image_size)
+        gaussian = resize_map(
+            centered_gaussian(image_size), protocol=WSOLEVAL_PROTOCOL, image_size=image_size
+        )
         self._gaussian_bins = score_bins(gaussian, step=tau_step)
         bins = (2, len(tau_grid(tau_step)) + 2)
         shapes = {
@@ -85,8 +87,10 @@ class ContentFree:
             truth_xyxy, counts = truth_xyxy[starts[counts > 0]], np.minimum(counts, 1)
         own = _count_hits(self._families, truth_xyxy, counts, closed=self._protocol.closed)
         official = own
-        if self._protocol is not WSOLEVAL:
-            official = _count_hits(self._wsoleval_families, truth_xyxy, counts, closed=WSOLEVAL.closed)
+        if self._protocol is not WSOLEVAL_PROTOCOL:
+            official = _count_hits(
+                self._wsoleval_families, truth_xyxy, counts, closed=WSOLEVAL_PROTOCOL.closed
+            )
         self._sums.located[:] += own
         self._sums.located_wsoleval[:] += official
         np.add(self._sums.images, (counts > 0).sum(), out=self._sums.images)

@@ -10,7 +10,7 @@ from lctr_jax.localization.boxes import best_iou, box_area, protocol_boxes
 from lctr_jax.localization.error_taxonomy import ErrorType, classify_error
 from lctr_jax.localization.maps import quantize_map, resize_map
 from lctr_jax.localization.pixels import score_histograms
-from lctr_jax.localization.protocols import WSOLEVAL, MapClass, Protocol
+from lctr_jax.localization.protocols import WSOLEVAL_PROTOCOL, MapClass, Protocol
 from lctr_jax.localization.settings import Settings
 from lctr_jax.localization.sweep import all_rectangles, best_by_cut, largest_rectangles
 
@@ -147,11 +147,11 @@ def boxes_by_cut(
 
 def _sweep_label_map(sample: Sample, boxed: Sweep, settings: Settings) -> Sweep:
     """Sweep the true class's map by wsoleval's rules, reusing `boxed` if it is the same sweep."""
-    if settings.protocol is WSOLEVAL and np.array_equal(
+    if settings.protocol is WSOLEVAL_PROTOCOL and np.array_equal(
         sample.score_map(settings.boxed_class), sample.label_map
     ):
         return boxed
-    return sweep_map(sample.label_map, protocol=WSOLEVAL, image_size=settings.image_size)
+    return sweep_map(sample.label_map, protocol=WSOLEVAL_PROTOCOL, image_size=settings.image_size)
 
 
 def _score_boxes(sample: Sample, boxed: Sweep, label: Sweep, settings: Settings) -> BoxScores:
@@ -161,7 +161,7 @@ def _score_boxes(sample: Sample, boxed: Sweep, label: Sweep, settings: Settings)
     iou_by_cut = best_iou(boxed.boxes_xyxy, truth, closed=protocol.closed)
     if settings.boxed_class == "label" or sample.top1_correct:
         label_boxes = boxed.boxes_xyxy
-    elif protocol is WSOLEVAL:
+    elif protocol is WSOLEVAL_PROTOCOL:
         label_boxes = label.boxes_xyxy
     else:
         label_boxes = boxes_by_cut(sample.label_map, protocol=protocol, image_size=image_size)
@@ -177,7 +177,7 @@ def _score_boxes(sample: Sample, boxed: Sweep, label: Sweep, settings: Settings)
         ),
         iou_by_cut=iou_by_cut,
         label_iou_by_cut=best_iou(label_boxes, truth, closed=protocol.closed),
-        single_iou_by_cut=best_iou(label.boxes_xyxy, truth, closed=WSOLEVAL.closed),
+        single_iou_by_cut=best_iou(label.boxes_xyxy, truth, closed=WSOLEVAL_PROTOCOL.closed),
         multi_iou_by_cut=best_contour_iou(label.levels, truth, image_size=image_size),
     )
 
@@ -187,7 +187,7 @@ def best_contour_iou(
 ) -> Float[np.ndarray, " cuts"]:
     """Return MaxBoxAccV2's IoU at every cut: the best over all contours and all true boxes."""
     contours = all_rectangles(levels)
-    boxes = protocol_boxes(contours.rectangles_xyxy, protocol=WSOLEVAL, image_size=image_size)
-    nothing = protocol_boxes(np.zeros((1, 4), boxes.dtype), protocol=WSOLEVAL, image_size=image_size)
-    ious = best_iou(np.concatenate([boxes, nothing]), truth_xyxy, closed=WSOLEVAL.closed)
+    boxes = protocol_boxes(contours.rectangles_xyxy, protocol=WSOLEVAL_PROTOCOL, image_size=image_size)
+    nothing = protocol_boxes(np.zeros((1, 4), boxes.dtype), protocol=WSOLEVAL_PROTOCOL, image_size=image_size)
+    ious = best_iou(np.concatenate([boxes, nothing]), truth_xyxy, closed=WSOLEVAL_PROTOCOL.closed)
     return ious[best_by_cut(contours.first_cut, contours.last_cut, ious[:-1])]

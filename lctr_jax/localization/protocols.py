@@ -29,7 +29,7 @@ class Protocol:
     full_frame_when_empty: bool
 
 
-LCTR = Protocol(
+LCTR_PROTOCOL = Protocol(
     name="lctr",
     interpolation=cv2.INTER_LINEAR,
     map_class="predicted",
@@ -38,7 +38,7 @@ LCTR = Protocol(
 )
 """The published evaluation of LCTR (AAAI 2022)."""
 
-WSOLEVAL = Protocol(
+WSOLEVAL_PROTOCOL = Protocol(
     name="wsoleval",
     interpolation=cv2.INTER_CUBIC,
     map_class="label",
@@ -56,7 +56,7 @@ def get_protocol(name: str) -> Protocol:
     """
     match name:
         case "lctr":
-            return LCTR
+            return LCTR_PROTOCOL
         case "wsoleval":
-            return WSOLEVAL
+            return WSOLEVAL_PROTOCOL
     raise ValueError(f"protocol: got {name!r}, expected 'lctr' or 'wsoleval'")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lctr_jax.localization.protocols import LCTR, MapClass, Protocol
+from lctr_jax.localization.protocols import LCTR_PROTOCOL, MapClass, Protocol
 from lctr_jax.localization.thresholds import CurveThresholds, Threshold
 
 IOU_LEVELS = (0.3, 0.5, 0.7)
@@ -30,7 +30,7 @@ class Settings:
     curve_thresholds: CurveThresholds | None = None
     num_classes: int
     image_size: int = 224
-    protocol: Protocol = LCTR
+    protocol: Protocol = LCTR_PROTOCOL
     map_class: MapClass | None = None
     first_box_only: bool = False
     tau_step: float = 0.001

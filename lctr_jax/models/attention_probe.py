@@ -32,8 +32,8 @@ def attention_refusal(spec: ModelSpec, device: Device) -> str | None:
     if spec.attention in ("plain", "cpu"):
         return None  # consists of matrix products and a softmax, which every platform supports
     shape = (_IMAGES, spec.tokens, 3 * spec.width)
-    numbers = np.random.default_rng(0).normal(size=shape)
-    qkv = jax.device_put(jnp.asarray(numbers, spec.dtype), device)
+    values = np.random.default_rng(0).normal(size=shape)
+    qkv = jax.device_put(jnp.asarray(values, spec.dtype), device)
     try:
         got = _values_and_gradients(spec, spec.attention, qkv)
     except Exception as error:  # compilers and drivers raise many types

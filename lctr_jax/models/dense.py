@@ -4,7 +4,7 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-Gradients = tuple[Array, Array, Array]
+DenseGradients = tuple[Array, Array, Array]
 """With respect to tokens, kernel and bias."""
 
 
@@ -32,19 +32,19 @@ def _forward(tokens: Array, kernel: Array, bias: Array) -> tuple[Array, tuple[Ar
     return _project(tokens, kernel, bias), (tokens, kernel, bias)
 
 
-def _backward(kept: tuple[Array, Array, Array], slope: Array) -> Gradients:
-    return jax.lax.platform_dependent(*kept, slope, cpu=_cpu_gradients, default=_gradients)
+def _backward(residuals: tuple[Array, Array, Array], cotangent: Array) -> DenseGradients:
+    return jax.lax.platform_dependent(*residuals, cotangent, cpu=_cpu_gradients, default=_gradients)
 
 
 _project.defvjp(_forward, _backward)
 
 
-def _gradients(tokens: Array, kernel: Array, bias: Array, slope: Array) -> Gradients:
+def _gradients(tokens: Array, kernel: Array, bias: Array, cotangent: Array) -> DenseGradients:
     """Compute the gradients as JAX derives them."""
-    return jax.vjp(_affine, tokens, kernel, bias)[1](slope)
+    return jax.vjp(_affine, tokens, kernel, bias)[1](cotangent)
 
 
-def _cpu_gradients(tokens: Array, kernel: Array, bias: Array, slope: Array) -> Gradients:
+def _cpu_gradients(tokens: Array, kernel: Array, bias: Array, cotangent: Array) -> DenseGradients:
     """Compute the same gradients in a form that XLA maps to its fast CPU matrix product.
 
     XLA's derived form contracts over batch and tokens with a slower kernel and copies the cotangent once per
@@ -53,7 +53,9 @@ def _cpu_gradients(tokens: Array, kernel: Array, bias: Array, slope: Array) -> G
     less.
     """
     hold = jax.lax.optimization_barrier
-    rows, slopes = hold((tokens.reshape(-1, tokens.shape[-1]), slope.reshape(-1, slope.shape[-1])))
-    narrow_rows = rows.shape[1] <= slopes.shape[1]
-    to_kernel = hold(rows.T) @ slopes if narrow_rows else hold(hold(slopes.T) @ rows).T
-    return (slopes @ kernel.T).reshape(tokens.shape), to_kernel, slopes.sum(0)
+    rows, cotangents = hold(
+        (tokens.reshape(-1, tokens.shape[-1]), cotangent.reshape(-1, cotangent.shape[-1]))
+    )
+    narrow_rows = rows.shape[1] <= cotangents.shape[1]
+    to_kernel = hold(rows.T) @ cotangents if narrow_rows else hold(hold(cotangents.T) @ rows).T
+    return (cotangents @ kernel.T).reshape(tokens.shape), to_kernel, cotangents.sum(0)

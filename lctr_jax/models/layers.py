@@ -67,8 +67,9 @@ def _gelu_jvp(primals, tangents):
     """
     (values,), (tangent,) = primals, tangents
     wide = values.astype(jnp.float32)
-    slope = (1 + jax.lax.erf(wide * 0.5**0.5)) / 2 + wide * jnp.exp(-(wide**2) / 2) * (2 * jnp.pi) ** -0.5
-    return gelu(values), slope.astype(tangent.dtype) * tangent
+    density = jnp.exp(-(wide**2) / 2) * (2 * jnp.pi) ** -0.5
+    derivative = (1 + jax.lax.erf(wide * 0.5**0.5)) / 2 + wide * density
+    return gelu(values), derivative.astype(tangent.dtype) * tangent
 
 
 class LayerScale(nnx.Module):
@@ -84,17 +85,17 @@ class LayerScale(nnx.Module):
 
 # Kept for the backward pass, besides each block's input: the results of the large products and LayerNorm's
 # statistics. Element-wise operations and attention scores are recomputed from them.
-KEPT = ("qkv", "attended", "middle", "hidden", "mean", "inverse")
+SAVED_NAMES = ("qkv", "attended", "middle", "hidden", "mean", "inverse")
 _CUDNN_ATTENTION = "dot_product_attention_fwd_wrapper"  # JAX's primitive
 
 
 def keep_products(primitive: Primitive, *avals: Any, **params: Any) -> bool:
-    """Return whether `jax.checkpoint` keeps a result: arrays named in `KEPT`, and cuDNN's attention.
+    """Return whether `jax.checkpoint` keeps a result: arrays named in `SAVED_NAMES`, and cuDNN's attention.
 
     cuDNN returns the attended values and each row's normalizer. The normalizer has no name; without it,
     cuDNN's backward pass would run the forward pass again.
     """
-    named = jax.checkpoint_policies.save_only_these_names(*KEPT)
+    named = jax.checkpoint_policies.save_only_these_names(*SAVED_NAMES)
     return primitive.name == _CUDNN_ATTENTION or bool(named(primitive, *avals, **params))
 
 

@@ -14,7 +14,7 @@ from lctr_jax.models.method import Method
 from lctr_jax.models.network import Network
 from lctr_jax.models.output import Output, asked_classes
 from lctr_jax.models.spec import ModelSpec
-from lctr_jax.models.torch_layout import Layout, conv, linear, shape_of
+from lctr_jax.models.torch_layout import TorchLayout, conv, linear, shape_of
 from lctr_jax.models.vit import BackboneOutput
 
 
@@ -72,8 +72,8 @@ _cdm = functools.partial(
         **conv("cdm.conv3x3", "conv3x3"),
         **linear("cdm.route_mean", "CDM._routing_fn_two.fc"),
         **linear("cdm.route_max", "CDM._routing_fn_two.fc2"),
-        "cdm.kernels": Layout("CDM.weight", (3, 4, 2, 0, 1)),
-        "cdm.bias": Layout("CDM.bias"),
+        "cdm.kernels": TorchLayout("CDM.weight", (3, 4, 2, 0, 1)),
+        "cdm.bias": TorchLayout("CDM.bias"),
     },
 )
 LCTR_METHOD = _cdm(network=LCTR, description="RPAM x CDM (Chen et al., AAAI 2022)", recognize=_recognize)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lctr_jax.models.torch_layout import Layout
+from lctr_jax.models.torch_layout import TorchLayout
 
 if TYPE_CHECKING:
     from lctr_jax.models.network import Network
@@ -37,7 +37,7 @@ class Method:
     network: Callable[..., "Network"]
     description: str
     head: str
-    torch_names: Mapping[str, Layout]
+    torch_names: Mapping[str, TorchLayout]
     recognize: Callable[[Mapping[str, np.ndarray]], dict[str, Any] | None] = recognize_nothing
     frozen: tuple[str, ...] = field(default=())
     compared: bool = True

@@ -140,7 +140,7 @@ _DEIT3 = {"layer_scale": True, "cls_position": False}
 _DINOV2 = {"layer_scale": True, "patch_size": 14}
 _DINOV2_REG4 = {**_DINOV2, "registers": 4, "cls_position": False}
 
-SIZES: dict[str, dict[str, Any]] = {
+BACKBONES: dict[str, dict[str, Any]] = {
     # Touvron et al., "Training data-efficient image transformers & distillation through attention", table 1.
     "deit_tiny": {"width": 192, "depth": 12, "heads": 3},
     "deit_small": {"width": 384, "depth": 12, "heads": 6},
@@ -174,20 +174,20 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 def model_spec(name: str, **overrides: Any) -> ModelSpec:
-    """Return the spec of a size in `SIZES`, with some fields replaced.
+    """Return the spec of a size in `BACKBONES`, with some fields replaced.
 
     Raises:
             ValueError: there is no such size or field, or a value is out of range.
     """
-    if name not in SIZES:
+    if name not in BACKBONES:
         raise ValueError(
-            f"model.name: got {name!r}, expected one of {', '.join(SIZES)}{_nearest(name, SIZES)}"
+            f"model.name: got {name!r}, expected one of {', '.join(BACKBONES)}{_nearest(name, BACKBONES)}"
         )
     fields = {field.name for field in dataclasses.fields(ModelSpec)}
     for key in overrides:
         if key not in fields:
             raise ValueError(f"model.{key}: no such field{_nearest(key, fields)}")
-    return ModelSpec(**{**SIZES[name], **overrides})
+    return ModelSpec(**{**BACKBONES[name], **overrides})
 
 
 def _nearest(got: str, expected) -> str:

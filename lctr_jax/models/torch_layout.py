@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Layout(NamedTuple):
+class TorchLayout(NamedTuple):
     """A PyTorch tensor's name, and the axis order that converts it to ours (None: unchanged).
 
     A name with `{}` stands for one tensor per block; they are stacked along a leading layer axis.
@@ -16,29 +16,32 @@ class Layout(NamedTuple):
     axes: tuple[int, ...] | None = None
 
 
-def linear(ours: str, torch: str) -> dict[str, Layout]:
+def linear(ours: str, torch: str) -> dict[str, TorchLayout]:
     """Return the layouts that map a `torch.nn.Linear` to an `nnx.Linear`."""
-    return {f"{ours}.kernel": Layout(f"{torch}.weight", (1, 0)), f"{ours}.bias": Layout(f"{torch}.bias")}
-
-
-def conv(ours: str, torch: str) -> dict[str, Layout]:
-    """Return the layouts that map a `torch.nn.Conv2d` to a 2-D `nnx.Conv`."""
     return {
-        f"{ours}.kernel": Layout(f"{torch}.weight", (2, 3, 1, 0)),
-        f"{ours}.bias": Layout(f"{torch}.bias"),
+        f"{ours}.kernel": TorchLayout(f"{torch}.weight", (1, 0)),
+        f"{ours}.bias": TorchLayout(f"{torch}.bias"),
     }
 
 
-def norm(ours: str, torch: str) -> dict[str, Layout]:
+def conv(ours: str, torch: str) -> dict[str, TorchLayout]:
+    """Return the layouts that map a `torch.nn.Conv2d` to a 2-D `nnx.Conv`."""
+    return {
+        f"{ours}.kernel": TorchLayout(f"{torch}.weight", (2, 3, 1, 0)),
+        f"{ours}.bias": TorchLayout(f"{torch}.bias"),
+    }
+
+
+def norm(ours: str, torch: str) -> dict[str, TorchLayout]:
     """Return the layouts of scale and bias of a LayerNorm or BatchNorm."""
-    return {f"{ours}.scale": Layout(f"{torch}.weight"), f"{ours}.bias": Layout(f"{torch}.bias")}
+    return {f"{ours}.scale": TorchLayout(f"{torch}.weight"), f"{ours}.bias": TorchLayout(f"{torch}.bias")}
 
 
-def batch_statistics(ours: str, torch: str) -> dict[str, Layout]:
+def batch_statistics(ours: str, torch: str) -> dict[str, TorchLayout]:
     """Return the layouts of a BatchNorm's running statistics."""
     return {
-        f"{ours}.mean": Layout(f"{torch}.running_mean"),
-        f"{ours}.var": Layout(f"{torch}.running_var"),
+        f"{ours}.mean": TorchLayout(f"{torch}.running_mean"),
+        f"{ours}.var": TorchLayout(f"{torch}.running_var"),
     }
 
 

@@ -57,18 +57,18 @@ class Gallery:
             shelf: key for shelf, key in _keys(result).items() if self._shelves[shelf].wants(key, name)
         }
         if wanting:
-            kept = result.detach()
+            result = result.detach()
             for shelf, key in wanting.items():
-                self._shelves[shelf].put(key, name, kept)
+                self._shelves[shelf].put(key, name, result)
 
     def pictures(self) -> list[tuple[Result, Sequence[str]]]:
         """Every kept image once, with the groups that it is in."""
         images: dict[str, Result] = {}
         groups: dict[str, list[str]] = {}
         for shelf, content in self._shelves.items():
-            for kept in content:
-                images[kept.sample.id] = kept
-                groups.setdefault(kept.sample.id, []).extend([shelf] if shelf in GROUPS else [])
+            for result in content:
+                images[result.sample.id] = result
+                groups.setdefault(result.sample.id, []).extend([shelf] if shelf in GROUPS else [])
         return [(image, groups[name]) for name, image in images.items()]
 
 

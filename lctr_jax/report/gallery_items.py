@@ -9,7 +9,7 @@ from lctr_jax.report.pictures import Picture, as_boxes, encode_maps, encode_phot
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
+class GalleryItem:
     """What a page shows of an image.
 
     `boxed_classes`: whose maps were boxed, one a predicted box; the maps shown are the first one's.
@@ -54,12 +54,12 @@ def class_name(class_names: Sequence[str], label: int) -> str:
     return class_names[label] if label < len(class_names) else str(label)
 
 
-def evaluation_card(result: Result, *, groups: Sequence[str], class_names: Sequence[str]) -> Card:
-    """The card of an evaluated image."""
+def gallery_item(result: Result, *, groups: Sequence[str], class_names: Sequence[str]) -> GalleryItem:
+    """Return the gallery item of an evaluated image."""
     sample, size = result.sample, result.image.shape[0]
     names = [class_name(class_names, label) for label in sample.top5.tolist()]
     true_class = class_name(class_names, sample.label)
-    return Card(
+    return GalleryItem(
         name=sample.id,
         picture=Picture(
             photo=encode_photo(result.image),

@@ -29,8 +29,8 @@ OUTCOMES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Number:
-    """A row of the table of numbers; `interval` is the 95% bootstrap interval, `value` in percent."""
+class MetricRow:
+    """A row of the table of metrics; `interval` is the 95% bootstrap interval, `value` in percent."""
 
     name: str
     value: float
@@ -49,8 +49,8 @@ class Bar:
     interval: Sequence[float] | None = None
 
 
-def numbers(metrics: Metrics) -> list[Number]:
-    """Every number that the evaluation has, in reading order."""
+def metric_rows(metrics: Metrics) -> list[MetricRow]:
+    """Return a row for every metric that the evaluation has, in reading order."""
     source = metrics.get("threshold_source", "")
     held_out = source if source.startswith("held-out") else "held-out"
     thresholds: dict[ThresholdKind, str] = {
@@ -62,7 +62,7 @@ def numbers(metrics: Metrics) -> list[Number]:
     }
     intervals = metrics.get("intervals_95", {})
     return [
-        Number(
+        MetricRow(
             name=metric.title,
             value=metrics[metric.name],
             interval=intervals.get(metric.name),

@@ -21,7 +21,7 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Maps:
+class EncodedMaps:
     """One image's maps as data URIs: the relation map, the class map, and their product that is boxed."""
 
     relation: str
@@ -41,7 +41,7 @@ class Picture:
     width: int
     height: int
     region_xyxy: Box
-    maps: Maps
+    maps: EncodedMaps
     predicted_xyxy: Sequence[Box]
     true_xyxy: Sequence[Box] = ()
 
@@ -57,13 +57,13 @@ def encode_maps(
     relation_map: Float[np.ndarray, "grid_h grid_w"],
     class_map: Float[np.ndarray, "grid_h grid_w"],
     localization_map: Float[np.ndarray, "grid_h grid_w"],
-) -> Maps:
+) -> EncodedMaps:
     """A relation map, a class map and the localization map that they make, in colors."""
     relation, of_class, fused = (
         encode_picture(Image.fromarray(color_map(score_map, width=_MAP_SIDE, height=_MAP_SIDE)))
         for score_map in (relation_map, class_map, localization_map)
     )
-    return Maps(relation=relation, of_class=of_class, fused=fused)
+    return EncodedMaps(relation=relation, of_class=of_class, fused=fused)
 
 
 def as_boxes(boxes_xyxy: Float[np.ndarray, "boxes 4"]) -> list[Box]:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lctr_jax.inference.result import Prediction
-from lctr_jax.report.gallery_items import Card
+from lctr_jax.report.gallery_items import GalleryItem
 from lctr_jax.report.overlay import PREDICTED, draw_boxes, draw_map
 from lctr_jax.report.page import render_page
 from lctr_jax.report.pictures import Picture, as_boxes, encode_maps, encode_photo
@@ -20,7 +20,7 @@ from lctr_jax.report.prediction_journal import Journal
 OVERLAY_SIDE = 1024
 """Longest side of an overlay picture, pixels."""
 
-MAX_CARDS = 300
+MAX_ITEMS = 300
 """Most images of a page: with more, it shows as many, spread evenly."""
 
 _LONGEST_STEM = 230  # bytes
@@ -50,7 +50,7 @@ class PredictionFolder:
         self._lines = (folder / "predictions.jsonl").open("a", encoding="utf-8")
         self._taken = {path.name.casefold() for path in keep if path.parent.resolve() == folder.resolve()}
         self._taken |= {overlay.casefold() for overlay in self._journal.done.values()}
-        on_page = np.linspace(0, total - 1, min(total, MAX_CARDS)).round()
+        on_page = np.linspace(0, total - 1, min(total, MAX_ITEMS)).round()
         self._on_page = frozenset(on_page.astype(int).tolist())
         self.num_done = len(self._journal.done)
         self._count = self.num_done
@@ -71,7 +71,7 @@ class PredictionFolder:
             "overlay": overlay,
         }
         if self._count in self._on_page:
-            self._journal.keep_card(prediction_card(str(path), prediction))
+            self._journal.add_item(prediction_item(str(path), prediction))
         self._lines.write(json.dumps(line) + "\n")
         self._lines.flush()  # what is written is not done again
         self._count += 1
@@ -81,7 +81,7 @@ class PredictionFolder:
         page = render_page(
             "predictions.html.j2",
             title="Predictions",
-            cards=self._journal.cards,
+            items=self._journal.items,
             num_images=self._count,
             unreadable=unreadable,
             facts=facts,
@@ -158,10 +158,10 @@ def draw_prediction(prediction: Prediction) -> Image.Image:
     return picture
 
 
-def prediction_card(name: str, prediction: Prediction) -> Card:
-    """The card of an image whose truth is not known."""
+def prediction_item(name: str, prediction: Prediction) -> GalleryItem:
+    """Return the gallery item of an image without ground truth."""
     height, width = prediction.image.shape[:2]
-    return Card(
+    return GalleryItem(
         name=name,
         picture=Picture(
             photo=encode_photo(prediction.image),

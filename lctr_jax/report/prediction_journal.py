@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from lctr_jax.json_objects import parse_object, read_object
-from lctr_jax.report.gallery_items import Card
-from lctr_jax.report.pictures import Maps, Picture
+from lctr_jax.report.gallery_items import GalleryItem
+from lctr_jax.report.pictures import EncodedMaps, Picture
 
-_SETTINGS, _CARDS = ".unfinished.json", ".unfinished_cards.jsonl"
+_SETTINGS, _ITEMS = ".unfinished.json", ".unfinished_items.jsonl"
 
 
 class Journal:
-    """Lines and cards of an unfinished run in `folder`, or of none.
+    """Lines and gallery items of an unfinished run in `folder`, or of none.
 
     `done`: the overlays by the id of each image that is finished. An earlier run counts as unfinished while
     its settings lie in the folder, and goes on where they equal `settings`; a line that was cut off is
@@ -22,30 +22,30 @@ class Journal:
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]):
-        self._folder, self._lines, self._cards = folder, folder / "predictions.jsonl", folder / _CARDS
+        self._folder, self._lines, self._items_file = folder, folder / "predictions.jsonl", folder / _ITEMS
         self.done: dict[str, str] = {}
-        self.cards: list[Card] = []
+        self.items: list[GalleryItem] = []
         settings = json.loads(json.dumps(settings))
         if self._unfinished() == settings:
             lines = _whole_lines(self._lines, "id", "overlay")
             self.done = {str(line["id"]): str(line["overlay"]) for line in lines}
-            cards = _whole_lines(self._cards, "picture")
-            self.cards = [_card(_as_tuples(card)) for card in cards]
+            items = _whole_lines(self._items_file, "picture")
+            self.items = [_item(_as_tuples(item)) for item in items]
         else:
             self._lines.write_bytes(b"")
-            self._cards.write_bytes(b"")
+            self._items_file.write_bytes(b"")
             (folder / _SETTINGS).write_text(json.dumps(settings))
 
-    def keep_card(self, card: Card) -> None:
-        """Remember a card of the page that is to come."""
-        self.cards.append(card)
-        with self._cards.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(card)) + "\n")
+    def add_item(self, item: GalleryItem) -> None:
+        """Store an item of the page's gallery."""
+        self.items.append(item)
+        with self._items_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(item)) + "\n")
 
     def finish(self) -> None:
         """Everything is written: the next run starts anew."""
         (self._folder / _SETTINGS).unlink(missing_ok=True)
-        self._cards.unlink(missing_ok=True)
+        self._items_file.unlink(missing_ok=True)
 
     def _unfinished(self) -> dict[str, Any] | None:
         try:
@@ -73,10 +73,10 @@ def _whole_lines(path: Path, *keys: str) -> list[dict[str, Any]]:
     return lines
 
 
-def _card(stored: dict[str, Any]) -> Card:
+def _item(stored: dict[str, Any]) -> GalleryItem:
     picture = stored["picture"]
-    picture = Picture(**{**picture, "maps": Maps(**picture["maps"])})
-    return Card(**{**stored, "picture": picture})
+    picture = Picture(**{**picture, "maps": EncodedMaps(**picture["maps"])})
+    return GalleryItem(**{**stored, "picture": picture})
 
 
 def _as_tuples(value: Any) -> Any:

@@ -9,8 +9,8 @@ from lctr_jax.evaluation.tables import CURVES, PER_CLASS
 from lctr_jax.json_objects import read_object
 from lctr_jax.report.charts import iou_chart, threshold_chart
 from lctr_jax.report.gallery import GROUPS, Gallery
-from lctr_jax.report.gallery_items import evaluation_card
-from lctr_jax.report.metric_tables import OUTCOMES, comparisons, numbers, verdict
+from lctr_jax.report.gallery_items import gallery_item
+from lctr_jax.report.metric_tables import OUTCOMES, comparisons, metric_rows, verdict
 from lctr_jax.report.page import render_page
 
 
@@ -29,14 +29,14 @@ def write_report(
     """
     metrics = read_object(folder / "metrics.json")
     boxed = bool(metrics["num_images_with_boxes"])
-    cards = [
-        evaluation_card(kept, groups=groups, class_names=class_names) for kept, groups in gallery.pictures()
+    items = [
+        gallery_item(result, groups=groups, class_names=class_names) for result, groups in gallery.pictures()
     ]
     page = render_page(
         "report.html.j2",
         title=title,
         metrics=metrics,
-        numbers=numbers(metrics),
+        metric_rows=metric_rows(metrics),
         boxed=boxed,
         comparisons=comparisons(metrics),
         verdict=verdict(metrics),
@@ -45,7 +45,7 @@ def write_report(
         outcomes=OUTCOMES,
         groups=GROUPS,
         classes=_read_rows(folder / PER_CLASS),
-        cards=cards,
+        items=items,
         options=dict(_flatten(options)),
         facts=facts,
     )

@@ -29,17 +29,17 @@ class Sheet:
         self._wanted = frozenset(int(position) for position in positions)
         self._class_names = class_names
         self._seen = 0
-        self._kept: list[Result] = []
+        self._results: list[Result] = []
 
     def add(self, result: Result) -> None:
         """Look at the next result, and keep it if its turn has come."""
         if self._seen in self._wanted:
-            self._kept.append(result.detach())
+            self._results.append(result.detach())
         self._seen += 1
 
     def draw(self, *, columns: int = 4, settings: Settings | None = None) -> Image.Image | None:
         """What was collected, in rows, boxed anew where `settings` are given; None if nothing was."""
-        collected = self._kept
+        collected = self._results
         if settings:
             collected = [
                 replace(result, measurement=measure(result.sample, settings)) for result in collected
@@ -84,12 +84,12 @@ def _draw(result: Result, caption: str) -> UInt8[np.ndarray, "height width 3"]:
     scale = _CELL / result.image.shape[0]
     true_xyxy, box_xyxy = result.sample.boxes_xyxy * scale, result.measurement.box_xyxy[None] * scale
     image = cv2.resize(result.image, (_CELL, _CELL), interpolation=cv2.INTER_LINEAR)
-    views = [
-        draw_boxes(draw_boxes(view, true_xyxy, TRUE), box_xyxy, PREDICTED)
-        for view in (image, draw_map(image, result.localization_map))
+    panels = [
+        draw_boxes(draw_boxes(panel, true_xyxy, TRUE), box_xyxy, PREDICTED)
+        for panel in (image, draw_map(image, result.localization_map))
     ]
     canvas = Image.fromarray(np.full((_TEXT + _CELL, 2 * _CELL, 3), _PAPER, np.uint8))
     ImageDraw.Draw(canvas).text((2, 2), caption, fill=_INK, font=ImageFont.load_default(12))
     entry = np.array(canvas)
-    entry[_TEXT:] = np.concatenate(views, axis=1)
+    entry[_TEXT:] = np.concatenate(panels, axis=1)
     return entry

@@ -1,4 +1,4 @@
-"""An evaluation's numbers as a few lines for the terminal."""
+"""An evaluation's metrics as a few lines for the terminal."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from lctr_jax.localization.metrics import METRICS, Metric, ThresholdKind
 
 
-def headline(metrics: Mapping[str, Any]) -> str:
-    """The numbers with what gives them their meaning: protocol, threshold and baselines."""
+def format_summary(metrics: Mapping[str, Any]) -> str:
+    """Return the metrics with the protocol, the threshold and the baselines that they belong to."""
     images = metrics["num_images"]
     lines = [f"{metrics['split']} ({images} images): {_row(metrics, 'none')}"]
     if "gt_known_loc" in metrics:

@@ -25,7 +25,7 @@ from lctr_jax.run.train import train_and_evaluate
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class AblationRun:
     """One method and seed: its folder, its config, and the run that trains its head, if another does."""
 
     workdir: Path
@@ -33,7 +33,7 @@ class Run:
     trained_in: Path | None
 
 
-def plan_runs(workdir: Path, config: RunConfig, *, methods: Sequence[str], seeds: int) -> list[Run]:
+def plan_runs(workdir: Path, config: RunConfig, *, methods: Sequence[str], seeds: int) -> list[AblationRun]:
     """The runs in order, seed after seed, so that a table of fewer seeds is whole before the next begins.
 
     Raises:
@@ -53,12 +53,12 @@ def plan_runs(workdir: Path, config: RunConfig, *, methods: Sequence[str], seeds
         for method in methods:
             folder, head = workdir / method / str(seed), get_method(method).head
             own = replace(config, seed=seed, model={**config.model, "method": method})
-            runs.append(Run(workdir=folder, config=own, trained_in=trained.get(head)))
+            runs.append(AblationRun(workdir=folder, config=own, trained_in=trained.get(head)))
             trained.setdefault(head, folder)
     return runs
 
 
-def carry_out(run: Run, mesh: Mesh, interruption: Interruption) -> bool:
+def carry_out(run: AblationRun, mesh: Mesh, interruption: Interruption) -> bool:
     """Train and evaluate, or evaluate alone; false where the folder holds the finished run already.
 
     Raises:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-COLUMNS = {
+TABLE_COLUMNS = {
     "top1_cls": "top-1 class",
     "gt_known_loc": "GT-known Loc",
     "top1_loc": "Top-1 Loc",
@@ -20,8 +20,8 @@ _FACTS = {"protocol": "protocol", "split": "split", "num_images": "images", "thr
 def markdown_table(summaries: Mapping[str, dict[str, Any]]) -> str:
     """The table of methods' summaries (`summarize.summarize_runs`), and a line on what they share."""
     first = next(iter(summaries.values()))
-    shown = [key for key in COLUMNS if all(key in summary["metrics"] for summary in summaries.values())]
-    rows = [["method", *(COLUMNS[key] for key in shown)], ["---"] * (1 + len(shown))]
+    shown = [key for key in TABLE_COLUMNS if all(key in summary["metrics"] for summary in summaries.values())]
+    rows = [["method", *(TABLE_COLUMNS[key] for key in shown)], ["---"] * (1 + len(shown))]
     for method, summary in summaries.items():
         rows.append([f"`{method}`", *(_spread(summary["metrics"][key]) for key in shown)])
     lines = [f"| {' | '.join(row)} |" for row in rows]

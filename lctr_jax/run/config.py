@@ -1,4 +1,4 @@
-"""Every option of a run, grouped by the room that reads it; defaults are LCTR's published recipe for CUB.
+"""Every option of a run, grouped by the package that reads it; defaults are LCTR's published recipe for CUB.
 
 A file in `configs/` starts from `default_config()` and says what differs; the command line overrides both.
 The options and their meaning stand in the dataclasses that `parse_config` fills.
@@ -26,7 +26,7 @@ from lctr_jax.training.training_config import LogOptions, TrainingOptions
 class RunConfig:
     """A run's options, checked and typed.
 
-    `model`: a size's `name` in `lctr_jax.models.spec.SIZES` and the fields that replace the size's own.
+    `model`: a size's `name` in `lctr_jax.models.spec.BACKBONES` and the fields that replace the size's own.
     `init_from`: weights to start from, a checkpoint of the converter or of a run; empty for random ones.
     """
 
@@ -82,10 +82,10 @@ def default_config() -> ConfigDict:
 
 def _model_defaults() -> dict[str, Any]:
     """Every field of `ModelSpec`: the recipe's own value, or none, which leaves the size's."""
-    recipe = {"name": "deit_small", "drop_path": 0.1, "method": "lctr"}
-    recipe |= {"dtype": "auto", "precision": "auto", "attention": "auto", "rematerialize": "elementwise"}
+    defaults = {"name": "deit_small", "drop_path": 0.1, "method": "lctr"}
+    defaults |= {"dtype": "auto", "precision": "auto", "attention": "auto", "rematerialize": "elementwise"}
     fields: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(ModelSpec)}
-    return {name: placeholder(kind) for name, kind in fields.items()} | recipe
+    return {name: placeholder(kind) for name, kind in fields.items()} | defaults
 
 
 def parse_config(config: ConfigDict) -> RunConfig:

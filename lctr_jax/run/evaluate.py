@@ -18,7 +18,7 @@ from lctr_jax.report.environment import describe_environment
 from lctr_jax.report.gallery import Gallery
 from lctr_jax.report.report import write_report
 from lctr_jax.report.sheet import Sheet
-from lctr_jax.report.summary_line import headline
+from lctr_jax.report.summary_line import format_summary
 from lctr_jax.run.config import RunConfig
 from lctr_jax.run.evaluated_config import record_evaluated
 from lctr_jax.run.execution import settle_execution
@@ -92,7 +92,7 @@ def evaluate(
             },
         )
     log.conclude({f"result/{name}": value for name, value in metrics.items() if isinstance(value, float)})
-    log.say(headline(metrics))
+    log.say(format_summary(metrics))
     log.say(f"results: {folder / 'metrics.json'}  pictures: {folder / 'report.html'}")
 
 

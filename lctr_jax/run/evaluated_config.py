@@ -12,7 +12,7 @@ from lctr_jax.json_objects import read_object
 from lctr_jax.run.config import RunConfig
 from lctr_jax.run.saved_config import FREE, as_json
 
-FILE = "config.json"
+CONFIG_FILE = "config.json"
 
 _NOT_COMPARED = (
     "seed",
@@ -36,7 +36,7 @@ def record_evaluated(folder: Path, config: RunConfig, *, checkpoint: str | None)
         "checkpoint": checkpoint,
         "evaluation": options,
     }
-    (folder / FILE).write_text(json.dumps(evaluated, indent=2) + "\n")
+    (folder / CONFIG_FILE).write_text(json.dumps(evaluated, indent=2) + "\n")
 
 
 def read_evaluated(metrics: Path) -> Evaluated | None:
@@ -45,7 +45,7 @@ def read_evaluated(metrics: Path) -> Evaluated | None:
     Raises:
         ValueError: it is not what `record_evaluated` writes.
     """
-    path = metrics.with_name(FILE)
+    path = metrics.with_name(CONFIG_FILE)
     if not path.is_file():
         return None
     evaluated = read_object(path)
@@ -90,6 +90,6 @@ def _training_options(checkpoint: Path) -> dict[str, Any] | None:
     """The options of the run that a checkpoint is part of: RUN, RUN/checkpoints[/best][/STEP]."""
     checkpoint = checkpoint.expanduser().resolve()
     for folder in (checkpoint, *checkpoint.parents[:3]):
-        if (folder / FILE).is_file() and (folder / CHECKPOINTS).is_dir():
-            return read_object(folder / FILE)
+        if (folder / CONFIG_FILE).is_file() and (folder / CHECKPOINTS).is_dir():
+            return read_object(folder / CONFIG_FILE)
     return None

@@ -20,7 +20,7 @@ from lctr_jax.models.parameters import Parameters, initialize
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run.config import RunConfig
 from lctr_jax.run.feeding import decide_workers
-from lctr_jax.run.workdir import claim
+from lctr_jax.run.workdir import lock_workdir
 from lctr_jax.training.log import RunLog
 
 
@@ -45,7 +45,7 @@ class Experiment:
         """How many worker processes read; asked for by all processes of a run alike.
 
         Raises:
-            ValueError: the machine has no room for the number that was asked for.
+            ValueError: the host cannot feed the number of workers asked for.
         """
         return decide_workers(self.config, self.mesh, trains=self.trains)
 
@@ -128,7 +128,7 @@ def open_experiment(
     first, error = jax.process_index() == 0, None
     with ExitStack() as stack:
         try:
-            stack.enter_context(claim(workdir, active=first and hold))
+            stack.enter_context(lock_workdir(workdir, active=first and hold))
         except (ValueError, OSError) as found:
             error = found
         raise_together(error)

@@ -3,7 +3,7 @@
 import jax
 from jax.sharding import Mesh
 
-from lctr_jax.data.feeding import Workers, choose_workers, measure_room
+from lctr_jax.data.feeding import Workers, choose_workers, measure_resources
 from lctr_jax.data.pipeline import TrainIterator
 from lctr_jax.distributed.processes import count_processes_here
 from lctr_jax.run.config import RunConfig
@@ -15,14 +15,14 @@ def decide_workers(config: RunConfig, mesh: Mesh, *, trains: bool) -> Workers:
     """The number of worker processes of this process; called by all processes of the run.
 
     Raises:
-        ValueError: the machine has no room for the number that was asked for.
+        ValueError: the host cannot feed the number of workers asked for.
     """
     side = config.spec(num_classes=1).image_size
     sizes = [config.eval.batch_size, *([config.train.batch_size] if trains else [])]
     on_host, sharing_cores = count_processes_here()
     return choose_workers(
         config.data.num_workers,
-        measure_room(processes=on_host, sharing_cores=sharing_cores),
+        measure_resources(processes=on_host, sharing_cores=sharing_cores),
         batch_bytes=[size // jax.process_count() * side * side * 3 for size in sizes],
         on_cpu=mesh.devices.flat[0].platform == "cpu",
     )

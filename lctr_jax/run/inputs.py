@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from lctr_jax.checkpoints.transfer import weights_digest
 from lctr_jax.data.contents import Contents, describe_differences, read_contents
-from lctr_jax.data.samples import Split
+from lctr_jax.data.samples import RecordSource
 
 _FILE = "training_images.json"
 
@@ -23,7 +23,9 @@ class Inputs(NamedTuple):
     weights: str
 
 
-def tie_to_inputs(workdir: Path, split: Split, init_from: str, started: Mapping[str, str] | None) -> Inputs:
+def tie_to_inputs(
+    workdir: Path, split: RecordSource, init_from: str, started: Mapping[str, str] | None
+) -> Inputs:
     """Compare a run's inputs with those that it was started with; a new run records its own in the folder.
 
     `started`: what the checkpoint that the run goes on from recorded; None for a new run.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lctr_jax.json_objects import describe, read_object, require_number
+from lctr_jax.json_objects import describe_value, read_object, require_number
 from lctr_jax.localization.metrics import METRICS
 from lctr_jax.run.evaluated_config import differences, is_same_training, read_evaluated
 
@@ -75,13 +75,13 @@ def read_metrics(run: Path) -> dict[str, Any]:
 def _check_types(metrics: dict[str, Any], *, where: str) -> None:
     for key in SAME:
         if not isinstance(metrics.get(key), str | int | float | None):
-            raise ValueError(f"{where}: {key}: got {describe(metrics[key])}, expected one value")
+            raise ValueError(f"{where}: {key}: got {describe_value(metrics[key])}, expected one value")
     for key in ROWS:
         if metrics.get(key) is not None:
             require_number(metrics[key], where=f"{where}: {key}")
     baselines = metrics.get("baselines", {})
     if not isinstance(baselines, dict):
-        raise ValueError(f"{where}: baselines: got {describe(baselines)}, expected an object")
+        raise ValueError(f"{where}: baselines: got {describe_value(baselines)}, expected an object")
     for name, baseline in baselines.items():
         scores = _compared(baseline) if isinstance(baseline, dict) else {}
         for key, score in (scores or {"gt_known_loc": None}).items():

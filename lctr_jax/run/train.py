@@ -20,7 +20,7 @@ from lctr_jax.run.experiment import Experiment
 from lctr_jax.run.feeding import describe_feeding
 from lctr_jax.run.inputs import tie_to_inputs
 from lctr_jax.run.saved_config import as_json, record_config, require_same
-from lctr_jax.run.validation import look
+from lctr_jax.run.validation import validate
 from lctr_jax.training.best_checkpoint import BestCheckpoint
 from lctr_jax.training.loop import Training
 from lctr_jax.training.meter import NonFiniteLossError
@@ -48,21 +48,21 @@ def _train(experiment: Experiment, split: Split, spec: ModelSpec, evaluator: Eva
     batches = assembly.open_batches(experiment, split, spec)
     experiment.log.say(describe_feeding(experiment.workers, batches))
     plan = Plan(config.train, batches.steps_per_epoch)
-    with _open_checkpoints(experiment, _metadata(experiment, split, spec)) as (kept, best):
-        evaluated, inputs = _take_up(experiment, split, kept, batches)
+    with _open_checkpoints(experiment, _metadata(experiment, split, spec)) as (checkpoints, best):
+        evaluated, inputs = _take_up(experiment, split, checkpoints, batches)
         experiment.open_log()
-        state = _start(experiment, spec, kept)
+        state = _start(experiment, spec, checkpoints)
         step_fn = assembly.compile_training(
             config, experiment.mesh, state, spec, steps_per_epoch=plan.steps_per_epoch
         )
         with (
             closing(assembly.feed_devices(experiment, batches)) as feed,
             _profiled(experiment, step_fn, steps_taken=int(state.step)) as step_fn,
-            _last_good_told(kept),
+            _report_last_good(checkpoints),
         ):
 
             def save(state: TrainState, step: int, evaluated: bool) -> None:
-                kept.save(state, step, Progress(feed.get_state(), as_json(config), evaluated, inputs))
+                checkpoints.save(state, step, Progress(feed.get_state(), as_json(config), evaluated, inputs))
 
             return Training(
                 state,
@@ -71,7 +71,7 @@ def _train(experiment: Experiment, split: Split, spec: ModelSpec, evaluator: Eva
                 agenda=Agenda(plan, step=int(state.step), evaluated=evaluated),
                 log=experiment.log,
                 save=save,
-                evaluate=partial(_look, experiment, evaluator, best),
+                evaluate=partial(_validate, experiment, evaluator, best),
                 interruption=experiment.interruption,
             ).run()
 
@@ -83,15 +83,17 @@ def _open_checkpoints(
     """The run's checkpoints and, if the config asks for it, its best one."""
     workdir, options = experiment.workdir, experiment.config.train
     with ExitStack() as stack:
-        kept = stack.enter_context(closing(RunCheckpoints(workdir, metadata, keep=options.keep_checkpoints)))
+        checkpoints = stack.enter_context(
+            closing(RunCheckpoints(workdir, metadata, keep=options.keep_checkpoints))
+        )
         best = None
         if options.keep_best:
             best = stack.enter_context(closing(BestCheckpoint(workdir, metadata, metric=options.keep_best)))
-        yield kept, best
+        yield checkpoints, best
 
 
 def _take_up(
-    experiment: Experiment, split: Split, kept: RunCheckpoints, batches: TrainIterator
+    experiment: Experiment, split: Split, checkpoints: RunCheckpoints, batches: TrainIterator
 ) -> tuple[bool, dict[str, str]]:
     """Set the batches to where the newest checkpoint, if any, left off; record the config in the folder.
 
@@ -100,7 +102,7 @@ def _take_up(
     Raises:
         ValueError: the folder holds a run of another config, of other images or of other initial weights.
     """
-    progress = kept.progress()
+    progress = checkpoints.progress()
     if progress:
         require_same(experiment.workdir, as_json(experiment.config), progress.config)
         batches.set_state(progress.batches)
@@ -124,17 +126,17 @@ def _profiled(
 
 
 @contextmanager
-def _last_good_told(kept: RunCheckpoints) -> Iterator[None]:
+def _report_last_good(checkpoints: RunCheckpoints) -> Iterator[None]:
     try:
         yield
     except NonFiniteLossError as error:
-        raise ValueError(f"{error}; last good checkpoint: {kept.newest or 'none'}") from error
+        raise ValueError(f"{error}; last good checkpoint: {checkpoints.newest or 'none'}") from error
 
 
-def _look(
+def _validate(
     experiment: Experiment, evaluator: Evaluator, best: BestCheckpoint | None, state: TrainState, step: int
 ) -> None:
-    scalars = look(experiment, evaluator, state.weights, step)
+    scalars = validate(experiment, evaluator, state.weights, step)
     if best and best.offer(state, step, scalars):
         experiment.log.say(f"best {experiment.config.train.keep_best} so far: {best.folder}")
 

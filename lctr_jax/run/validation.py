@@ -1,4 +1,4 @@
-"""A look during training: headline numbers on the evaluation split, and a few of its images under maps."""
+"""Validation during training: main metrics on the evaluation split, and a few of its images under maps."""
 
 import numpy as np
 
@@ -9,11 +9,13 @@ from lctr_jax.report.sheet import Sheet
 from lctr_jax.run.experiment import Experiment
 
 
-def look(experiment: Experiment, evaluator: Evaluator, weights: Parameters, step: int) -> dict[str, float]:
-    """Log and return the numbers of these weights, and log a sheet of the same images every time.
+def validate(
+    experiment: Experiment, evaluator: Evaluator, weights: Parameters, step: int
+) -> dict[str, float]:
+    """Log and return the metrics of these weights, and log a sheet of the same images every time.
 
-    The boxes drawn are those at the look's own best threshold, as its numbers are, or, without true boxes,
-    at the config's.
+    Boxes are drawn at the best threshold of this validation, which its metrics use too, or, without true
+    boxes, at the config's.
     """
     config, log = experiment.config, experiment.log
     split = experiment.open(config.eval.split)

@@ -17,7 +17,7 @@ _STARTED_WITH = {_LOCK, "config.json", "metrics.jsonl", "tensorboard", "checkpoi
 
 
 @contextmanager
-def claim(workdir: Path, *, active: bool) -> Iterator[None]:
+def lock_workdir(workdir: Path, *, active: bool) -> Iterator[None]:
     """Make the folder and hold it; only the host with `active` does. The lock goes with the process.
 
     A folder that was made here and holds no result when an error ends the run is removed again.

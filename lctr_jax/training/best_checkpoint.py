@@ -13,7 +13,7 @@ BEST = "best"
 
 
 class BestCheckpoint:
-    """The weights that did best at a look, in WORKDIR/checkpoints/best/STEP, until others do better."""
+    """WORKDIR/checkpoints/best/STEP: the weights with the best validation metric so far."""
 
     def __init__(self, workdir: Path, metadata: Metadata, *, metric: str):
         self._metadata, self._metric = metadata, metric
@@ -26,11 +26,11 @@ class BestCheckpoint:
     def offer(self, state: TrainState, step: int, scalars: Mapping[str, float]) -> bool:
         """Keep the state's weights if they did better than those kept, and say whether; returns once on disk.
 
-        At once, so that no later checkpoint of the run can tell of a look whose result a kill would lose.
+        At once, so that a kill cannot lose a validation that a later checkpoint records as done.
         """
         score, best = scalars[self._metric], self._manager.best_step()
-        kept = None if best is None else self._manager.metrics(best)
-        if math.isnan(score) or (kept and score <= kept[self._metric]):
+        best_metrics = None if best is None else self._manager.metrics(best)
+        if math.isnan(score) or (best_metrics and score <= best_metrics[self._metric]):
             return False
         items = weights_items(self._metadata, state.weights)
         self._checkpoints.save(step, items, metrics={self._metric: score})

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 
 from lctr_jax.training.trackers import MLflow, WeightsAndBiases
 from lctr_jax.training.training_config import LogOptions
-from lctr_jax.training.writers import JsonLines, Options, TensorBoard, Writer
+from lctr_jax.training.writers import JsonLines, MetricWriter, Options, TensorBoard
 
 
 class RunLog:
@@ -22,7 +22,7 @@ class RunLog:
 
     def __init__(self, *, active: bool):
         self._active = active
-        self._writers: list[Writer] = []
+        self._writers: list[MetricWriter] = []
         self._said: set[str] = set()
 
     def open(self, workdir: Path, log: LogOptions, options: Options) -> None:

@@ -46,7 +46,11 @@ class Training:
             NonFiniteLossError: the loss or the gradient of a step is not finite; no such state is saved.
             Interrupted: the run was asked to stop; its state is saved.
         """
-        actions = {Action.STEP: self._take_step, Action.EVALUATE: self._look, Action.SAVE: self._keep}
+        actions = {
+            Action.STEP: self._take_step,
+            Action.EVALUATE: self._run_evaluation,
+            Action.SAVE: self._keep,
+        }
         try:
             while (action := self._agenda.next) is not None:
                 actions[action]()
@@ -74,7 +78,7 @@ class Training:
             self._interruption.listen()  # a stop before this step would have lost nothing
         self._meter.add(self._agenda.step + 1, metrics, ids, seconds_waiting=waited)
 
-    def _look(self) -> None:
+    def _run_evaluation(self) -> None:
         jax.block_until_ready(self._state)  # steps under way count as training
         paused = time.perf_counter()
         self._log.say(f"step {self._agenda.step}: evaluating")

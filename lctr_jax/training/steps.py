@@ -213,8 +213,8 @@ def train_step(
     changed = TrainState(state.step + 1, parameters, optimizer_state, average, others, next_scale)
     if options.skip_nonfinite or next_scale is not None:
         sound = jnp.isfinite(loss) & jnp.isfinite(norm)
-        kept = state._replace(step=state.step + 1, loss_scale=next_scale)
-        changed = jax.tree.map(lambda new, old: jnp.where(sound, new, old), changed, kept)
+        unchanged = state._replace(step=state.step + 1, loss_scale=next_scale)
+        changed = jax.tree.map(lambda new, old: jnp.where(sound, new, old), changed, unchanged)
     accuracy = (jnp.argmax(logits, axis=-1) == batch["label"]).mean()
     replaced = jnp.sum(batch.get("replaced", jnp.zeros(0)), dtype=jnp.int32)
     return changed, StepMetrics(loss, accuracy, norm, replaced, rate, loss_scale)

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from lctr_jax.training.writers import Options, Writer
+from lctr_jax.training.writers import MetricWriter, Options
 
 
-class WeightsAndBiases(Writer):
+class WeightsAndBiases(MetricWriter):
     """A run of Weights & Biases: WANDB_PROJECT, WANDB_ENTITY, WANDB_MODE=offline and so on.
 
     Raises:
@@ -25,16 +25,16 @@ class WeightsAndBiases(Writer):
         import wandb
 
         self._image = wandb.Image
-        kept = workdir / "wandb_run"
-        if not kept.exists():
-            kept.write_text(uuid.uuid4().hex)
+        id_file = workdir / "wandb_run"
+        if not id_file.exists():
+            id_file.write_text(uuid.uuid4().hex)
         try:
             self._run = wandb.init(
-                dir=workdir, name=workdir.name, id=kept.read_text(), resume="allow", config=dict(options)
+                dir=workdir, name=workdir.name, id=id_file.read_text(), resume="allow", config=dict(options)
             )
         except wandb.Error as error:
             raise ValueError(f"log.wandb: {error}; log in, or set WANDB_MODE=offline") from error
-        # By a step of our own: theirs must rise, but a window's numbers come later than its last step's look.
+        # By a step of our own: theirs must rise, but a window's metrics come after the validation at its end.
         self._run.define_metric("*", step_metric="step")
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
@@ -54,7 +54,7 @@ class WeightsAndBiases(Writer):
         self._run.finish(exit_code=int(failed))
 
 
-class MLflow(Writer):
+class MLflow(MetricWriter):
     """A run of MLflow: MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME and so on.
 
     Raises:
@@ -67,14 +67,14 @@ class MLflow(Writer):
         import mlflow
 
         self._mlflow = mlflow
-        kept = workdir / "mlflow_run"
-        known = kept.read_text() if kept.exists() else None
+        id_file = workdir / "mlflow_run"
+        known = id_file.read_text() if id_file.exists() else None
         try:
             run = mlflow.start_run(run_id=known, run_name=workdir.name)
         except mlflow.MlflowException as error:
-            raise ValueError(f"log.mlflow: {error}; see MLFLOW_TRACKING_URI and {kept}") from error
+            raise ValueError(f"log.mlflow: {error}; see MLFLOW_TRACKING_URI and {id_file}") from error
         if known is None:
-            kept.write_text(run.info.run_id)
+            id_file.write_text(run.info.run_id)
             mlflow.log_params(dict(options))  # once: MLflow does not let them change
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:

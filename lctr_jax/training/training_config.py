@@ -33,7 +33,7 @@ class TrainingOptions:
         keep_checkpoints: the newest ones.
         keep_best: also keep, in checkpoints/best, the weights with the highest value of this metric of the
             looks that eval_every_epochs asks for and one at the end, such as "eval/top1_cls"; empty: do not.
-        eval_every_epochs: a look at the evaluation split during training; 0: never.
+        eval_every_epochs: epochs from one validation on the evaluation split to the next; 0: never.
         profile: "A-B", steps to trace into WORKDIR/profile; empty: none.
         skip_nonfinite: leave out the update of a step whose loss or gradient is not finite, and count it,
             instead of stopping.
@@ -80,7 +80,7 @@ class LogOptions:
     Attributes:
         wandb: to Weights & Biases.
         mlflow: to MLflow.
-        images: of the evaluation split, drawn with their maps and boxes at every look; 0: none.
+        images: of the evaluation split, drawn with their maps and boxes at every validation; 0: none.
     """
 
     wandb: bool = False

@@ -18,7 +18,7 @@ Options = Mapping[str, Option]
 """A run's options by dotted name, such as `train.lr`."""
 
 
-class Writer:
+class MetricWriter:
     """A place that a run reports to. What the place has no room for, its writer leaves out."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
@@ -34,7 +34,7 @@ class Writer:
         """Write what is still held back; `failed`: an error ends the run."""
 
 
-class JsonLines(Writer):
+class JsonLines(MetricWriter):
     """WORKDIR/metrics.jsonl: one object a step, for programs. Final numbers stand in eval/metrics.json.
 
     Raises:
@@ -47,16 +47,16 @@ class JsonLines(Writer):
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """A line, with the time in seconds since 1970."""
-        with _failure_told(self._path):
+        with _report_write_failure(self._path):
             self._file.write(json.dumps({"step": step, "time": round(time.time(), 3), **values}) + "\n")
 
     def close(self, *, failed: bool) -> None:
         """Close the file."""
-        with _failure_told(self._path):
+        with _report_write_failure(self._path):
             self._file.close()
 
 
-class TensorBoard(Writer):
+class TensorBoard(MetricWriter):
     """WORKDIR/tensorboard: scalars, images, and the options with what they led to (HParams).
 
     Raises:
@@ -86,18 +86,18 @@ class TensorBoard(Writer):
 
     def close(self, *, failed: bool) -> None:
         """Close the file."""
-        with _failure_told(self._folder):
+        with _report_write_failure(self._folder):
             self._events.close()
 
     def _write(self, step: int, *summaries: Summary) -> None:
-        with _failure_told(self._folder):
+        with _report_write_failure(self._folder):
             for each in summaries:
                 self._events.write_event(Event(wall_time=time.time(), step=step, summary=each))
             self._events.flush()  # for those who watch
 
 
 @contextmanager
-def _failure_told(path: Path) -> Iterator[None]:
+def _report_write_failure(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:  # of a file that is open: the system does not say which

@@ -9,7 +9,7 @@ from PIL import Image
 
 from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.report.pictures import encode_maps, encode_photo, encode_picture
-from lctr_jax.viewer.reading import PHOTO_SIDE, Reading
+from lctr_jax.viewer.reading import MAX_PHOTO_SIDE, Reading
 
 _SHADE = 200  # of 255: how dark the part below the threshold gets
 
@@ -31,7 +31,7 @@ def draw_panels(reading: Reading, labels: Sequence[int], threshold: Threshold) -
     boxes = [_in_percent(reading, label, threshold) for label in labels if reading.found(label)]
     foreground = reading.foreground(labels[0], threshold)
     return _TEMPLATES.get_template("panels.html.j2").render(
-        photo=encode_photo(reading.photo, side=PHOTO_SIDE),
+        photo=encode_photo(reading.photo, side=MAX_PHOTO_SIDE),
         width=width,
         height=height,
         region=f"left: {x0}%; top: {y0}%; width: {x1 - x0:.3f}%; height: {y1 - y0:.3f}%",

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lctr_jax.json_objects import describe
+from lctr_jax.json_objects import describe_value
 
 MAX_UPLOAD_BYTES = 100_000_000
 """Size of an uploaded file: a photograph of as many pixels as are decoded is smaller."""
@@ -44,15 +44,15 @@ def refuse(path: str, headers: Headers) -> tuple[int, str] | None:
     """
     host, origin = headers.get("host", ""), headers.get("origin")
     if (port := _loopback_port(f"http://{host}")) is None:
-        return 403, f"Host: got {describe(host)}, expected this machine: localhost, 127.0.0.1 or [::1]"
+        return 403, f"Host: got {describe_value(host)}, expected this machine: localhost, 127.0.0.1 or [::1]"
     if origin is not None and _loopback_port(origin) != port:
-        return 403, f"Origin: got {describe(origin)}, expected this page: http://{host}"
+        return 403, f"Origin: got {describe_value(origin)}, expected this page: http://{host}"
     if "transfer-encoding" in headers:
         return 411, "Content-Length: missing, expected the size of the request in bytes"
     limit = _MAX_FORM_BYTES + (MAX_UPLOAD_BYTES if path.rstrip("/").endswith("/upload") else 0)
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdecimal() and len(length) < 20 and int(length) <= limit):
-        return 413, f"Content-Length: got {describe(length)}, expected at most {limit} bytes"
+        return 413, f"Content-Length: got {describe_value(length)}, expected at most {limit} bytes"
     return None
 
 

@@ -12,7 +12,7 @@ from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.viewer.drawing import STYLE, draw_notice, draw_panels, draw_table
 from lctr_jax.viewer.reading import Reading
 
-BEST, TOP_FIVE = -1, -2  # what may be chosen beside a class
+PREDICTED_CLASS, TOP_FIVE = -1, -2  # what may be chosen beside a class
 
 _EMPTY = "Drop in an image, or choose an example."
 _HIGHEST, _STEP = 0.995, 0.005  # gray levels are 0.004 apart
@@ -37,10 +37,10 @@ def build_page(
         ModuleNotFoundError: Gradio is not installed.
     """
     gr = import_gradio()
-    choices = [("the predicted class", BEST), ("the five most likely", TOP_FIVE)]
+    choices = [("the predicted class", PREDICTED_CLASS), ("the five most likely", TOP_FIVE)]
     choices += [(name, label) for label, name in enumerate(class_names)]
 
-    def look(path: str | None, choice: int, tau: object):
+    def localize(path: str | None, choice: int, tau: object):
         reading = None if path is None else _read_or_reason(read, Path(path))
         return reading, *draw_reading(reading, choice, tau)
 
@@ -56,7 +56,7 @@ def build_page(
                     height=220,
                     elem_id="image",
                 )
-                choice = gr.Dropdown(choices, value=BEST, label="Box", elem_id="choice")
+                choice = gr.Dropdown(choices, value=PREDICTED_CLASS, label="Box", elem_id="choice")
                 tau = gr.Slider(
                     0,
                     max(_HIGHEST, threshold),
@@ -75,7 +75,7 @@ def build_page(
             with gr.Column(scale=5, min_width=320):
                 panels = gr.HTML(draw_notice(_EMPTY), elem_id="panels")
                 table = gr.HTML(elem_id="table")
-        image.change(look, [image, choice, tau], [reading, panels, table], show_progress="hidden")
+        image.change(localize, [image, choice, tau], [reading, panels, table], show_progress="hidden")
         gr.on(
             [choice.change, tau.change],
             draw_reading,
@@ -156,7 +156,7 @@ def _without_proxies() -> Iterator[None]:
 
 def chosen_labels(reading: Reading, choice: int) -> list[int]:
     """The classes to box, the first being the one whose maps are shown."""
-    if choice == BEST:
+    if choice == PREDICTED_CLASS:
         return reading.ranking[:1]
     return reading.ranking[:5] if choice == TOP_FIVE else [choice]
 

@@ -9,10 +9,10 @@ from jaxtyping import Bool, Float, Float32, UInt8
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.localization.maps import quantize_map, resize_map
 from lctr_jax.localization.measurement import boxes_by_cut
-from lctr_jax.localization.protocols import LCTR
+from lctr_jax.localization.protocols import LCTR_PROTOCOL
 from lctr_jax.localization.thresholds import Threshold
 
-PHOTO_SIDE = 960
+MAX_PHOTO_SIDE = 960
 """Longest side of the photograph in the page, pixels."""
 
 
@@ -46,7 +46,9 @@ class Reading:
 
     def box_xyxy(self, label: int, threshold: Threshold) -> Float[np.ndarray, "4"]:
         """The class's box in the image's pixels."""
-        boxes = boxes_by_cut(self._score_map(label), protocol=LCTR, image_size=self.geometry.image_size)
+        boxes = boxes_by_cut(
+            self._score_map(label), protocol=LCTR_PROTOCOL, image_size=self.geometry.image_size
+        )
         return self._to_original(boxes[threshold.cut].astype(np.float64))
 
     def foreground(self, label: int, threshold: Threshold) -> Bool[np.ndarray, "side side"]:
@@ -62,7 +64,7 @@ class Reading:
     def levels(self, label: int) -> UInt8[np.ndarray, "side side"]:
         """The class's map in the frame, as the gray levels that are cut."""
         return quantize_map(
-            resize_map(self._score_map(label), protocol=LCTR, image_size=self.geometry.image_size)
+            resize_map(self._score_map(label), protocol=LCTR_PROTOCOL, image_size=self.geometry.image_size)
         )
 
     def _score_map(self, label: int) -> Float32[np.ndarray, "grid_h grid_w"]:

@@ -57,22 +57,22 @@ class Cub(record_builder.RecordBuilder):
             ),
         )
 
-    def _plan(self, dl_manager: tfds.download.DownloadManager) -> records.Plan:
+    def _list_images(self, dl_manager: tfds.download.DownloadManager) -> records.Manifest:
         source, segmentations = self._source, self._segmentations
         if source is None:
             source, segmentations = _download(dl_manager)
         masks = archives.list_files(segmentations, scratch=self._unfinished) if segmentations else {}
-        plan = release.read_plan(archives.list_files(source, scratch=self._unfinished), masks)
+        manifest = release.read_manifest(archives.list_files(source, scratch=self._unfinished), masks)
         if self._heldout:
             images, lists = self._heldout
-            plan.splits["heldout"], notes = held_out.read_items(
+            manifest.splits["heldout"], notes = held_out.read_items(
                 images,
                 lists,
-                num_classes=len(plan.class_names),
+                num_classes=len(manifest.class_names),
                 scratch=self._unfinished,
             )
-            plan.notes.extend(notes)
-        return plan
+            manifest.notes.extend(notes)
+        return manifest
 
 
 def _download(dl_manager: tfds.download.DownloadManager) -> tuple[Path, Path]:

@@ -59,9 +59,9 @@ def find_segmentations(source: Path) -> Path | None:
     return None
 
 
-def read_plan(
+def read_manifest(
     files: Mapping[str, records.ByteRange], segmentations: Mapping[str, records.ByteRange]
-) -> records.Plan:
+) -> records.Manifest:
     """List train and test from a release's files, with a mask for every image if there are segmentations.
 
     Raises:
@@ -83,7 +83,7 @@ def read_plan(
         item = records.Item(name, int(labels[number]) - 1, image, boxes[name], mask)
         splits["train" if in_train[number] == "1" else "test"].append(item)
     splits["train"] = records.stratify(splits["train"])
-    return records.Plan(list(classes.values()), splits)
+    return records.Manifest(list(classes.values()), splits)
 
 
 def read_mask(encoded: bytes) -> bytes:

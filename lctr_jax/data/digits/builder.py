@@ -29,8 +29,8 @@ class DigitsConfig(tfds.core.BuilderConfig):
     style: str = ""
 
     def __post_init__(self):
-        recipe = repr(drawing.STYLES[self.style]) + inspect.getsource(drawing)
-        self.name = f"{self.style}-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}"
+        content = repr(drawing.STYLES[self.style]) + inspect.getsource(drawing)
+        self.name = f"{self.style}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 
 class Digits(tfds.core.ShardBasedBuilder):
@@ -78,7 +78,7 @@ def source_digits(labels: Int[np.ndarray, " num_digits"]) -> dict[str, Int[np.nd
     return {split: np.concatenate(parts) for split, parts in dealt.items()}
 
 
-def _encode(picture: drawing.Picture, *, jpeg_quality: int) -> dict[str, Any]:
+def _encode(picture: drawing.MaskedImage, *, jpeg_quality: int) -> dict[str, Any]:
     jpeg = cv2.imencode(".jpg", picture.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])[1]
     png = cv2.imencode(".png", picture.mask)[1]
     return {

@@ -39,7 +39,7 @@ STYLES = {"scenes": SCENES, "clean": CLEAN}
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
+class MaskedImage:
     """An image, and the mask of its digit (0 or 1)."""
 
     image: UInt8[np.ndarray, "size size 3"]
@@ -61,7 +61,7 @@ def scribble(rng: np.random.Generator) -> Float[np.ndarray, "64 64"]:
     return canvas / np.float32(255)
 
 
-def draw(digit: Float[np.ndarray, "64 64"], scene: Scene, rng: np.random.Generator) -> Picture:
+def draw(digit: Float[np.ndarray, "64 64"], scene: Scene, rng: np.random.Generator) -> MaskedImage:
     """Place an enlarged digit and the scene's scribbles; every random choice comes from `rng`."""
     image = _ground(scene, rng)
     spots = [_Spot.draw(scene, rng, others=[])]
@@ -71,7 +71,7 @@ def draw(digit: Float[np.ndarray, "64 64"], scene: Scene, rng: np.random.Generat
     cover = spots[0].place(digit, scene)
     _paint(image, cover, scene, rng)  # last, so that nothing hides the digit
     image += np.float32(scene.grain) * rng.standard_normal((*image.shape[:2], 1), np.float32)
-    return Picture(np.clip(image, 0, 255).astype(np.uint8), (cover >= _INK).astype(np.uint8))
+    return MaskedImage(np.clip(image, 0, 255).astype(np.uint8), (cover >= _INK).astype(np.uint8))
 
 
 def tight_box(mask: UInt8[np.ndarray, "height width"]) -> Float[np.ndarray, " 4"]:

@@ -23,8 +23,8 @@ class SplitBoxes:
     num_listed: int
 
 
-def read_boxes(
-    path: Path, split: str, image_ids: Sequence[str], found: layout.Layout, *, root: Path
+def read_folder_boxes(
+    path: Path, split: str, image_ids: Sequence[str], found: layout.FolderLayout, *, root: Path
 ) -> SplitBoxes:
     """Join a box list with the images of a split.
 

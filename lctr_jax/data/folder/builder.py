@@ -16,10 +16,10 @@ class Folder(record_builder.RecordBuilder):
     """Images in class folders; kept under a name that changes with any file of them.
 
     Args:
-        root: the image folder, laid out as `tree.read_plan` says.
+        root: the image folder, laid out as `tree.read_folder` says.
         data_dir: where prepared datasets are kept.
         boxes: box lists by split, for lists that are not in `ROOT/list`.
-        exif: whether EXIF turns the images, as `tree.read_plan` says.
+        exif: whether EXIF turns the images, as `tree.read_folder` says.
         num_processes: how many processes write.
         decode: decode every image to find the damaged ones now; else only read their headers.
     """
@@ -37,10 +37,10 @@ class Folder(record_builder.RecordBuilder):
         decode: bool = True,
     ):
         root = Path(root).expanduser().resolve()
-        self.plan = tree.read_plan(root, boxes or {}, exif=exif)
+        self.manifest = tree.read_folder(root, boxes or {}, exif=exif)
         super().__init__(
-            data_dir=Path(data_dir, f"{root.name}-{_fingerprint(self.plan)}"),
-            masks=any(item.mask for items in self.plan.splits.values() for item in items),
+            data_dir=Path(data_dir, f"{root.name}-{_fingerprint(self.manifest)}"),
+            masks=any(item.mask for items in self.manifest.splits.values() for item in items),
             checks=Checks(decode=decode),
             num_processes=num_processes,
         )
@@ -49,17 +49,17 @@ class Folder(record_builder.RecordBuilder):
     def notes(self) -> list[str]:
         """Of the folder as it is now: files that are not images may have come since it was prepared."""
         metadata: Any = self.info.metadata
-        return [*self.plan.notes, *metadata.get("pixel_notes", ())]
+        return [*self.manifest.notes, *metadata.get("pixel_notes", ())]
 
-    def _plan(self, dl_manager: tfds.download.DownloadManager) -> records.Plan:
+    def _list_images(self, dl_manager: tfds.download.DownloadManager) -> records.Manifest:
         del dl_manager
-        return self.plan
+        return self.manifest
 
 
-def _fingerprint(plan: records.Plan) -> str:
+def _fingerprint(manifest: records.Manifest) -> str:
     """Change with any name, size, time of change or box in the folder."""
-    digest = hashlib.sha256(repr(plan.class_names).encode())
-    for split, items in plan.splits.items():
+    digest = hashlib.sha256(repr(manifest.class_names).encode())
+    for split, items in manifest.splits.items():
         digest.update(split.encode())
         for item in items:
             digest.update(item.digest())

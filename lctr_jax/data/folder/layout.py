@@ -18,7 +18,7 @@ _BESIDE = ("list", "masks")  # folders beside the splits that have a meaning of 
 
 
 @dataclasses.dataclass(frozen=True)
-class Layout:
+class FolderLayout:
     """The folder of each split, and of each of its classes.
 
     `flat`: there are class folders alone, and all of them are `train`.
@@ -34,7 +34,7 @@ def canonical(split: str) -> str:
     return next((name for name, spellings in SPELLINGS.items() if split.lower() in spellings), split)
 
 
-def find_layout(root: Path, ignored: Ignored) -> Layout:
+def find_layout(root: Path, ignored: Ignored) -> FolderLayout:
     """Find the splits and the class folders; what lies beside them is noted as ignored.
 
     Raises:
@@ -58,7 +58,7 @@ def find_layout(root: Path, ignored: Ignored) -> Layout:
         ignored.add("folders beside the splits", folder)
     classes = {split: _classes(folder, ignored) for split, folder in splits.items()}
     _note_files(root, ignored, every=False)
-    return Layout(splits, classes, flat=False)
+    return FolderLayout(splits, classes, flat=False)
 
 
 def _splits(root: Path, folders: list[Path]) -> dict[str, Path]:
@@ -83,7 +83,7 @@ def _are_classes(others: list[Path], splits: dict[str, Path]) -> bool:
     return any(_has_image(folder) or _nested(folder) for folder in others)
 
 
-def _flat(root: Path, folders: list[Path], ignored: Ignored) -> Layout:
+def _flat(root: Path, folders: list[Path], ignored: Ignored) -> FolderLayout:
     classes = []
     for folder in sorted(folders):
         if _has_image(folder) or _nested(folder):
@@ -96,7 +96,7 @@ def _flat(root: Path, folders: list[Path], ignored: Ignored) -> Layout:
             f"{examples(sorted(_nested(classes[0])))}; did you mean {classes[0]}?"
         )
     _note_files(root, ignored, every=True)
-    return Layout({"train": root}, {"train": classes}, flat=True)
+    return FolderLayout({"train": root}, {"train": classes}, flat=True)
 
 
 def _classes(folder: Path, ignored: Ignored) -> list[Path]:

@@ -25,7 +25,7 @@ def subfolders(folder: Path, ignored: Ignored) -> list[Path]:
     return found
 
 
-def find_images(folder: Path, root: Path, ignored: Ignored) -> list[Path]:
+def scan_folder(folder: Path, root: Path, ignored: Ignored) -> list[Path]:
     """Return the images below a class folder, in order.
 
     Links to folders are followed once; not those that lead into `root`, whose folders are read in their own

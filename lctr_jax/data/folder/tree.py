@@ -7,7 +7,7 @@ from typing import Literal
 from lctr_jax.data import box_lists, records
 from lctr_jax.data.folder import annotations, naming, scan
 from lctr_jax.data.folder.ignored import Ignored
-from lctr_jax.data.folder.layout import Layout, canonical, find_layout
+from lctr_jax.data.folder.layout import FolderLayout, canonical, find_layout
 from lctr_jax.data.name_rules import check_class_names
 from lctr_jax.data.notes import some
 
@@ -15,7 +15,7 @@ Exif = Literal["auto", "upright", "stored"]
 _HELD_OUT = 0.1  # share of each class that becomes `val` where the folder has `train` alone
 
 
-def read_plan(root: Path, boxes: Mapping[str, str | Path], *, exif: Exif = "auto") -> records.Plan:
+def read_folder(root: Path, boxes: Mapping[str, str | Path], *, exif: Exif = "auto") -> records.Manifest:
     """List every image of a folder with its class, boxes and mask.
 
     Labels are the places of the class folders' names in sorted order. Boxes come from `boxes[split]`, else
@@ -53,7 +53,7 @@ def read_plan(root: Path, boxes: Mapping[str, str | Path], *, exif: Exif = "auto
         annotations.unread_lists(root, list(splits)),
         ignored_line and f"ignored in {root}: {ignored_line}",
     ]
-    return records.Plan(names, splits, [line for line in lines if line])
+    return records.Manifest(names, splits, [line for line in lines if line])
 
 
 class _Reader:
@@ -62,7 +62,7 @@ class _Reader:
     def __init__(
         self,
         root: Path,
-        layout: Layout,
+        layout: FolderLayout,
         folders: Sequence[str],
         names: Sequence[str],
         given: Mapping[str, str | Path],
@@ -80,7 +80,9 @@ class _Reader:
         """The items of a split, with the boxes and masks that are there for it."""
         path = annotations.find_list(self._root, split, self._given)
         listed = (
-            annotations.read_boxes(path, split, list(images), self._layout, root=self._root) if path else None
+            annotations.read_folder_boxes(path, split, list(images), self._layout, root=self._root)
+            if path
+            else None
         )
         masks = annotations.find_masks(self._root, split, flat=self._layout.flat)
         self._lists[split], self._masks[split] = listed, masks
@@ -152,7 +154,9 @@ class _Reader:
         return boxes
 
 
-def _canonical_lists(root: Path, layout: Layout, boxes: Mapping[str, str | Path]) -> dict[str, str | Path]:
+def _canonical_lists(
+    root: Path, layout: FolderLayout, boxes: Mapping[str, str | Path]
+) -> dict[str, str | Path]:
     """Return the given lists by our names of the splits."""
     has_val = "val" in layout.splits or list(layout.splits) == ["train"]
     for split, path in boxes.items():
@@ -161,7 +165,7 @@ def _canonical_lists(root: Path, layout: Layout, boxes: Mapping[str, str | Path]
     return {canonical(split): path for split, path in boxes.items()}
 
 
-def _find_split(layout: Layout, split: str, root: Path, ignored: Ignored) -> dict[str, Path]:
+def _find_split(layout: FolderLayout, split: str, root: Path, ignored: Ignored) -> dict[str, Path]:
     """Return the images of a split by id, `CLASS/...`.
 
     Raises:
@@ -169,7 +173,7 @@ def _find_split(layout: Layout, split: str, root: Path, ignored: Ignored) -> dic
     """
     images = {}
     for folder in sorted(layout.classes[split]):
-        paths = scan.find_images(folder, root, ignored)
+        paths = scan.scan_folder(folder, root, ignored)
         if not paths:
             there = ignored.line(below=folder)
             raise ValueError(
@@ -180,7 +184,7 @@ def _find_split(layout: Layout, split: str, root: Path, ignored: Ignored) -> dic
     return images
 
 
-def _check_classes(layout: Layout, images: Mapping[str, Mapping[str, Path]]) -> None:
+def _check_classes(layout: FolderLayout, images: Mapping[str, Mapping[str, Path]]) -> None:
     known = {folder.name for folder in layout.classes["train"]}
     for split in images:
         if unknown := [folder for folder in layout.classes[split] if folder.name not in known]:

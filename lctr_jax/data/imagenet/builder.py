@@ -35,8 +35,8 @@ class Imagenet(record_builder.RecordBuilder):
         decode: bool = True,
         partial: bool = False,
     ):
-        self._train, self._val = release.find(source, "train"), release.find(source, "val")
-        self._boxes = boxes or release.find(source, "boxes")
+        self._train, self._val = release.find_part(source, "train"), release.find_part(source, "val")
+        self._boxes = boxes or release.find_part(source, "boxes")
         self._heldout = heldout
         super().__init__(
             data_dir=data_dir,
@@ -50,20 +50,20 @@ class Imagenet(record_builder.RecordBuilder):
             ),
         )
 
-    def _plan(self, dl_manager: tfds.download.DownloadManager) -> records.Plan:
+    def _list_images(self, dl_manager: tfds.download.DownloadManager) -> records.Manifest:
         del dl_manager
         wnids, train = release.read_train(archives.list_files(self._train, scratch=self._unfinished))
         val = archives.list_files(self._val, scratch=self._unfinished)
         items, notes = release.read_val(val, self._boxes, wnids)
-        plan = records.Plan(wnids, {"train": train, "val": items}, notes)
+        manifest = records.Manifest(wnids, {"train": train, "val": items}, notes)
         if self._heldout:
             images, lists = self._heldout
-            plan.splits["heldout"], notes = held_out.read_items(
+            manifest.splits["heldout"], notes = held_out.read_items(
                 images,
                 lists,
                 num_classes=len(wnids),
                 published_classes=release.NUM_CLASSES,
                 scratch=self._unfinished,
             )
-            plan.notes.extend(notes)
-        return plan
+            manifest.notes.extend(notes)
+        return manifest

@@ -26,7 +26,7 @@ _PLACES = {  # in the order of preference: the official downloads, plain folders
 }
 
 
-def find(source: Path, part: str) -> Path:
+def find_part(source: Path, part: str) -> Path:
     """Return the place of `train`, `val` or `boxes` under the source folder.
 
     Raises:
@@ -103,14 +103,14 @@ def _stem(path: str) -> str:
     return PurePosixPath(path).stem
 
 
-def _label(name: str, told: list[int | str | None], wnids: list[str], boxes: Path) -> int:
+def _label(name: str, sources: list[int | str | None], wnids: list[str], boxes: Path) -> int:
     """Return the index that every source, an index or a wnid, agrees on.
 
     Raises:
         ValueError: they tell none or different ones, or indices alone where they mean other classes.
     """
-    labels = {wnids.index(label) if label in wnids else None for label in told if isinstance(label, str)}
-    indices = {label for label in told if isinstance(label, int)}
+    labels = {wnids.index(label) if label in wnids else None for label in sources if isinstance(label, str)}
+    indices = {label for label in sources if isinstance(label, int)}
     if len(wnids) == NUM_CLASSES:
         labels |= {label if label < len(wnids) else None for label in indices}
     elif not labels and indices:

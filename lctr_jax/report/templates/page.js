@@ -2,19 +2,19 @@
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const one = (selector, root = document) => root.querySelector(selector);
-  const cards = all(".card"), filters = one("#filters"), details = one("#details");
+  const items = all(".gallery-item"), filters = one("#filters"), details = one("#details");
 
-  // The gallery: show the cards that every chosen filter lets through.
+  // The gallery: show the items that every chosen filter lets through.
   const fields = filters.elements;
   const chosen = (name) => (fields[name] ? fields[name].value : "");
   function applyFilters() {
     const [group, error, name] = ["group", "error", "class"].map(chosen);
-    for (const card of cards) {
-      const { groups, error: outcome, class: ofClass } = card.dataset;
-      card.hidden = (group && !groups.split(" ").includes(group)) || (error && outcome !== error) || (name && ofClass !== name);
+    for (const item of items) {
+      const { groups, error: outcome, class: ofClass } = item.dataset;
+      item.hidden = (group && !groups.split(" ").includes(group)) || (error && outcome !== error) || (name && ofClass !== name);
     }
-    const shown = cards.filter((card) => !card.hidden).length;
-    one("#shown").textContent = `${shown} of ${cards.length} pictures`;
+    const shown = items.filter((item) => !item.hidden).length;
+    one("#shown").textContent = `${shown} of ${items.length} pictures`;
     one("#none").hidden = shown > 0;
   }
   function show(name, value) {
@@ -51,28 +51,28 @@
     }));
   }
 
-  // Details: the card's photograph under each of its maps.
+  // Details: the item's photograph under each of its maps.
   let open = null;
-  function showDetails(card) {
-    open = card;
-    const content = one("template", card).content.cloneNode(true);
-    one("#details-name").textContent = card.dataset.name;
+  function showDetails(item) {
+    open = item;
+    const content = one("template", item).content.cloneNode(true);
+    one("#details-name").textContent = item.dataset.name;
     for (const figure of all(".panels figure")) {
-      const stage = one(".stage", card).cloneNode(true);
+      const stage = one(".stage", item).cloneNode(true);
       const map = figure.dataset.map && one(`img[data-map=${figure.dataset.map}]`, content);
       const heat = one(".heat", stage);
       if (map) heat.src = map.src; else heat.remove();
-      one(".photo", stage).alt = `${one("b", figure).textContent}: ${one(".photo", card).alt}`;
+      one(".photo", stage).alt = `${one("b", figure).textContent}: ${one(".photo", item).alt}`;
       one(".slot", figure).replaceChildren(stage);
     }
     one(".facts", details).replaceChildren(one("div", content));
     if (!details.open) details.showModal();
   }
   function step(by) {
-    const shown = cards.filter((card) => !card.hidden);
+    const shown = items.filter((item) => !item.hidden);
     showDetails(shown[(shown.indexOf(open) + by + shown.length) % shown.length]);
   }
-  for (const card of cards) one("button", card).addEventListener("click", () => showDetails(card));
+  for (const item of items) one("button", item).addEventListener("click", () => showDetails(item));
   one("#previous").addEventListener("click", () => step(-1));
   one("#next").addEventListener("click", () => step(1));
   one("#close").addEventListener("click", () => details.close());

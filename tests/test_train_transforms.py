@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance
 
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.image_decoding import CorruptImageError, open_image
-from lctr_jax.data.train_transforms import draw_crop, draw_view, jitter_color, resize_crop
+from lctr_jax.data.train_transforms import augment_image, draw_crop, jitter_color, resize_crop
 
 BICUBIC = Image.Resampling.BICUBIC
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8))
@@ -58,19 +58,19 @@ def test_a_crop_that_never_fits_becomes_the_largest_centered_one():
 def test_without_randomness_it_is_a_resize(interpolation):
     expected = NOISE.resize((24, 24), Image.Resampling[interpolation.upper()])
     augmentation = Augmentation(**WHOLE, interpolation=interpolation)
-    view = draw_view(NOISE, augmentation, np.random.default_rng(0), image_size=24)
-    np.testing.assert_array_equal(view, np.asarray(expected))
+    augmented = augment_image(NOISE, augmentation, np.random.default_rng(0), image_size=24)
+    np.testing.assert_array_equal(augmented, np.asarray(expected))
 
 
 def test_flips_happen_as_often_as_asked():
-    straight = draw_view(NOISE, Augmentation(**WHOLE), np.random.default_rng(0), image_size=24)
+    straight = augment_image(NOISE, Augmentation(**WHOLE), np.random.default_rng(0), image_size=24)
     flipping = Augmentation(**WHOLE | {"horizontal_flip": 0.3})
     rng = np.random.default_rng(0)
     flipped = 0
     for _ in range(1000):
-        view = draw_view(NOISE, flipping, rng, image_size=24)
-        if not np.array_equal(view, straight):
-            np.testing.assert_array_equal(view, straight[:, ::-1])
+        augmented = augment_image(NOISE, flipping, rng, image_size=24)
+        if not np.array_equal(augmented, straight):
+            np.testing.assert_array_equal(augmented, straight[:, ::-1])
             flipped += 1
     assert 250 < flipped < 350
 
@@ -103,10 +103,12 @@ def test_no_color_jitter_is_the_same_image():
 
 def test_the_published_recipe_depends_on_the_generator_alone():
     published = Augmentation()
-    views = [draw_view(NOISE, published, np.random.default_rng(i % 20), image_size=24) for i in range(40)]
-    for first, second in zip(views[:20], views[20:], strict=True):
+    augmented_images = [
+        augment_image(NOISE, published, np.random.default_rng(i % 20), image_size=24) for i in range(40)
+    ]
+    for first, second in zip(augmented_images[:20], augmented_images[20:], strict=True):
         np.testing.assert_array_equal(first, second)
-    assert len({view.tobytes() for view in views}) == 20
+    assert len({augmented.tobytes() for augmented in augmented_images}) == 20
 
 
 @pytest.mark.parametrize("encoded", PHOTOGRAPHS, ids=["china", "flower"])  # 640 x 427
@@ -141,15 +143,15 @@ def test_other_formats_know_no_fast_decoding(fast_decode):
     buffer = io.BytesIO()
     NOISE.save(buffer, "PNG")
     image = open_image(buffer.getvalue())
-    view = resize_crop(image, (0, 0, 50, 40), 10, resample=BICUBIC, fast_decode=fast_decode)
-    np.testing.assert_array_equal(np.asarray(view), np.asarray(NOISE.resize((10, 10), BICUBIC)))
+    augmented = resize_crop(image, (0, 0, 50, 40), 10, resample=BICUBIC, fast_decode=fast_decode)
+    np.testing.assert_array_equal(np.asarray(augmented), np.asarray(NOISE.resize((10, 10), BICUBIC)))
 
 
 @pytest.mark.parametrize("fast_decode", [False, True])
 def test_a_damaged_image_says_so(fast_decode):
     image = open_image(PHOTOGRAPHS[0][: len(PHOTOGRAPHS[0]) // 2])
     with pytest.raises(CorruptImageError):
-        draw_view(
+        augment_image(
             image,
             Augmentation(randaugment_layers=0, fast_decode=fast_decode),
             np.random.default_rng(0),
