@@ -1,4 +1,4 @@
-"""Convert DeiT's or LCTR's PyTorch weights to a checkpoint of lctr_jax, or back.
+"""Convert DeiT or LCTR weights from PyTorch to a checkpoint of lctr_jax, or back.
 
 python convert_deit_weights.py SOURCE DEST [--num_classes K]    .pth, .pt or .safetensors to a checkpoint
 python convert_deit_weights.py --to-torch CHECKPOINT DEST       a checkpoint to .pth or .safetensors

@@ -1,1 +1,1 @@
-"""Measurements of speed, each one command: python -m benchmarks.NAME."""
+"""Performance and robustness measurements, each one command: python -m benchmarks.NAME."""

@@ -1,9 +1,9 @@
-"""Every benchmark at quick settings, each a process of its own, and benchmarks/RESULTS.md from what they say.
+"""Run every benchmark in its own process, with quick settings, and write benchmarks/RESULTS.md.
 
 python -m benchmarks.all [--only NAME ...] [--long] [--out FILE]
 
---long asks for more rounds, sizes and topologies: figures to publish, from a quiet machine. A benchmark that
-fails is named in the page and makes the exit status 1.
+--long uses more rounds, sizes and topologies, for figures to publish, on an otherwise idle machine. A failed
+benchmark is listed in the page and makes the exit status 1.
 """
 
 import argparse
@@ -40,7 +40,7 @@ LONG = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line."""
+    """Run the command line."""
     options = _parser().parse_args(arguments)
     settings = LONG if options.long else QUICK
     reports, failed = {}, []
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(name: str, arguments: list[str]) -> dict[str, Any] | None:
-    """The figures of `python -m benchmarks.NAME`, what it printed, how long it took; None where it failed."""
+    """Run `python -m benchmarks.NAME`; return its figures, output and duration, or None if it failed."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.json"
         command = ["-m", f"benchmarks.{name}", *arguments]
@@ -77,7 +77,7 @@ def run(name: str, arguments: list[str]) -> dict[str, Any] | None:
 
 
 def page(reports: dict[str, dict[str, Any]], failed: Sequence[str]) -> str:
-    """The reports as one Markdown page."""
+    """Format the reports as one Markdown page."""
     lines = [
         "# Benchmarks",
         "",

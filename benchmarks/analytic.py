@@ -1,7 +1,8 @@
-"""The arithmetic that LCTR cannot do without, from its formulas.
+"""The minimal FLOPs of LCTR, from its formulas.
 
-A product [m, k] x [k, n] is 2 m k n FLOPs; all else (softmax, norms, GELU, the optimizer) is small and left
-out. With n tokens, p patches, width d, l layers, MLP ratio r, patch side s, e experts, k classes, forward:
+A product [m, k] x [k, n] has 2 m k n FLOPs; everything else (softmax, norms, GELU, the optimizer) is small
+and ignored. With n tokens, p patches, width d, l layers, MLP ratio r, patch side s, e experts, k classes, the
+forward pass has:
 
     patches     2 p (3 s^2) d
     blocks      l (2 n d 3d + 2 n d d + 2 n d 2 r d + 2 x 2 n^2 d)
@@ -9,14 +10,14 @@ out. With n tokens, p patches, width d, l layers, MLP ratio r, patch side s, e e
     routing     2 x 2 d e
     logits      2 x 9 p d + 2 (9 d) e k + 2 e k   the head in closed form: nothing grows with p times k
 
-Training needs three times that: each product's gradient is two products of the same size.
+Training takes three times as many: the gradient of each product consists of two products of the same size.
 """
 
 from lctr_jax.models.spec import ModelSpec
 
 
 def forward_flops(spec: ModelSpec) -> float:
-    """FLOPs of the logits of one image."""
+    """Return the FLOPs of the logits of one image."""
     width, patches = spec.width, spec.grid[0] * spec.grid[1]
     tokens = patches + spec.prefix_tokens
     embedding = 2 * patches * 3 * spec.patch_size**2 * width
@@ -30,5 +31,5 @@ def forward_flops(spec: ModelSpec) -> float:
 
 
 def training_flops(spec: ModelSpec) -> float:
-    """FLOPs of one image's part of a training step."""
+    """Return the FLOPs of one image's share of a training step."""
     return 3 * forward_flops(spec)

@@ -1,4 +1,4 @@
-"""What a compiled program costs, read from the compiler: no clock, so no noise, and no device needed.
+"""Costs of a compiled program as reported by the compiler: deterministic, without running it.
 
 >>> analyze(jax.jit(step).lower(*shapes).compile())
 """
@@ -12,19 +12,19 @@ from benchmarks.loop_costs import loop_surplus
 
 
 class Costs(NamedTuple):
-    """Of one run on one device.
+    """Costs of one run on one device.
 
     Attributes:
-        flops: XLA's estimate, loops counted as often as they run; None for GPUs, of which it makes none.
-        bytes_accessed: the same of what instructions read and write.
-        temporary_bytes: what the program needs beside its arguments and outputs.
-        argument_bytes: of its arguments.
-        output_bytes: of its outputs.
-        aliased_bytes: of outputs in the memory of arguments (donated).
-        collectives: what devices tell each other.
-        estimated_cycles: XLA:TPU's guess at the time, 0 elsewhere.
-        fused_attention: calls of cuDNN's attention, forward and backward.
-        float32_scores: arrays that look like attention's stored scores (`hlo.Program.float32_scores`).
+        flops: XLA's estimate, including all loop iterations; None on GPUs, for which XLA has none.
+        bytes_accessed: XLA's estimate of bytes read and written by instructions, likewise.
+        temporary_bytes: memory besides arguments and outputs.
+        argument_bytes: memory of arguments.
+        output_bytes: memory of outputs.
+        aliased_bytes: outputs that use the memory of (donated) arguments.
+        collectives: communication between devices.
+        estimated_cycles: XLA:TPU's estimate of the time, 0 elsewhere.
+        fused_attention: number of calls of cuDNN's attention, forward and backward.
+        float32_scores: arrays with the shape of stored attention scores (`hlo.Program.float32_scores`).
     """
 
     flops: float | None
@@ -40,14 +40,14 @@ class Costs(NamedTuple):
 
     @property
     def peak_bytes(self) -> int:
-        """What has to fit into the device's memory at once."""
+        """Memory needed on the device at once."""
         return self.temporary_bytes + self.argument_bytes + self.output_bytes - self.aliased_bytes
 
 
 def analyze(compiled: Compiled, *, tokens: int | None = None) -> Costs:
-    """The costs of a compiled program, as its compiler tells them; `tokens`: of a sequence it attends to."""
+    """Analyze a compiled program; `tokens` is the length of the sequence that attention uses."""
     costs, memory = compiled.cost_analysis(), compiled.memory_analysis()
-    assert memory is not None  # known to the compilers for CPU, GPU and TPU
+    assert memory is not None  # available from the compilers for CPU, GPU and TPU
     program = hlo.parse(compiled.as_text() or "")
     flops, num_bytes = None, None
     if costs is not None:

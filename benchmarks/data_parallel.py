@@ -1,4 +1,4 @@
-"""The published training steps on many devices, and what must hold for them to scale."""
+"""The published training steps on many devices, and the conditions for scaling."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -14,19 +14,19 @@ from lctr_jax.models.spec import ModelSpec
 GIB = 2**30
 CHIP_BYTES = {"v5e": 16 * GIB, "v6e": 32 * GIB, "a100": 80 * GIB, "h100": 80 * GIB}
 METRIC_BYTES = 1024
-"""More than loss, accuracy and their like need, less than any activation."""
+"""More than loss, accuracy and similar values need, less than any activation."""
 WORK_TOLERANCE = 0.02
 FSDP_EXCHANGE = 3
-"""Times the parameters' bytes: they are gathered forward and backward, and their gradients are summed."""
+"""Multiple of the parameters' bytes: gathered forward and backward, and gradients summed."""
 FSDP_KINDS = {"all-gather", "reduce-scatter", "all-reduce"}
 STATE_BYTES = 3 * 4
-"""Of one parameter: itself and AdamW's two moments, in float32."""
+"""Per parameter: itself and AdamW's two moments in float32."""
 COPIED_SHARE = 0.02
-"""Of the parameters: vectors, which are not worth splitting, and the padding of TPUs' layouts."""
+"""Share of the parameters: vectors, which are replicated, and padding of TPU layouts."""
 
 
 class Case(NamedTuple):
-    """A published step: the network, and the images on each device."""
+    """A published step: the network, and the images per device."""
 
     size: str
     classes: int
@@ -34,12 +34,12 @@ class Case(NamedTuple):
 
     @property
     def spec(self) -> ModelSpec:
-        """The network as it is trained, in mixed precision."""
+        """The network as trained, in mixed precision."""
         return published_spec(self.size, classes=self.classes, dtype="bfloat16")
 
     @property
     def input_bytes(self) -> int:
-        """Of a device's images and labels."""
+        """Bytes of a device's images and labels."""
         return self.images * (3 * self.spec.image_size**2 + 4)
 
 
@@ -49,11 +49,11 @@ CASES = {
     "deit_base": Case("deit_base", 1000, 128),
     "vit_huge": Case("vit_huge", 1000, 32),
 }
-"""CUB's and ImageNet's published images a device; DeiT-B on the published 1024 over 8; a network for FSDP."""
+"""CUB's and ImageNet's published images per device; DeiT-B with 1024 images on 8; a network for FSDP."""
 
 
 class Row(NamedTuple):
-    """One compiled step; `fsdp` devices share one copy of the parameters."""
+    """A compiled step; `fsdp` devices share one copy of the parameters."""
 
     case: str
     platform: str
@@ -63,28 +63,28 @@ class Row(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """Of device, such as "v5e"."""
+        """Kind of device, such as "v5e"."""
         return self.platform.partition(":")[0]
 
     @property
     def title(self) -> str:
-        """For a message."""
+        """Description for messages."""
         split = f", fsdp {self.fsdp}" if self.fsdp > 1 else ""
         return f"{self.case} on {self.devices} x {self.platform}{split}"
 
     @property
     def exchanged_bytes(self) -> int:
-        """What a device has of all collectives' results in one step."""
+        """Bytes of a device's results of all collectives in one step."""
         return sum(each.num_bytes * each.executions for each in self.costs.collectives)
 
 
 def gradient_bytes(spec: ModelSpec) -> int:
-    """Of one float32 gradient."""
+    """Return the bytes of a float32 gradient."""
     return sum(4 * leaf.size for leaf in jax.tree.leaves(parameter_shapes(spec)))
 
 
 def find_faults(row: Row, *, alone: Row | None) -> list[str]:
-    """Says what keeps a data-parallel step from scaling; `alone` is the same step on fewest devices."""
+    """Describe what keeps a data-parallel step from scaling; `alone` is the same step on fewest devices."""
     costs, faults = row.costs, []
     work, before = costs.flops, alone and alone.costs.flops
     if alone and work and before and abs(work / before - 1) > WORK_TOLERANCE:
@@ -99,7 +99,7 @@ def find_faults(row: Row, *, alone: Row | None) -> list[str]:
 
 
 def _copied_faults(row: Row) -> Iterator[str]:
-    """Of a step whose every device has all parameters."""
+    """Check a step with replicated parameters."""
     strange = {each.kind for each in row.costs.collectives} - {"all-reduce"}
     if strange:
         yield f"{', '.join(sorted(strange))}, where only all-reduces belong"
@@ -109,7 +109,7 @@ def _copied_faults(row: Row) -> Iterator[str]:
 
 
 def _split_faults(row: Row) -> Iterator[str]:
-    """Of a step whose devices split the parameters."""
+    """Check a step with sharded parameters."""
     case = CASES[row.case]
     strange = {each.kind for each in row.costs.collectives} - FSDP_KINDS
     if strange:
@@ -125,7 +125,7 @@ def _split_faults(row: Row) -> Iterator[str]:
 
 
 def fewest_devices(row: Row, rows: Sequence[Row]) -> Row | None:
-    """Returns the same step on the fewest devices of the kind, unless that is this one."""
+    """Return the same step on the fewest devices of the kind, unless it is this one."""
     same = [one for one in rows if (one.case, one.kind) == (row.case, row.kind)]
     fewest = min(same, key=lambda one: (one.devices, one.fsdp))
     return None if fewest is row else fewest

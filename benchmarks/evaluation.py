@@ -1,9 +1,9 @@
-"""What localization costs beside the network: forward pass, threshold sweeps, and the same sweeps naively.
+"""Time of localization compared with the forward pass, and with naive threshold sweeps.
 
 python -m benchmarks.evaluation [--rounds 10] [--batch-size 16] [--json FILE]
 
-Every round times each of them once, so that whatever else the machine does strikes all alike; the table gives
-medians over rounds of milliseconds an image, and the quartiles. Score maps are smooth random ones, 14 x 14.
+Every round times each of them once, so that disturbances affect all equally; the table shows medians over
+rounds of milliseconds per image, and quartiles. Score maps are smooth random ones, 14 x 14.
 """
 
 import argparse
@@ -32,17 +32,17 @@ from lctr_jax.models.parameters import initialize
 from lctr_jax.models.spec import model_spec
 
 NAIVE_IMAGES = 2
-"""Images a round for the naive sweeps, which take long."""
+"""Images per round for the slow naive sweeps."""
 
 PASSES = 8
-"""Passes of our sweeps over the images a round: one is over before Linux has spread the threads."""
+"""Passes of our sweeps over the images per round: one would end before Linux has spread the threads."""
 
 Task = tuple[Callable[[], Any], int]
-"""What to time, and how many images that is."""
+"""A function to time, and its number of images."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line."""
+    """Run the command line."""
     options = _parser().parse_args(arguments)
     tasks = {"forward pass": forward_task(options.batch_size)} | sweep_tasks(options.batch_size)
     times = run_interleaved(tasks, rounds=options.rounds)
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def forward_task(batch_size: int) -> Task:
-    """Returns the evaluation's forward pass of the small model, maps of two classes an image included."""
+    """Prepare the forward pass of evaluation for the small network, with maps of two classes per image."""
     spec = model_spec("deit_small", num_classes=200, dtype="auto", precision="auto", attention="auto")
     parameters = initialize(spec, jax.random.key(0))
     forward = compile_forward(spec, make_mesh())
@@ -71,7 +71,7 @@ def forward_task(batch_size: int) -> Task:
 
 
 def sweep_tasks(num_images: int) -> dict[str, Task]:
-    """Returns sweeps over score maps: largest contour (lctr), all contours (wsoleval), and naively."""
+    """Prepare sweeps over score maps: largest contour (lctr), all contours (wsoleval), and naive ones."""
     samples = [_sample(seed) for seed in range(num_images)]
     few = samples[:NAIVE_IMAGES]
     settings = Settings(threshold=Threshold(0.09), num_classes=200, num_resamples=0)
@@ -104,19 +104,19 @@ def sweep_tasks(num_images: int) -> dict[str, Task]:
 
 
 def sweep_single(sample: Sample) -> np.ndarray:
-    """Returns the IoU of the largest contour's box at all thresholds, from the score map."""
+    """Compute the IoU of the largest contour's box at all thresholds, from the score map."""
     boxes = boxes_by_cut(sample.predicted_map, protocol=LCTR_PROTOCOL, image_size=IMAGE_SIZE)
     return best_iou(boxes, sample.boxes_xyxy, closed=LCTR_PROTOCOL.closed)
 
 
 def sweep_multi(sample: Sample) -> np.ndarray:
-    """Returns the best IoU of any contour's box at all thresholds, from the score map."""
+    """Compute the best IoU of any contour's box at all thresholds, from the score map."""
     frame = resize_map(sample.label_map, protocol=WSOLEVAL_PROTOCOL, image_size=IMAGE_SIZE)
     return best_contour_iou(quantize_map(frame), sample.boxes_xyxy, image_size=IMAGE_SIZE)
 
 
 def run_interleaved(tasks: dict[str, Task], *, rounds: int) -> dict[str, list[float]]:
-    """Returns each task's milliseconds an image in every round, after one round that only warms up."""
+    """Return each task's milliseconds per image in every round, after a warm-up round."""
     times: dict[str, list[float]] = {name: [] for name in tasks}
     for index in range(rounds + 1):
         for name, (task, num_images) in tasks.items():
@@ -132,7 +132,7 @@ def _sample(seed: int) -> Sample:
     return Sample(
         id=str(seed),
         label=0,
-        top5=np.arange(1, 6),  # the class is wrong, so that no map serves twice
+        top5=np.arange(1, 6),  # the class is wrong, so that both maps are swept
         predicted_map=rng.random((14, 14), np.float32) ** 2,
         label_map=rng.random((14, 14), np.float32) ** 2,
         boxes_xyxy=np.array([[40.0, 50.0, 170.0, 180.0]]),
@@ -140,7 +140,7 @@ def _sample(seed: int) -> Sample:
 
 
 def _ratios(times: dict[str, list[float]]) -> dict[str, float]:
-    """Medians of the rounds' ratios."""
+    """Return the medians of the rounds' ratios."""
 
     def ratio(above: str, below: str) -> float:
         return summarize_ratio(times[above], times[below])["median"]
@@ -156,9 +156,9 @@ def _ratios(times: dict[str, list[float]]) -> dict[str, float]:
 
 
 def table(report: dict[str, Any]) -> dict[str, Any]:
-    """Every task's time."""
+    """Build the table of all tasks' times."""
     return {
-        "title": f"Milliseconds an image, medians of {report['rounds']} rounds (quartiles)",
+        "title": f"Milliseconds per image, medians of {report['rounds']} rounds (quartiles)",
         "columns": ["", "milliseconds"],
         "rows": [[name, show(row)] for name, row in report["milliseconds_per_image"].items()],
     }
@@ -168,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluation", description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=16, help="images of a forward pass")
-    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="also write the results to FILE")
     return parser
 
 

@@ -1,11 +1,10 @@
-"""Kill a training again and again, give the same command again each time, and compare with one left in peace.
+"""Kill a training repeatedly, restart it each time, and compare it with an uninterrupted one.
 
 python -m benchmarks.faults [--kills 24] [--seed 0] [--json FILE]
 
-The training runs on two processes of two CPU devices each. After each kill the next run of the command goes
-on; every checkpoint that it writes must equal, in every bit of the parameters and the optimizer's state, the
-uninterrupted training's of that step. In the end, so must the metrics and the predictions, and the best
-checkpoint must be of the same step.
+The training runs in two processes with two CPU devices each. All checkpoints written after a restart must be
+bit-identical to those of the uninterrupted training, including the optimizer state; so must the final metrics
+and predictions, and the best checkpoint must be of the same step.
 """
 
 import argparse
@@ -41,7 +40,7 @@ RESULTS = ("eval/metrics.json", "eval/predictions.jsonl")
 
 @dataclass
 class Kill:
-    """One kill: the step reached, the step resumed at, the checkpoints compared after it."""
+    """One kill: the step reached, the step resumed at, and the checkpoints compared afterwards."""
 
     kind: str
     reached: int
@@ -52,7 +51,7 @@ class Kill:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; exits 1 if anything was not bit-identical."""
+    """Run the command line; exit with status 1 if anything was not bit-identical."""
     options = _parser().parse_args(arguments)
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
@@ -66,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run_faults(base: Path, *, kills: int, seed: int) -> dict[str, Any]:
-    """Train in peace, then train with kills until they are spent, each kind in turn, and to the end."""
+    """Train without interruption, then repeatedly with kills of each kind in turn until all are used."""
     draw_pictures(base / "pictures")
     peace = base / "peace"
     (status, *_) = Training(base, peace, **{"train.keep_checkpoints": EPOCHS}).end(seconds=500)
@@ -88,7 +87,7 @@ def run_faults(base: Path, *, kills: int, seed: int) -> dict[str, Any]:
 def _train_with_kills(
     base: Path, workdir: Path, kinds: list[str], expected: dict[int, Path], chance: random.Random
 ) -> list[Kill]:
-    """One training to its end, interrupted by as many of the kinds as happen before."""
+    """Run one training to its end, with as many kills as happen before."""
     done: list[Kill] = []
     for kind in [*kinds, None]:
         training = Training(base, workdir)
@@ -98,7 +97,7 @@ def _train_with_kills(
             for kill in done:
                 kill.resumed = training.resumed_at if kill.resumed is None else kill.resumed
             _compare(done[-1], workdir, expected, since=training.resumed_at)
-        if not killed or not any(statuses):  # all went well before the kill came
+        if not killed or not any(statuses):  # the training ended before the kill
             if any(statuses):
                 raise RuntimeError(f"the training failed: {statuses}: {training.output[-2000:]}")
             break
@@ -110,7 +109,7 @@ def _train_with_kills(
 
 
 def _kill(training: Training, kind: str, chance: random.Random) -> bool:
-    """Wait for the kind's moment, and strike; false if the training ended before."""
+    """Wait for the right moment and kill; return false if the training ended before."""
     if kind == "SIGKILL while starting":
         moment = training.wait_for(lambda: False, seconds=chance.uniform(0.5, 6)) or training.running
     else:
@@ -139,7 +138,7 @@ def _tear(workdir: Path, chance: random.Random) -> None:
 
 
 def _compare(kill: Kill, workdir: Path, expected: dict[int, Path], *, since: int) -> None:
-    """Compare the checkpoints that were written since that step with the uninterrupted training's."""
+    """Compare the checkpoints written since that step with the uninterrupted training's."""
     for path in list_steps(workdir / "checkpoints"):
         if int(path.name) > since and int(path.name) in expected:
             kill.compared += 1
@@ -170,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="also write the results to FILE")
     return parser
 
 

@@ -1,11 +1,11 @@
-"""What the project set out to reach, beside what the benchmarks measured."""
+"""Performance goals of the project, with measured values."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 
 class Goal(NamedTuple):
-    """A bound, and where the figure for it stands; `at_least` says on which side of it is good."""
+    """A bound and the measured value; `at_least` says whether it is a lower bound."""
 
     name: str
     wanted: float
@@ -14,7 +14,7 @@ class Goal(NamedTuple):
 
 
 def goal_lines(reports: dict[str, dict[str, Any]]) -> list[str]:
-    """A Markdown row for every goal that the reports hold a figure for."""
+    """Return a Markdown row for every goal that the reports contain a value for."""
     goals = []
     if "step" in reports:
         goals += _step_goals(reports["step"])

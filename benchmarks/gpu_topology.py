@@ -1,6 +1,6 @@
-"""NVIDIA GPUs to compile for, without having one.
+"""NVIDIA GPUs as compilation targets, without having one.
 
-XLA asks a GPU for little: what it is called, how large its units and memories are. Here that is told instead.
+XLA needs the name of a GPU and the sizes of its units and memories, which are given here.
 """
 
 import importlib.util
@@ -14,14 +14,14 @@ from lctr_jax.distributed.mesh import BATCH_AXES
 
 MISSING = "the compiler for NVIDIA GPUs is not installed: pip install -e '.[gpu-compiler]', 5 GB"
 COMPILER_OPTIONS: dict[str, str | bool] = {"xla_gpu_enable_triton_gemm": False}
-"""Matrix products by cuBLAS. XLA chooses Triton's tiles by timing them, for which it needs the GPU."""
+"""Matrix products by cuBLAS, because XLA chooses Triton's tiles by timing them on the GPU."""
 _PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin")
 _GPUS_PER_HOST = 8
 _CUDNN = (9, 10, 2)
 
 
 class Gpu(NamedTuple):
-    """A GPU as its vendor describes it; sizes in bytes, cores and shared memory of one multiprocessor."""
+    """A GPU's published properties; sizes in bytes, cores and shared memory per multiprocessor."""
 
     name: str
     capability: tuple[int, int]
@@ -42,16 +42,16 @@ GPUS = {
 
 
 def has_gpu_compiler() -> bool:
-    """Whether programs for GPUs can be compiled here."""
+    """Return whether programs for GPUs can be compiled here."""
     return any(importlib.util.find_spec(plugin) for plugin in _PLUGINS)
 
 
 def gpu_mesh(name: str, *, fsdp: int = 1) -> Mesh:
-    """A mesh as training makes it, over GPUs that exist on paper only; `name` is such as "h100:8".
+    """Build a mesh like training does, over GPUs that need not exist; `name` is e.g. "h100:8".
 
     Raises:
         ModuleNotFoundError: the compiler is not installed.
-        ValueError: no such GPU or number.
+        ValueError: the GPU or number is unknown.
     """
     kind, _, count = name.partition(":")
     if kind not in GPUS or not count.isdecimal() or not int(count):
@@ -65,7 +65,7 @@ def gpu_mesh(name: str, *, fsdp: int = 1) -> Mesh:
         raise ValueError(
             f"topology: got {name!r}, expected at most 8 GPUs or whole hosts of 8, that fsdp {fsdp} divides"
         )
-    os.environ["JAX_SKIP_CUDA_CONSTRAINTS_CHECK"] = "1"  # or the plugin asks a driver for its version
+    os.environ["JAX_SKIP_CUDA_CONSTRAINTS_CHECK"] = "1"  # otherwise the plugin asks a driver for its version
     layout = f"1x{hosts}x{devices // hosts}"
     topology = topologies.get_topology_desc(
         layout, "cuda", target_config=describe(GPUS[kind]), topology=layout
@@ -74,10 +74,10 @@ def gpu_mesh(name: str, *, fsdp: int = 1) -> Mesh:
 
 
 def describe(gpu: Gpu) -> str:
-    """The GPU as text of XLA's GpuTargetConfigProto, with the limits that all of CUDA's GPUs share."""
+    """Format the GPU as text of XLA's GpuTargetConfigProto, with the limits shared by all CUDA GPUs."""
     major, minor = gpu.capability
     features = "ACCELERATED_FEATURES" if major >= 9 else "NONE"
-    of_block = gpu.shared_memory - 2**10  # what one block may ask for
+    of_block = gpu.shared_memory - 2**10  # limit of one block
     return f"""
 gpu_device_info {{
   threads_per_block_limit: 1024 threads_per_warp: 32 threads_per_core_limit: 2048

@@ -1,4 +1,4 @@
-"""What the text of a compiled program says: collectives, loops, the compiler's own estimate of cycles."""
+"""Parsing the text of a compiled program: collectives, loops, and the compiler's estimate of cycles."""
 
 import functools
 import re
@@ -18,12 +18,12 @@ _KNOWN_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 _COUNTER_LIMIT = re.compile(r"= [su]\d+\[\]\S* constant\((\d+)\)")
 _FUSED_ATTENTION = re.compile(r'custom_call_target="__cudnn\$fmha')
 _PADDING = 8
-"""Fused attention may take a sequence padded to a multiple of this."""
+"""Fused attention may pad sequences to a multiple of this."""
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 
 
 class Collective(NamedTuple):
-    """A communication between devices: bytes of its result on one device, and how often a run does it."""
+    """A communication between devices: bytes of its result on one device, and executions per run."""
 
     kind: str
     num_bytes: int
@@ -31,28 +31,29 @@ class Collective(NamedTuple):
 
 
 class Loop(NamedTuple):
-    """Where a loop stands and how often each run of that computation goes round it."""
+    """The caller of a loop, and its number of iterations per run of the caller."""
 
     caller: str
     trips: int
 
 
 class Program(NamedTuple):
-    """A compiled program's computations, lines by name, and how often one run executes each.
+    """A compiled program's computations, lines by name, and executions of each per run.
 
-    A loop counts as often as its condition or its known trip count says, or once where neither tells.
+    The number of iterations of a loop comes from its condition or its known trip count; if unknown, it is 1.
     """
 
     text: str
     computations: dict[str, list[str]]
     executions: dict[str, int]
-    loops: dict[str, Loop]  # by the name of their body
-    fused: set[str]  # computations that are one instruction of their caller's
+    loops: dict[str, Loop]  # by the name of the body
+    fused: set[str]  # computations that are a single instruction of their caller
 
     def collectives(self) -> list[Collective]:
-        """Every collective, in the order of the text; the asynchronous pair -start and -done counts once.
+        """Return every collective in the order of the text; an asynchronous -start and -done count once.
 
-        XLA:TPU also writes an asynchronous one into every fusion that runs beside it; the first counts.
+        XLA:TPU repeats an asynchronous collective in every fusion that runs in parallel; the first one
+        counts.
         """
         found = []
         for name, lines in self.computations.items():
@@ -65,12 +66,12 @@ class Program(NamedTuple):
         return [one for one in found if one.executions]
 
     def fused_attention(self) -> int:
-        """How often one run calls cuDNN's attention, forward or backward."""
+        """Return the number of calls of cuDNN's attention per run, forward and backward."""
         calls = {name: sum(map(_is_fused_attention, lines)) for name, lines in self.computations.items()}
         return sum(count * self.executions[name] for name, count in calls.items())
 
     def float32_scores(self, tokens: int) -> set[str]:
-        """Arrays f32[.., n, n] as attention's scores would be, n the tokens or what they are padded to."""
+        """Return arrays f32[.., n, n] with the shape of attention scores, n the tokens, possibly padded."""
         sides = {str(length) for length in range(tokens, -(-tokens // _PADDING) * _PADDING + 1)}
         found = set()
         for shape in _SHAPE.finditer(self.text):
@@ -80,9 +81,9 @@ class Program(NamedTuple):
         return found
 
     def estimated_cycles(self) -> int:
-        """The sum of XLA:TPU's estimate of every instruction; 0 where the compiler gives none.
+        """Sum XLA:TPU's estimates of all instructions; 0 if the compiler gives none.
 
-        Copies that run beside the arithmetic are in the sum as if they did not.
+        Copies that run in parallel with computation are included.
         """
         return sum(
             self.executions[name] * int(match[1])
@@ -94,7 +95,7 @@ class Program(NamedTuple):
 
 
 def parse(text: str) -> Program:
-    """The program of `compiled.as_text()`."""
+    """Parse `compiled.as_text()`."""
     computations, entry = _split(text)
     callees = {name: list(_callees(lines, computations)) for name, lines in computations.items()}
     loops = {
@@ -138,7 +139,7 @@ def _split(text: str) -> tuple[dict[str, list[str]], str]:
 
 
 def _callees(lines: list[str], computations: dict[str, list[str]]) -> Iterator[tuple[str, int, str]]:
-    """(computation, how often each run of the caller runs it, "body", "fused" or "called") for every call."""
+    """Yield (computation, executions per run of the caller, "body", "fused" or "called") for every call."""
     for line in lines:
         if loop := _LOOP.search(line):
             trips = _trips(line, computations.get(loop["condition"], []))
@@ -163,7 +164,7 @@ def _trips(line: str, condition: list[str]) -> int:
 def _payload(match: re.Match[str]) -> int:
     shapes = [shape for shape in _SHAPE.finditer(match["result"]) if shape["type"] != "token0"]
     if match["start"] and match["kind"] in ("all-gather", "reduce-scatter", "collective-permute"):
-        # The tuple holds the operands, the results, and on some platforms two scalars of bookkeeping.
+        # The tuple contains the operands, the results, and on some platforms two scalars.
         arrays = [shape for shape in shapes if not (shape["type"] == "u32" and not shape["sides"])]
         shapes = arrays[len(arrays) // 2 :]
     return sum(_num_bytes(shape) for shape in shapes)

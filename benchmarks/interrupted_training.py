@@ -1,4 +1,4 @@
-"""A tiny training on two processes of two CPU devices each, to be interrupted: see `benchmarks.faults`."""
+"""A tiny training in two processes with two CPU devices each, for `benchmarks.faults`."""
 
 import hashlib
 import os
@@ -43,7 +43,7 @@ OPTIONS = {
 
 
 def draw_pictures(root: Path) -> None:
-    """Two classes, 32 pictures to train on and 16 to evaluate on, with boxes."""
+    """Draw two classes with 32 training images and 16 evaluation images, with boxes."""
     rng = np.random.default_rng(0)
     (root / "list").mkdir(parents=True)
     for split, count in (("train", 16), ("val", 8)):
@@ -59,7 +59,7 @@ def draw_pictures(root: Path) -> None:
 
 
 class Training:
-    """The command, running: `output` is what its first process says."""
+    """The running command; `output` is the terminal output of its first process."""
 
     def __init__(self, base: Path, workdir: Path, **options: object):
         with socket.socket() as free:
@@ -93,27 +93,27 @@ class Training:
 
     @property
     def running(self) -> bool:
-        """Whether all processes are alive."""
+        """Whether all processes are running."""
         return all(process.poll() is None for process in self.processes)
 
     @property
     def step(self) -> int:
-        """The last step that was reported, of this run of the command."""
+        """The last reported step of this run of the command."""
         return max([self.resumed_at, *map(int, re.findall(r"^step +(\d+)/", self.output, re.MULTILINE))])
 
     @property
     def started(self) -> bool:
-        """Whether it has said from which step it goes on, if from any."""
+        """Whether it has reported the step from which it starts or resumes."""
         return bool(re.search("^(resuming at step|first batch)", self.output, re.MULTILINE))
 
     @property
     def resumed_at(self) -> int:
-        """The step that it went on from; 0 for none."""
+        """The step that it resumed at; 0 if it started anew."""
         found = re.search(r"^resuming at step (\d+)", self.output, re.MULTILINE)
         return int(found[1]) if found else 0
 
     def wait_for(self, condition: Callable[[], bool], *, seconds: float = 120) -> bool:
-        """Wait until the condition holds and say so, or until the processes end."""
+        """Wait until the condition holds and return true, or until the processes end."""
         until = time.monotonic() + seconds
         while time.monotonic() < until and self.running:
             if condition():
@@ -122,13 +122,13 @@ class Training:
         return False
 
     def signal(self, number: int, ranks: tuple[int, ...] = tuple(range(PROCESSES))) -> None:
-        """Send a signal to the processes that still run."""
+        """Send a signal to the processes that are still running."""
         for rank in ranks:
             if self.processes[rank].poll() is None:
                 self.processes[rank].send_signal(number)
 
     def end(self, *, seconds: float) -> list[int]:
-        """Wait for the processes, killing those that take longer, as a scheduler does; their statuses."""
+        """Wait for the processes, killing slow ones as a scheduler does, and return their statuses."""
         until = time.monotonic() + seconds
         for process in self.processes:
             try:
@@ -151,7 +151,7 @@ def _environment(base: Path) -> dict[str, str]:
 
 
 def digest(checkpoint: Path) -> str:
-    """Of every array of a checkpoint, the optimizer's included."""
+    """Return a hash of all arrays of a checkpoint, including the optimizer's."""
     total = hashlib.sha256()
     handler = ocp.StandardCheckpointHandler()
     for item in ("params", "training"):

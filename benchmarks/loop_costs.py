@@ -1,4 +1,4 @@
-"""XLA's cost analysis with every loop counted as often as it runs."""
+"""XLA's cost analysis with all loop iterations included."""
 
 import re
 from typing import NamedTuple
@@ -13,28 +13,28 @@ _ESTIMATE = re.compile(r'"cost_estimate":\{"flops":"(\d+)"[^}]*"bytes_accessed":
 
 
 class Work(NamedTuple):
-    """FLOPs, and bytes that instructions read and write, as XLA estimates them."""
+    """FLOPs, and bytes read and written by instructions, as estimated by XLA."""
 
     flops: float
     num_bytes: float
 
 
 def loop_surplus(program: Program) -> Work:
-    """What XLA's own analysis leaves out: it takes every loop's body once, on CPU and on TPU alike.
+    """Compute the costs that XLA's analysis omits: it counts each loop body once, on CPU and TPU.
 
-    Each body is analyzed as if it were the program; what the loop runs beyond the first time is added up.
+    Each body is analyzed as a separate program, and its costs are added for all iterations but the first.
     """
     surplus = Work(0.0, 0.0)
     for name, loop in program.loops.items():
         body = _analyse_alone(program.text, name)
-        # An outer body's analysis, and so each of its runs, has the inner body once already.
+        # The analysis of an outer body already includes the inner body once.
         extra = program.executions[name] - program.executions[loop.caller]
         surplus = Work(surplus.flops + extra * body.flops, surplus.num_bytes + extra * body.num_bytes)
     return surplus
 
 
 def _analyse_alone(text: str, computation: str) -> Work:
-    _, rest = text.split("\n", 1)  # the header describes the arguments of the whole
+    _, rest = text.split("\n", 1)  # the header describes the arguments of the whole program
     rest = re.sub(r"^ENTRY ", "", rest, flags=re.MULTILINE)
     rest = re.sub(rf"^(?=%?{re.escape(computation)} \()", "ENTRY ", rest, flags=re.MULTILINE)
     module = _hlo.hlo_module_from_text(f"HloModule body\n{rest}")
@@ -45,7 +45,7 @@ def _analyse_alone(text: str, computation: str) -> Work:
 
 
 def kernel_work(text: str, computation: str) -> Work:
-    """What a computation's Pallas kernels say of themselves: to the analysis used here they cost nothing."""
+    """Return the declared costs of a computation's Pallas kernels, which XLA's analysis counts as zero."""
     start = re.search(rf"^%?{re.escape(computation)} \(", text, flags=re.MULTILINE)
     assert start is not None
     block = text[start.start() : text.index("\n}", start.start())]

@@ -1,4 +1,4 @@
-"""How fast this machine multiplies matrices, by the best of the libraries at hand."""
+"""This machine's peak rate in matrix products, by the fastest available library."""
 
 import functools
 import importlib.util
@@ -14,7 +14,7 @@ FLOPS = 2.0 * SIDE**3
 
 
 def matmul_tasks(dtype: str) -> dict[str, Task]:
-    """One product of two square matrices in NumPy, JAX and, where installed, PyTorch."""
+    """Prepare a product of two square matrices in NumPy, JAX and, if installed, PyTorch."""
     matrix = np.random.default_rng(0).standard_normal((SIDE, SIDE), np.float32)
     on_device = jnp.asarray(matrix, dtype)
     dot = jax.jit(functools.partial(jnp.dot, preferred_element_type=jnp.float32))
@@ -30,5 +30,5 @@ def matmul_tasks(dtype: str) -> dict[str, Task]:
 
 
 def peak_flops(times: dict[str, list[float]]) -> float:
-    """FLOP/s of the fastest product among the times of `matmul_tasks`."""
+    """Return the FLOP/s of the fastest product in the times of `matmul_tasks`."""
     return FLOPS / min(min(values) for name, values in times.items() if name.startswith("matmul"))

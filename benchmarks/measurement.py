@@ -1,4 +1,4 @@
-"""What every benchmark reports alike: the machine, versions, medians with their spread, tables, JSON."""
+"""Common parts of all benchmarks: machine, versions, medians with quartiles, tables, JSON."""
 
 import json
 import os
@@ -17,7 +17,7 @@ Task = Callable[[], Any]
 
 
 def describe_machine(*packages: str) -> dict[str, Any]:
-    """What a timing depends on; packages that are not installed are left out."""
+    """Describe what timings depend on; packages that are not installed are omitted."""
     versions = {name: _version(name) for name in ("jax", "numpy", *packages)}
     return {
         "processor": _processor(),
@@ -32,9 +32,9 @@ def describe_machine(*packages: str) -> dict[str, Any]:
 
 
 def time_interleaved(tasks: Mapping[str, Task], *, rounds: int) -> dict[str, list[float]]:
-    """Seconds of every task in every round, A B A B ..., after one round that only warms up.
+    """Measure the seconds of every task in every round, A B A B ..., after a warm-up round.
 
-    Whatever else the machine does strikes all alike; `median_ratio` compares within rounds.
+    Disturbances by the machine affect all tasks equally; `summarize_ratio` compares within rounds.
     """
     times: dict[str, list[float]] = {name: [] for name in tasks}
     for index in range(rounds + 1):
@@ -47,18 +47,18 @@ def time_interleaved(tasks: Mapping[str, Task], *, rounds: int) -> dict[str, lis
 
 
 def summarize(values: Sequence[float]) -> dict[str, float]:
-    """Median and quartiles."""
+    """Return median and quartiles."""
     low, median, high = np.percentile(values, [25, 50, 75])
     return {"median": float(median), "first_quartile": float(low), "third_quartile": float(high)}
 
 
 def summarize_ratio(above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
-    """Median and quartiles of the rounds' ratios, which a slow spell of the machine disturbs least."""
+    """Return median and quartiles of the rounds' ratios, which are robust against slow phases."""
     return summarize(np.divide(above, below).tolist())
 
 
 def show(value: Mapping[str, float] | float | None, digits: int = 2) -> str:
-    """A number, or a median with its quartiles, as a table's cell."""
+    """Format a number, or a median with its quartiles, for a table."""
     if value is None:
         return ""
     if isinstance(value, Mapping):
@@ -68,9 +68,9 @@ def show(value: Mapping[str, float] | float | None, digits: int = 2) -> str:
 
 
 def write_report(report: dict[str, Any], path: Path | None) -> None:
-    """Print the machine, the tables and the notes of a report; write all of it to `path`, where given.
+    """Print the machine, tables and notes of a report, and write it to `path` if given.
 
-    `tables`: a list of {title, columns, rows}, cells as text. `notes`: lines.
+    `tables` is a list of {title, columns, rows} with text cells, `notes` a list of lines.
     """
     console = Console(width=None if Console().is_terminal else 130, highlight=False)
     console.print(", ".join(f"{key} {value}" for key, value in report["machine"].items()))

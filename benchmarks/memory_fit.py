@@ -1,11 +1,11 @@
-"""Which GPUs have the memory for a program."""
+"""GPUs with enough memory for a program."""
 
 GPU_GIGABYTES = (80, 40, 24, 16)
-"""GB: A100 and H100, the smaller A100, RTX 3090 and 4090 and A10, V100 and T4."""
+"""In GB: A100 and H100, the smaller A100, RTX 3090, RTX 4090 and A10, V100 and T4."""
 TAKEN = 0.75
-"""Of a GPU's memory, what JAX takes for itself unless XLA_PYTHON_CLIENT_MEM_FRACTION says otherwise."""
+"""Share of a GPU's memory that JAX reserves by default (XLA_PYTHON_CLIENT_MEM_FRACTION)."""
 
 
 def fits(peak_bytes: int) -> list[bool]:
-    """For each of `GPU_GIGABYTES`, whether the program runs as JAX is set up by default."""
+    """Return for each of `GPU_GIGABYTES` whether the program runs with JAX's defaults."""
     return [peak_bytes <= TAKEN * gigabytes * 1e9 for gigabytes in GPU_GIGABYTES]

@@ -27,19 +27,19 @@ _SWAPPED: dict[type, type] = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of a module: an expression `before` and `after` it, and where it stands."""
+    """One change of a module: an expression before and after it, and its location."""
 
     line: int
     before: str
     after: str
-    place: tuple[int, int]  # the expression's number in `ast.walk`'s order, and the change's among its own
+    place: tuple[int, int]  # number of the expression in `ast.walk`'s order, and of the change among its own
 
 
 def find_mutants(source: str) -> list[Mutant]:
     """Return every mutant of a module.
 
-    Operators are swapped, conditions and flags inverted, numbers raised by one, keyword arguments left out.
-    Docstrings, annotations and what only words an error (`raise`, `assert`) are left alone.
+    Operators are swapped, conditions and flags inverted, numbers increased by one, keyword arguments removed.
+    Docstrings, annotations and messages (`raise`, `assert`) are not changed.
     """
     tree = ast.parse(source)
     untouched = _untouched(tree)
@@ -67,7 +67,7 @@ def apply_mutant(source: str, mutant: Mutant) -> str:
 
 
 def _changes(node: ast.AST) -> Iterator[ast.expr]:
-    """Yield what an expression can be replaced by."""
+    """Yield replacements of an expression."""
     match node:
         case ast.BinOp(op=op) if type(op) in _SWAPPED:
             yield _with(node, op=_SWAPPED[type(op)]())
@@ -98,7 +98,7 @@ def _with(node: ast.AST, **fields) -> ast.expr:
 
 
 def _untouched(tree: ast.AST) -> set[ast.AST]:
-    """Return every node within an annotation, an error's words, a docstring or a string."""
+    """Return every node inside an annotation, a message, a docstring or a string."""
     roots: list[ast.AST | None] = []
     for node in ast.walk(tree):
         match node:

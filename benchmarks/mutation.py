@@ -1,13 +1,13 @@
-"""Mutation testing: of small faults put into the numeric code, how many do the tests find?
+"""Mutation testing: the share of small faults in the numeric code that the tests detect.
 
     python -m benchmarks.mutation                 # a sample of 60 mutants, about 25 minutes of one core
     python -m benchmarks.mutation --count 0       # every mutant: days
     python -m benchmarks.mutation --at c3c2adb    # that commit's code by that commit's tests
 
 Each mutant is one change in one file (`benchmarks/mutants.py`), tested in a copy of the repository by the
-test files named beside the file below, up to the first failure. It is killed where a test fails or hangs,
-and survives where all pass: then either a test is missing or the change means nothing. Survivors are
-listed; `docs/testing.md` judges them.
+test files listed for the file below, up to the first failure. It is killed if a test fails or hangs, and
+survives if all pass: then a test is missing or the change has no effect. Survivors are listed;
+`docs/testing.md` explains how to judge them.
 """
 
 import argparse
@@ -79,13 +79,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--count", type=int, default=60, help="mutants to test, drawn at random; 0: all")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sample")
     parser.add_argument("--at", default="", help="a commit to test instead of the working tree")
     parser.add_argument("--files", default="", help="only files whose path contains this")
-    parser.add_argument("--minutes", type=float, default=0, help="stop after so long; 0: never")
-    parser.add_argument("--timeout", type=float, default=600, help="seconds after which a mutant hangs")
+    parser.add_argument("--minutes", type=float, default=0, help="stop after this time; 0: never")
+    parser.add_argument(
+        "--timeout", type=float, default=600, help="seconds after which a mutant counts as hanging"
+    )
     options = parser.parse_args()
-    os.environ["JAX_PLATFORMS"] = "cpu"  # as tests/conftest.py has it; read when JAX is imported
+    os.environ["JAX_PLATFORMS"] = "cpu"  # as in tests/conftest.py; read when JAX is imported
     for library in _PRELOADED:
         importlib.import_module(library)
     with tempfile.TemporaryDirectory() as folder:
@@ -97,7 +99,7 @@ def main() -> None:
 
 
 def _copy_repository(to: Path, commit: str) -> None:
-    """Copy the files of a commit, or without one those of the working tree that git does not ignore."""
+    """Copy the files of a commit, or those of the working tree that git does not ignore."""
     if commit:
         archive = subprocess.run(
             ["git", "archive", commit], cwd=ROOT, check=True, stdout=subprocess.PIPE
@@ -128,7 +130,7 @@ def _draw(folder: Path, part: str, *, count: int, seed: int) -> list[tuple[str, 
 def _test_all(
     folder: Path, drawn: list[tuple[str, Mutant]], *, minutes: float, timeout: float
 ) -> list[tuple[str, Mutant, bool]]:
-    """Return each mutant with whether it was killed, as many as there is time for."""
+    """Test the mutants as far as time allows, and return each with whether it was killed."""
     results, began = [], time.monotonic()
     for number, (name, mutant) in enumerate(drawn, 1):
         if minutes and time.monotonic() - began > 60 * minutes:
@@ -154,10 +156,10 @@ def _is_killed(folder: Path, name: str, mutant: Mutant, *, timeout: float) -> bo
 
 
 def _tests_pass(folder: Path, tests: Sequence[str], *, timeout: float) -> bool:
-    """Run test files in a process forked from this one, which has the libraries imported already."""
+    """Run test files in a process forked from this one, which has already imported the libraries."""
     child = os.fork()
     if child == 0:
-        os.setsid()  # so that what the tests start ends with them
+        os.setsid()  # so that processes started by tests end with them
         os._exit(_run_tests(folder, tests))
     until = time.monotonic() + timeout
     while time.monotonic() < until:
@@ -177,8 +179,8 @@ def _run_tests(folder: Path, tests: Sequence[str]) -> int:
     os.environ["PYTHONPATH"] = str(folder)
     sys.path.insert(0, str(folder))
     for module in [name for name in sys.modules if name.split(".")[0] == "benchmarks"]:
-        del sys.modules[module]  # the copy's own
-    sys.dont_write_bytecode = True  # two mutants of one second have one time stamp
+        del sys.modules[module]  # those of the copy
+    sys.dont_write_bytecode = True  # two mutants within one second have the same time stamp
     return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
 
 

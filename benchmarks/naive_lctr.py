@@ -1,7 +1,7 @@
-"""LCTR as one would port it to JAX line by line: what the roofline compares with.
+"""A line-by-line port of LCTR to JAX, the baseline of the roofline.
 
-The same parameters and the same results as ours. Blocks are unrolled; the residual stream, LayerNorm and
-softmax are float32, products in the compute type; every layer's attention is kept, and the logits are the
+It has the same parameters and results as ours. Blocks are unrolled; the residual stream, LayerNorm and
+softmax are float32, products use the compute type; every layer's attention is stored, and the logits are the
 mean of a dynamic convolution's output for every class of every sample.
 """
 
@@ -30,7 +30,7 @@ def naive_train_step(
     optimizer: optax.GradientTransformation,
     schedule: optax.Schedule,
 ) -> tuple[TrainState, Float32[Array, ""]]:
-    """One step of cross entropy with drop path; the images are only normalized."""
+    """Take one step of cross entropy with drop path; images are only normalized."""
     keys = jax.random.split(jax.random.fold_in(jax.random.key(0), state.step), len(images))
 
     def loss(parameters: Parameters) -> Array:
@@ -55,7 +55,7 @@ def naive_forward(
     Float[Array, "batch grid_h grid_w"],
     Float[Array, "batch grid_h grid_w classes"],
 ]:
-    """Logits, RPAM's map, and the class maps F of every class (before relu)."""
+    """Compute logits, RPAM's map, and the class maps F of every class (before ReLU)."""
     backbone, batch = parameters["backbone"], len(images)
     patches = _conv(spec, backbone["patch_embed"], images, stride=spec.patch_size, padding="VALID")
     grid = patches.shape[1:3]

@@ -1,4 +1,4 @@
-"""The threshold sweeps as published evaluations do them: 1,000 thresholds, a `findContours` call for each."""
+"""Threshold sweeps as in published evaluations: 1,000 thresholds with one `findContours` call each."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ IMAGE_SIZE = 224
 
 
 def naive_single(score_map: np.ndarray, truth_xyxy: np.ndarray) -> list[float]:
-    """Returns the IoU of the largest contour's box at each threshold, under `lctr`."""
+    """Compute the IoU of the largest contour's box at each threshold, under `lctr`."""
     levels = quantize_map(resize_map(score_map, protocol=LCTR_PROTOCOL, image_size=IMAGE_SIZE))
     ious = []
     for tau in np.arange(0, 1, 0.001):
@@ -24,7 +24,7 @@ def naive_single(score_map: np.ndarray, truth_xyxy: np.ndarray) -> list[float]:
 
 
 def naive_multi(score_map: np.ndarray, truth_xyxy: np.ndarray) -> list[float]:
-    """Returns the best IoU of any contour's box at each threshold, under `wsoleval`."""
+    """Compute the best IoU of any contour's box at each threshold, under `wsoleval`."""
     levels = quantize_map(resize_map(score_map, protocol=WSOLEVAL_PROTOCOL, image_size=IMAGE_SIZE))
     last = IMAGE_SIZE - 1
     ious = []

@@ -1,4 +1,4 @@
-"""Photographs of ImageNet's usual size without a download: random cuts of the two that scikit-learn ships."""
+"""Photographs of ImageNet's typical size without a download: random crops of the two in scikit-learn."""
 
 import io
 from pathlib import Path
@@ -13,7 +13,7 @@ _FOLDER = Path(sklearn.datasets.__file__).parent / "images"
 
 
 def photograph_records(count: int) -> list[dict[str, Any]]:
-    """Returns records of 500 x 375 JPEGs, quality 95 (about 75 kB each), all different."""
+    """Return records of 500 x 375 JPEGs, quality 95 (about 75 kB each), all different."""
     originals = [Image.open(_FOLDER / name).convert("RGB") for name in ("china.jpg", "flower.jpg")]
     rng = np.random.default_rng(0)
     records = []

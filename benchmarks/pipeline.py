@@ -1,11 +1,11 @@
-"""Images a second of the training pipeline, beside the same recipe in PyTorch where that is installed.
+"""Images per second of the training pipeline, compared with the same recipe in PyTorch if installed.
 
 python -m benchmarks.pipeline [--workers 1 2] [--rounds 8] [--json FILE]
 
-The published augmentation on 500 x 375 JPEGs in memory, as many as CUB trains on. Every round times each
-pipeline once, after taking what it had prefetched, so that whatever else the machine does strikes all alike.
-Ours hands over uint8: normalization and random erasing happen on the device, in the training step; torch's
-does them on the host. Ours decodes an image once for its three views; "ours, 1 view" shows what that gives.
+The published augmentation on 500 x 375 JPEGs in memory, as many as CUB's training split. Every round times
+each pipeline once, after consuming prefetched batches, so that disturbances affect all equally. Ours returns
+uint8, since normalization and random erasing run on the device in the training step; PyTorch's does them on
+the host. Ours decodes an image once for its three views; "ours, 1 view" shows the rate without that.
 """
 
 import argparse
@@ -31,15 +31,15 @@ from lctr_jax.host.paths import path_argument
 
 IMAGE_SIZE = 224
 TORCH_PACKAGES = ("torch", "torchvision", "timm")
-_SETTLE_SECONDS = 2.0  # in which the other pipelines refill their buffers and fall idle
-_BUFFERED_BATCHES = 8  # a worker, at most, on either side
+_SETTLE_SECONDS = 2.0  # time for the other pipelines to refill their buffers and become idle
+_BUFFERED_BATCHES = 8  # maximum per worker, in both pipelines
 
 Records = list[dict[str, Any]]
 
 
 @dataclasses.dataclass
 class Contestant:
-    """A pipeline, and round by round its images a second of the clock and of CPU time, all processes."""
+    """A pipeline, with its images per second of wall time and of CPU time of all processes in every round."""
 
     pipeline: str
     workers: int
@@ -49,7 +49,7 @@ class Contestant:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line."""
+    """Run the command line."""
     options = _parser().parse_args(arguments)
     records = photograph_records(384) * 16
     missing = [name for name in TORCH_PACKAGES if importlib.util.find_spec(name) is None]
@@ -66,19 +66,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "rounds": options.rounds,
         "batch_size": options.batch_size,
         "pipelines": [compare(contestant, contestants) for contestant in contestants],
-        "milliseconds_an_image": time_stages(records[:384]),
+        "milliseconds_per_image": time_stages(records[:384]),
     }
-    stages = ", ".join(f"{name} {value:.2f}" for name, value in report["milliseconds_an_image"].items())
-    notes = [f"Ours, milliseconds of a core: {stages}"]
+    stages = ", ".join(f"{name} {value:.2f}" for name, value in report["milliseconds_per_image"].items())
+    notes = [f"Ours, milliseconds of one core per image: {stages}"]
     if missing:
-        notes.append(f"PyTorch's side is left out: {', '.join(missing)} not installed")
+        notes.append(f"PyTorch's side is skipped: {', '.join(missing)} not installed")
     write_report(report | {"tables": [table(report)], "notes": notes}, options.json)
 
 
 def open_pipelines(
     records: Records, *, workers: int, batch_size: int, with_torch: bool
 ) -> Iterator[Contestant]:
-    """Yields ours, with and without repeated augmentation, and PyTorch's."""
+    """Open ours, with and without repeated augmentation, and PyTorch's."""
     ours = functools.partial(
         train_batches, records, batch_size=batch_size, image_size=IMAGE_SIZE, seed=0, num_workers=workers
     )
@@ -93,7 +93,7 @@ def open_pipelines(
 
 
 def run_interleaved(contestants: list[Contestant], *, rounds: int, images: int, batch_size: int) -> None:
-    """Times every pipeline in every round, after one round that only warms up."""
+    """Time every pipeline in every round, after a warm-up round."""
     steps = max(1, images // batch_size)
     for index in range(rounds + 1):
         for contestant in contestants:
@@ -108,7 +108,7 @@ def run_interleaved(contestants: list[Contestant], *, rounds: int, images: int, 
 
 
 def compare(contestant: Contestant, contestants: list[Contestant]) -> dict[str, Any]:
-    """Returns medians, quartiles, and the medians of the rounds' ratios to PyTorch's at as many workers."""
+    """Return medians, quartiles, and the medians of the rounds' ratios to PyTorch's with the same workers."""
     summary: dict[str, Any] = {"pipeline": contestant.pipeline, "workers": contestant.workers}
     for kind in ("per_second", "per_core_second"):
         rates = getattr(contestant, kind)
@@ -120,7 +120,7 @@ def compare(contestant: Contestant, contestants: list[Contestant]) -> dict[str, 
 
 
 def time_stages(records: Records) -> dict[str, float]:
-    """Returns the mean CPU milliseconds of each stage of ours: all but decoding is done for every view."""
+    """Measure the mean CPU milliseconds of each stage of ours; all but decoding run once per view."""
     rng = np.random.default_rng(0)
     resample = Image.Resampling.BICUBIC
     clocks = []
@@ -139,7 +139,7 @@ def time_stages(records: Records) -> dict[str, float]:
 
 
 def table(report: dict[str, Any]) -> dict[str, Any]:
-    """The pipelines' rates and their ratios to PyTorch's."""
+    """Build the table of rates and ratios to PyTorch's."""
     rows = []
     for row in report["pipelines"]:
         cells = [row["pipeline"], str(row["workers"])]
@@ -148,7 +148,7 @@ def table(report: dict[str, Any]) -> dict[str, Any]:
         rows.append(cells)
     return {
         "title": f"Images, medians of {report['rounds']} rounds (quartiles)",
-        "columns": ["", "workers", "a second", "over torch", "a core second", "over torch"],
+        "columns": ["", "workers", "per second", "over torch", "per core second", "over torch"],
         "rows": rows,
     }
 
@@ -159,7 +159,7 @@ def _take(batches: Iterator[Any], count: int) -> None:
 
 
 def _cpu_seconds() -> float:
-    """Of this process and its workers, so far."""
+    """Return the CPU seconds of this process and its workers so far."""
     me = psutil.Process()
     return sum(sum(process.cpu_times()[:2]) for process in (me, *me.children(recursive=True)))
 
@@ -168,9 +168,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pipeline", description=__doc__)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="worker processes, 1 or more")
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--images", type=int, default=512, help="images of a timing")
+    parser.add_argument("--images", type=int, default=512, help="images per timing")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="also write the results to FILE")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The programs that the benchmarks measure: ours as a run compiles them, and the naive port of the step."""
+"""The measured programs: ours as compiled by a run, and the naive port's training step."""
 
 import functools
 
@@ -27,18 +27,18 @@ OPTIONS = TrainingOptions()
 
 
 def published_spec(size: str, *, classes: int, dtype: str, **fields) -> ModelSpec:
-    """The network as the published configs train it."""
+    """Return the network as trained by the published configs."""
     left_open = {"precision": "auto", "attention": "auto"}
     return model_spec(size, num_classes=classes, dtype=dtype, drop_path=0.1, **left_open | fields)
 
 
 def fresh_state(spec: ModelSpec) -> TrainState:
-    """A run's state before its first step."""
+    """Return a run's state before its first step."""
     return new_state(initialize(spec, jax.random.key(0)), OPTIMIZER, loss_scaling=spec.dtype == "float16")
 
 
 def our_step(spec: ModelSpec, mesh: Mesh, state: TrainState, *, augmentation: Augmentation = PUBLISHED):
-    """The step that `train.py` runs, jitted; with the published augmentation, unless told otherwise."""
+    """Jit the training step of `train.py`, by default with the published augmentation."""
     return compile_step(
         mesh,
         state,
@@ -52,7 +52,7 @@ def our_step(spec: ModelSpec, mesh: Mesh, state: TrainState, *, augmentation: Au
 
 
 def lower_ours(spec: ModelSpec, mesh: Mesh, batch: int) -> Lowered:
-    """Our step for a global batch, from shapes alone, as the mesh's own machine would compile it."""
+    """Lower our step for a global batch from shapes only, as on a machine with the mesh's devices."""
     spec = resolve(spec, device_kind(mesh.devices.flat))
     state = jax.eval_shape(functools.partial(fresh_state, spec))
     image, label = _batch_shapes(spec, batch)
@@ -60,7 +60,7 @@ def lower_ours(spec: ModelSpec, mesh: Mesh, batch: int) -> Lowered:
 
 
 def lower_forward(spec: ModelSpec, mesh: Mesh, batch: int) -> Lowered:
-    """What evaluation runs on a global batch: logits and maps."""
+    """Lower the forward pass of evaluation for a global batch: logits and maps."""
     rows = batch_sharding(mesh)
     images, labels = (
         jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=rows) for shape in _batch_shapes(spec, batch)
@@ -69,7 +69,7 @@ def lower_forward(spec: ModelSpec, mesh: Mesh, batch: int) -> Lowered:
 
 
 def lower_naive(spec: ModelSpec, mesh: Mesh, batch: int) -> Lowered:
-    """The naive port's step."""
+    """Lower the naive port's step."""
     state = jax.eval_shape(functools.partial(fresh_state, spec))
     step = functools.partial(naive_train_step, spec=spec, optimizer=OPTIMIZER, schedule=SCHEDULE)
     rows, whole = batch_sharding(mesh), replicated(mesh)

@@ -1,15 +1,15 @@
-"""What the compiler says of the training step: FLOPs, memory traffic, memory, collectives; no noise.
+"""Costs of the training step as reported by the compiler: FLOPs, memory traffic, memory, collectives.
 
 python -m benchmarks.roofline [--cases cub imagenet base] [--topologies v5e:2x4 h100:8 a100:8] [--forward]
     [--naive] [--images 128] [--json FILE]
 
-The step is compiled ahead of time, in bfloat16, for TPUs and GPUs that nobody needs to have, where their
-compiler is installed (the lists of packages [tpu-compiler] and [gpu-compiler]); without any for this CPU,
-where the FLOPs alone mean something. --forward adds evaluation, logits and maps; --naive sets a line-by-
-line port beside ours (benchmarks/naive_lctr.py; minutes to compile). Beside the FLOPs stands the analytic
-minimum of benchmarks/analytic.py. Memory traffic is XLA's "bytes accessed". XLA counts a loop's body once;
-here every loop counts as often as it runs (benchmarks/loop_costs.py). Of programs for GPUs XLA estimates
-neither; what is told of them is memory, which GPUs have it, collectives and the calls of cuDNN's attention.
+The step is compiled ahead of time in bfloat16 for TPUs and GPUs, which need not be present, if their compiler
+is installed (extras [tpu-compiler] and [gpu-compiler]); otherwise for this CPU, where only the FLOPs are
+meaningful. --forward adds evaluation with logits and maps; --naive adds a line-by-line port
+(benchmarks/naive_lctr.py; minutes to compile). The analytic minimum of the FLOPs is that of
+benchmarks/analytic.py. Memory traffic is XLA's "bytes accessed". XLA counts a loop body once; here all
+iterations are included (benchmarks/loop_costs.py). For GPUs XLA estimates neither; reported are memory, GPUs
+with enough memory, collectives, and calls of cuDNN's attention.
 """
 
 import argparse
@@ -30,21 +30,21 @@ from lctr_jax.distributed.mesh import make_mesh
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import path_argument
 
-CASES = {  # size and classes; the first two as lctr_jax's configs of these names train them
+CASES = {  # size and classes; the first two as in the configs of these names
     "cub": ("deit_small", 200),
     "imagenet": ("deit_small", 1000),
     "base": ("deit_base", 1000),
 }
 THIS_CPU = "this CPU"
-# Of one TPU v5e: cloud.google.com/tpu/docs/v5e, "System architecture".
+# Rates of one TPU v5e: cloud.google.com/tpu/docs/v5e, "System architecture".
 FLOPS_PER_SECOND, BYTES_PER_SECOND = 197e12, 819e9
-# What that comes to with its four arrays of 128 x 128 multiply-adds a cycle.
+# Corresponds to four arrays of 128 x 128 multiply-adds per cycle.
 CYCLES_PER_SECOND = FLOPS_PER_SECOND / (4 * 128 * 128 * 2)
 
 
 @one_line_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line."""
+    """Run the command line."""
     options = _parser().parse_args(arguments)
     topologies, left_out = available(options.topologies)
     on_paper = bool(topologies)
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = [
         measure(case, topology, program, images=options.images if on_paper else 8)
         for case, topology, program in itertools.product(options.cases, topologies or [THIS_CPU], programs)
-        # A chip's share of the naive port is the same on any number of chips.
+        # A chip's share of the naive port's costs is the same for any number of chips.
         if program != "naive" or topology == topologies[0]
     ]
     report: dict[str, Any] = {"machine": describe_machine("jaxlib", "libtpu"), "rows": rows}
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure(case: str, topology: str, program: str, *, images: int) -> dict[str, Any]:
-    """The program of one case, `images` a chip."""
+    """Compile one program with `images` per chip and return its costs."""
     size, classes = CASES[case]
     on_paper = topology != THIS_CPU
     mesh = mesh_on_paper(topology) if on_paper else make_mesh()
@@ -95,7 +95,7 @@ def measure(case: str, topology: str, program: str, *, images: int) -> dict[str,
 
 
 def tables(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """FLOPs where they are known; memory of TPUs and GPUs; times of TPUs; attention and fit of GPUs."""
+    """Yield tables of FLOPs if known, memory of TPUs and GPUs, times of TPUs, attention and fit of GPUs."""
     if known := [row for row in rows if row["flops_per_image"] is not None]:
         yield _flops_table(known)
     if on_paper := [row for row in rows if row["topology"] != THIS_CPU]:
@@ -108,7 +108,7 @@ def tables(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _flops_table(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "title": "FLOPs, an image",
+        "title": "FLOPs per image",
         "columns": ["program", "GFLOP", "analytic minimum", "over it"],
         "rows": [
             [
@@ -124,8 +124,8 @@ def _flops_table(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _memory_table(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "title": f"A device, {rows[0]['images_per_chip']} images, GB",
-        "columns": ["program", "bytes accessed", "an image", "temporary", "peak", "collectives"],
+        "title": f"Per device, {rows[0]['images_per_chip']} images, GB",
+        "columns": ["program", "bytes accessed", "per image", "temporary", "peak", "collectives"],
         "rows": [
             [
                 _name(row),
@@ -143,7 +143,7 @@ def _memory_table(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _time_table(rows: list[dict[str, Any]]) -> dict[str, Any]:
     kinds = ("arithmetic", "memory", "estimated")
     return {
-        "title": "Milliseconds a step on a TPU",
+        "title": "Milliseconds per step on a TPU",
         "columns": ["program", "arithmetic", "memory", "compiler's estimate"],
         "rows": [[_name(row), *(show(1000 * row[f"{kind}_seconds"], 1) for kind in kinds)] for row in rows],
     }
@@ -151,7 +151,7 @@ def _time_table(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _gpu_table(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "title": f"GPUs, {rows[0]['images_per_chip']} images each: attention, and which memory is enough",
+        "title": f"GPUs, {rows[0]['images_per_chip']} images each: attention, and sufficient memory",
         "columns": [
             "program",
             "cuDNN attention",
@@ -171,7 +171,7 @@ def _gpu_table(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def describe_collectives(collectives: Sequence[Collective]) -> str:
-    """Such as "3 all-reduce, 52.0 MB": how often each kind runs in a step, and the bytes of all."""
+    """Format collectives, e.g. "3 all-reduce, 52.0 MB": executions per step of each kind, and total bytes."""
     times, total = Counter(), Counter()
     for one in collectives:
         times[one.kind] += one.executions
@@ -180,20 +180,18 @@ def describe_collectives(collectives: Sequence[Collective]) -> str:
 
 
 def notes(rows: list[dict[str, Any]]) -> list[str]:
-    """How to read the tables."""
-    lines = ["Loops count as often as they run: each body analyzed alone, times the loop's trip count."]
+    """Return notes on reading the tables."""
+    lines = ["All loop iterations are included: each body analyzed separately, times the trip count."]
     if rows[0]["topology"] == THIS_CPU:
         lines.append("Compiled for this CPU, 8 images, float32.")
     if any(row["arithmetic_seconds"] is not None for row in rows):
         lines += [
             "arithmetic: FLOPs at 197 TFLOP/s; memory: bytes at 819 GB/s (cloud.google.com/tpu/docs/v5e).",
-            "compiler's estimate: the sum of XLA:TPU's estimated cycles at 1.5 GHz, nothing overlapping.",
+            "compiler's estimate: the sum of XLA:TPU's estimated cycles at 1.5 GHz, without overlap.",
         ]
     if any(is_gpu(row["topology"]) for row in rows):
         share = 100 * memory_fit.TAKEN
-        lines.append(
-            f"enough memory: {share:.0f} % of the GPU's, which is what JAX takes unless told otherwise."
-        )
+        lines.append(f"enough memory: {share:.0f} % of the GPU's, which JAX reserves by default.")
     return lines
 
 
@@ -209,10 +207,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--cases", nargs="+", default=["cub"], choices=[*CASES])
     parser.add_argument("--topologies", nargs="+", default=["v5e:2x4"], metavar="NAME")
-    parser.add_argument("--forward", action="store_true", help="evaluation as well")
-    parser.add_argument("--naive", action="store_true", help="the line-by-line port as well")
-    parser.add_argument("--images", type=int, default=128, help="a chip")
-    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
+    parser.add_argument("--forward", action="store_true", help="also compile evaluation")
+    parser.add_argument("--naive", action="store_true", help="also compile the line-by-line port")
+    parser.add_argument("--images", type=int, default=128, help="images per chip")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="also write the results to FILE")
     return parser
 
 

@@ -1,13 +1,13 @@
-"""What a training step costs each device, and what the devices tell each other, on more and more of them.
+"""Costs per device and communication of a training step on increasing numbers of devices.
 
 python -m benchmarks.scaling [--configs cub ...] [--devices 1 2 4 8] [--topologies v5e:2x4 h100:8 ...]
     [--fsdp 1 2 8] [--json FILE]
 
-The published steps are compiled, not run, with the published number of images on every device (weak
-scaling): for virtual CPU devices, and for TPUs and GPUs that nobody needs to have, where their compiler is
-installed. Says in the end whether every device's work stays the same, whether only gradients and metrics
-(with --fsdp: parameters and gradients) are exchanged, whether the state is split, and whether the step fits
-the device; exit status 1 if not. From a TPU's costs follows, on paper, the step's time on larger machines.
+The published steps are compiled, not run, with the published number of images per device (weak scaling): for
+virtual CPU devices, and for TPUs and GPUs, which need not be present, if their compiler is installed. Finally
+checks whether the work per device is constant, only gradients and metrics (with --fsdp: parameters and
+gradients) are exchanged, the state is sharded, and the step fits the device; the exit status is 1 if not. The
+step time on larger machines is predicted from a TPU's costs.
 """
 
 import argparse
@@ -38,10 +38,10 @@ SOUND = "work is constant, only what belongs is exchanged, every step fits"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status."""
+    """Run the command line and return the exit status."""
     options = _parser().parse_args(arguments)
     console = Console()
-    console.width = max(console.width, TABLE_WIDTH)  # a file or a pipe counts as 80 columns
+    console.width = max(console.width, TABLE_WIDTH)  # files and pipes would otherwise count as 80 columns
     rows, faults = [], []
     topologies, left_out = available(options.topologies)
     for name in options.configs:
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compile(name: str, platform: str, mesh: Mesh) -> Row:
-    """Compiles a step; raises MemoryError where the compiler finds no room for it."""
+    """Compile a step; raise MemoryError if the compiler finds that it does not fit."""
     lowered = lower_ours(CASES[name].spec, mesh, CASES[name].images * mesh.size)
     prefix = CASES[name].spec.prefix_tokens
     tokens = prefix + CASES[name].spec.grid[0] * CASES[name].spec.grid[1]
@@ -121,7 +121,7 @@ def _describe(row: Row) -> dict[str, Any]:
 
 
 def _per_case(rows: Sequence[Row]) -> list[Row]:
-    """Each case on the most TPUs that it was compiled for: of GPUs no FLOPs are known."""
+    """Return each case on the largest TPU topology, since no FLOPs are known for GPUs."""
     on_tpus = (row for row in rows if row.platform != "cpu" and row.fsdp == 1 and row.costs.flops)
     largest = sorted(on_tpus, key=lambda row: row.devices)
     return list({row.case: row for row in largest}.values())
@@ -129,7 +129,7 @@ def _per_case(rows: Sequence[Row]) -> list[Row]:
 
 def _predict(row: Row) -> list[dict[str, Any]]:
     flops, bytes_accessed = row.costs.flops, row.costs.bytes_accessed
-    assert flops is not None  # of TPUs both are known
+    assert flops is not None  # known for TPUs
     assert bytes_accessed is not None
     costs = {"flops": flops, "bytes_accessed": bytes_accessed}
     found = []
@@ -203,8 +203,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--configs", nargs="*", choices=CASES, default=["cub", "imagenet", "deit_base"])
     parser.add_argument("--devices", nargs="*", type=int, default=[1, 2, 4, 8], help="virtual CPU devices")
     parser.add_argument("--topologies", nargs="*", default=["v5e:2x4", "v5e:16x16"], help="TPUs or GPUs")
-    parser.add_argument("--fsdp", nargs="*", type=int, default=[1], help="of the topologies' devices")
-    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
+    parser.add_argument("--fsdp", nargs="*", type=int, default=[1], help="for the topologies' devices")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="also write the results to FILE")
     return parser
 
 

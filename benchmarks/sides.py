@@ -1,4 +1,4 @@
-"""The two sides of the step benchmark as callables that each run one blocking step on random images."""
+"""Both sides of the step benchmark as functions that run one blocking step on random images."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,20 +13,20 @@ from lctr_jax.evaluation.forward import compile_forward
 from lctr_jax.models.parameters import initialize
 
 Side = tuple[Callable[[], Any], Callable[[], Any]]
-"""Train, evaluate."""
+"""Training and evaluation."""
 
 
 def project_sides(batch: int, classes: int, size: str, dtype: str) -> Side:
-    """Ours: one training step as `train.py` runs it, and one evaluation pass with its maps, on all devices.
+    """Return our training step, as `train.py` runs it, and evaluation pass with maps, on all devices.
 
-    `size` is such as "deit_small", `dtype` "float32" or "bfloat16". Each call runs one step, waits for it and
-    returns its result; training goes on from its own state. The first call of each compiles.
+    `size` is e.g. "deit_small", `dtype` "float32" or "bfloat16". Each call runs one step, waits for it and
+    returns its result; training continues from its own state. The first call of each compiles.
     """
     return our_training(batch, classes, size, dtype), our_evaluation(batch, classes, size, dtype)
 
 
 def our_training(batch: int, classes: int, size: str, dtype: str) -> Callable[[], Any]:
-    """The first of `project_sides`; nothing of the other is built."""
+    """Return only the training step of `project_sides`."""
     spec, mesh = published_spec(size, classes=classes, dtype=dtype), make_mesh()
     images, labels = random_batch(batch, classes)
     on_devices = put_batch({"image": images, "label": labels}, batch_sharding(mesh))
@@ -44,7 +44,7 @@ def our_training(batch: int, classes: int, size: str, dtype: str) -> Callable[[]
 
 
 def our_evaluation(batch: int, classes: int, size: str, dtype: str) -> Callable[[], Any]:
-    """The second of `project_sides`."""
+    """Return only the evaluation pass of `project_sides`."""
     spec, mesh = published_spec(size, classes=classes, dtype=dtype), make_mesh()
     images, labels = random_batch(batch, classes)
     forward = compile_forward(spec, mesh)
@@ -53,15 +53,15 @@ def our_evaluation(batch: int, classes: int, size: str, dtype: str) -> Callable[
 
 
 def torch_sides(batch: int, classes: int, size: str, dtype: str) -> Side:
-    """PyTorch's: a plain AdamW step, and logits with the predicted class's map; bfloat16 by autocast.
+    """Return PyTorch's plain AdamW step, and logits with the predicted class's map; bfloat16 by autocast.
 
-    Images are normalized beforehand, which spares this side what ours does in the step.
+    Images are normalized beforehand, while our step includes normalization.
     """
     return torch_training(batch, classes, size, dtype), torch_evaluation(batch, classes, size, dtype)
 
 
 def torch_training(batch: int, classes: int, size: str, dtype: str) -> Callable[[], Any]:
-    """The first of `torch_sides`."""
+    """Return only the training step of `torch_sides`."""
     import torch
 
     from benchmarks.torch_lctr import train_step
@@ -73,7 +73,7 @@ def torch_training(batch: int, classes: int, size: str, dtype: str) -> Callable[
 
 
 def torch_evaluation(batch: int, classes: int, size: str, dtype: str) -> Callable[[], Any]:
-    """The second of `torch_sides`."""
+    """Return only the evaluation pass of `torch_sides`."""
     import torch
 
     from benchmarks.torch_lctr import autocast, localization_map
@@ -89,7 +89,7 @@ def torch_evaluation(batch: int, classes: int, size: str, dtype: str) -> Callabl
 
 
 def random_batch(batch: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 images [batch, 224, 224, 3] and int32 labels [batch]."""
+    """Draw uint8 images [batch, 224, 224, 3] and int32 labels [batch]."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (batch, 224, 224, 3), np.uint8)
     return images, rng.integers(0, classes, batch).astype(np.int32)

@@ -1,16 +1,16 @@
-"""A training and an evaluation step, ours beside a PyTorch LCTR of the published cost structure.
+"""A training and an evaluation step, compared with a PyTorch LCTR with the published cost structure.
 
 python -m benchmarks.step [--sizes deit_small] [--classes 200 1000] [--dtypes float32] [--batch 16]
     [--rounds 3] [--malloc default huge] [--json FILE]
 
-Every case runs in a process of its own. There both sides take turns on as many threads as the process may
-use, after one step each that only warms up; the table gives medians and quartiles, and the median of each
-pair's ratio. Training: ours as `train.py` runs it, PyTorch a plain AdamW step, neither with random erasing.
-Evaluation: ours with logits, top five, relation map and the maps of two classes, PyTorch with logits and one
-map. bfloat16: ours as configured, PyTorch by autocast.
+Every case runs in its own process, where both sides alternate with as many threads as the process may use,
+after one warm-up step each; the table shows medians and quartiles, and the median of the pairs' ratios.
+Training: ours as in `train.py`, PyTorch's a plain AdamW step, both without random erasing. Evaluation: ours
+with logits, top five, relation map and maps of two classes, PyTorch's with logits and one map. bfloat16: ours
+as configured, PyTorch's by autocast.
 
-Malloc "huge": both sides with GLIBC_TUNABLES=glibc.malloc.hugetlb=1, which README says to try.
-Memory: what two training steps add to the peak of a process that has imported everything; compiling counts.
+Malloc "huge": both sides with GLIBC_TUNABLES=glibc.malloc.hugetlb=1, as suggested in the README. Memory: what
+two training steps add to the peak of a process after all imports, including compilation.
 """
 
 import argparse
@@ -37,7 +37,7 @@ MALLOC = {"default": "", "huge": "glibc.malloc.hugetlb=1"}
 
 @one_line_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line."""
+    """Run the command line."""
     options = _parser().parse_args(arguments)
     with_torch = importlib.util.find_spec("torch") is not None
     cases = [
@@ -55,19 +55,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure(case: Case, malloc: str) -> dict[str, Any]:
-    """Times and memory of one case under one allocator."""
+    """Measure times and memory of one case with one allocator."""
     sides = ["ours", "torch"] if case.with_torch else ["ours"]
     memory = {side: run_child("memory", case._replace(side=side), malloc)["bytes"] for side in sides}
     return {**case._asdict(), "malloc": malloc, **run_child("time", case, malloc), "memory_bytes": memory}
 
 
 def measure_compilation(case: Case, depth: int) -> dict[str, Any]:
-    """Seconds to compile our training step at that depth."""
+    """Measure the seconds to compile our training step at that depth."""
     return {"depth": depth, **run_child("compile", case._replace(depth=depth), "default")}
 
 
 def run_child(kind: str, case: Case, malloc: str) -> dict[str, Any]:
-    """What `benchmarks.step_case` prints."""
+    """Run `benchmarks.step_case` and return its result."""
     command = [sys.executable, "-m", "benchmarks.step_case", kind, json.dumps(case._asdict())]
     environment = {**os.environ, "GLIBC_TUNABLES": MALLOC[malloc]}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
@@ -77,10 +77,10 @@ def run_child(kind: str, case: Case, malloc: str) -> dict[str, Any]:
 
 
 def tables(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Of both kinds of step, memory and compilation."""
+    """Yield tables of both kinds of step, memory and compilation."""
     for kind in ("train", "evaluate"):
         yield {
-            "title": f"{kind}: seconds a step, median (quartiles)",
+            "title": f"{kind}: seconds per step, median (quartiles)",
             "columns": [
                 "case",
                 "malloc",
@@ -109,15 +109,15 @@ def tables(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def notes(with_torch: bool) -> list[str]:
-    """How to read the tables."""
+    """Return notes on reading the tables."""
     lines = [
-        "case: size, classes, type, images a step; images/s: ours.",
+        "case: size, classes, data type, images per step; images/s: ours.",
         "of peak (ours, PyTorch): analytic FLOPs (benchmarks/analytic.py) over the fastest product of two"
         " 2048 x 2048 matrices in NumPy, JAX or PyTorch, timed in the same rounds.",
         "malloc huge: GLIBC_TUNABLES=glibc.malloc.hugetlb=1 for both sides; default: unset for both.",
     ]
     if not with_torch:
-        lines.append("PyTorch's side is left out: torch is not installed")
+        lines.append("PyTorch's side is skipped: torch is not installed")
     return lines
 
 
@@ -154,11 +154,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sizes", nargs="+", default=["deit_small"], choices=[*BACKBONES], metavar="SIZE")
     parser.add_argument("--classes", nargs="+", type=int, default=[200, 1000], metavar="K")
     parser.add_argument("--dtypes", nargs="+", default=["float32"], choices=["float32", "bfloat16"])
-    parser.add_argument("--batch", type=int, default=16, help="images a step")
+    parser.add_argument("--batch", type=int, default=16, help="images per step")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--malloc", nargs="+", default=["default", "huge"], choices=[*MALLOC])
-    parser.add_argument("--depths", nargs="+", type=int, default=[12, 24], help="to compile")
-    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
+    parser.add_argument("--depths", nargs="+", type=int, default=[12, 24], help="depths to compile")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="also write the results to FILE")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""One case of `benchmarks.step` in a process of its own, so that none leaves another its memory.
+"""One case of `benchmarks.step` in its own process, so that memory measurements are independent.
 
 python -m benchmarks.step_case time|memory|compile CASE    prints one line of JSON; CASE is JSON as well
 """
@@ -22,7 +22,7 @@ from lctr_jax.distributed.mesh import make_mesh
 
 
 class Case(NamedTuple):
-    """What is measured: sizes as `project_sides` takes them, rounds, and whether PyTorch runs beside."""
+    """What is measured: sizes for `project_sides`, rounds, and whether PyTorch is included."""
 
     batch: int
     classes: int
@@ -30,12 +30,12 @@ class Case(NamedTuple):
     dtype: str
     rounds: int = 3
     with_torch: bool = True
-    side: str = "ours"  # of "memory"
-    depth: int = 12  # of "compile"
+    side: str = "ours"  # for "memory"
+    depth: int = 12  # for "compile"
 
 
 def time_steps(case: Case) -> dict[str, Any]:
-    """Seconds a step of both sides, ratios torch / ours, images a second, share of this machine's peak."""
+    """Measure seconds per step of both sides, ratios torch / ours, and the share of this machine's peak."""
     sizes = (case.batch, case.classes, case.size, case.dtype)
     ours = project_sides(*sizes)
     theirs = torch_sides(*sizes) if case.with_torch else None
@@ -59,8 +59,8 @@ def time_steps(case: Case) -> dict[str, Any]:
 
 
 def measure_memory(case: Case) -> dict[str, Any]:
-    """Bytes that two training steps of one side add to what this process had when everything was imported."""
-    jnp.zeros(1).block_until_ready()  # the backend is part of the imports
+    """Measure the bytes that two training steps of one side add to the peak of this process after imports."""
+    jnp.zeros(1).block_until_ready()  # initializing the backend counts as part of the imports
     baseline = _peak_rss()
     train = {"ours": our_training, "torch": torch_training}[case.side]
     step = train(case.batch, case.classes, case.size, case.dtype)
@@ -70,7 +70,7 @@ def measure_memory(case: Case) -> dict[str, Any]:
 
 
 def time_compilation(case: Case) -> dict[str, Any]:
-    """Seconds to trace and to compile our training step."""
+    """Measure the seconds to trace and to compile our training step."""
     spec = published_spec(case.size, classes=case.classes, dtype=case.dtype, depth=case.depth)
     start = time.perf_counter()
     lowered = lower_ours(spec, make_mesh(), case.batch)
@@ -84,14 +84,14 @@ def _share(seconds: list[float], at_peak: float) -> float:
 
 
 def _peak_rss() -> int:
-    # Not ru_maxrss, which a process inherits from the one that started it.
+    # Not ru_maxrss, which a process inherits from its parent.
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert peak is not None
     return 1024 * int(peak.group(1))
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Run the command line."""
     kind, case = sys.argv[1], Case(**json.loads(sys.argv[2]))
     if case.with_torch:
         import torch

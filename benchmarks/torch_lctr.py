@@ -1,7 +1,8 @@
-"""LCTR in PyTorch, from the paper's formulas, with the cost structure of the published code.
+"""LCTR in PyTorch from the paper's formulas, with the cost structure of the published code.
 
-Every layer's attention matrix is kept, RPAM's map is made from all of them, and CDM convolves sample after
-sample, for every class, with a kernel mixed for that sample. Parameter names are the published ones.
+Every layer's attention matrix is stored, RPAM's map is computed from all of them, and CDM convolves one
+sample at a time, for every class, with a kernel mixed for that sample. Parameter names are the published
+ones.
 """
 
 import torch
@@ -12,7 +13,7 @@ from lctr_jax.models.spec import ModelSpec
 
 
 class Attention(nn.Module):
-    """Softmax attention that returns its matrices."""
+    """Softmax attention that returns its weights."""
 
     def __init__(self, spec: ModelSpec):
         super().__init__()
@@ -20,7 +21,7 @@ class Attention(nn.Module):
         self.heads, self.scale = spec.heads, (spec.width // spec.heads) ** -0.5
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """The tokens [b, n, d] attended, and the weights [b, heads, n, n]."""
+        """Return the attended tokens [b, n, d] and the weights [b, heads, n, n]."""
         batch, count, width = tokens.shape
         query, key, value = self.qkv(tokens).view(batch, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         weights = (query @ key.transpose(-2, -1) * self.scale).softmax(-1)
@@ -36,7 +37,7 @@ class Mlp(nn.Module):
         self.fc1, self.fc2 = nn.Linear(spec.width, hidden), nn.Linear(hidden, spec.width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Each token alone."""
+        """Apply the MLP to each token."""
         return self.fc2(functional.gelu(self.fc1(tokens)))
 
 
@@ -49,7 +50,7 @@ class Block(nn.Module):
         self.attn, self.mlp, self.drop_rate = Attention(spec), Mlp(spec), drop_rate
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """The tokens [b, n, d] and the attention [b, heads, n, n]."""
+        """Return the tokens [b, n, d] and the attention weights [b, heads, n, n]."""
         attended, weights = self.attn(self.norm1(tokens))
         tokens = tokens + self._drop(attended)
         return tokens + self._drop(self.mlp(self.norm2(tokens))), weights
@@ -62,7 +63,7 @@ class Block(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """A convolution over patches that do not overlap."""
+    """A convolution over non-overlapping patches."""
 
     def __init__(self, spec: ModelSpec):
         super().__init__()
@@ -70,19 +71,19 @@ class PatchEmbed(nn.Module):
 
 
 class Routing(nn.Module):
-    """The experts' weights from the pooled cues."""
+    """The experts' weights from pooled cues."""
 
     def __init__(self, spec: ModelSpec):
         super().__init__()
         self.fc, self.fc2 = nn.Linear(spec.width, spec.experts), nn.Linear(spec.width, spec.experts)
 
     def forward(self, cues: Tensor) -> Tensor:
-        """[b, experts] in (0, 1) from [b, d, gh, gw]."""
+        """Compute the weights [b, experts] in (0, 1) from cues [b, d, gh, gw]."""
         return torch.sigmoid(self.fc(cues.mean((2, 3))) + self.fc2(cues.amax((2, 3))))
 
 
 class DynamicConvolution(nn.Module):
-    """CDM's convolution of each sample with a kernel of its own."""
+    """CDM's convolution of each sample with its own kernel."""
 
     def __init__(self, spec: ModelSpec):
         super().__init__()
@@ -94,7 +95,7 @@ class DynamicConvolution(nn.Module):
         self._routing_fn_two = Routing(spec)
 
     def forward(self, patches: Tensor, cues: Tensor) -> Tensor:
-        """A map of every class [b, k, gh, gw]."""
+        """Compute the maps of all classes, [b, k, gh, gw]."""
         maps = []
         for sample, weights in zip(patches, self._routing_fn_two(cues), strict=True):
             kernel = (weights[:, None, None, None, None] * self.weight).sum(0)
@@ -119,7 +120,7 @@ class TorchLCTR(nn.Module):
             nn.init.trunc_normal_(parameter, std=0.02)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits [b, k], every class's map F [b, k, gh, gw], RPAM's map [b, gh, gw], of [b, 3, h, w]."""
+        """Compute logits [b, k], maps F [b, k, gh, gw] and RPAM's [b, gh, gw] of images [b, 3, h, w]."""
         embedded = self.patch_embed.proj(images)
         grid = embedded.shape[2:]
         tokens = torch.cat(
@@ -140,12 +141,12 @@ class TorchLCTR(nn.Module):
 
 
 def autocast(dtype: str) -> torch.autocast:
-    """Mixed precision as PyTorch users write it; nothing for "float32"."""
+    """Return PyTorch's autocast context; disabled for "float32"."""
     return torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16")
 
 
 def localization_map(model: TorchLCTR, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits [b, k] and the predicted class's map [b, gh, gw]: what the published evaluation computes."""
+    """Compute logits [b, k] and the predicted class's map [b, gh, gw], as in the published evaluation."""
     logits, maps, relation = model(images)
     chosen = maps[torch.arange(len(images)), logits.argmax(1)]
     return logits, relation * chosen.relu()
@@ -159,7 +160,7 @@ def train_step(
     *,
     dtype: str = "float32",
 ) -> Tensor:
-    """One step of cross entropy, its forward pass in `dtype`; returns the loss."""
+    """Take one step of cross entropy with the forward pass in `dtype`, and return the loss."""
     with autocast(dtype):
         loss = functional.cross_entropy(model(images)[0].float(), labels)
     optimizer.zero_grad(set_to_none=True)

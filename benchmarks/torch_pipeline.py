@@ -1,4 +1,4 @@
-"""The published augmentation as PyTorch users write it: DataLoader, torchvision, PIL and timm."""
+"""The published augmentation in PyTorch: DataLoader, torchvision, PIL and timm."""
 
 import io
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 
 class Photographs(Dataset):
-    """Decode, crop, flip, RandAugment, to float, normalize, erase: all on the host, as published."""
+    """Decodes, crops, flips, applies RandAugment, normalizes and erases on the host, as published."""
 
     def __init__(self, records: list[dict[str, Any]], image_size: int):
         self.records = records
         self.transform: Any = create_transform(
             image_size,
             is_training=True,
-            color_jitter=0.4,  # without effect beside RandAugment
+            color_jitter=0.4,  # no effect together with RandAugment
             auto_augment="rand-m9-mstd0.5-inc1",
             interpolation="bicubic",
             re_prob=0.25,
@@ -36,7 +36,7 @@ class Photographs(Dataset):
 
 
 class RepeatedAugmentation(Sampler):
-    """Permutation after permutation, every index three times in a row."""
+    """Yields permutations with every index three times in a row."""
 
     def __init__(self, num_examples: int):
         self.num_examples = num_examples
@@ -49,20 +49,20 @@ class RepeatedAugmentation(Sampler):
 def torch_batches(
     records: list[dict[str, Any]], *, batch_size: int, image_size: int, num_workers: int
 ) -> Iterator[Any]:
-    """Returns endless batches of normalized float images."""
+    """Return endless batches of normalized float images."""
     loader = DataLoader(
         Photographs(records, image_size),
         batch_size=batch_size,
         sampler=RepeatedAugmentation(len(records)),
         num_workers=num_workers,
         worker_init_fn=_allow_black_posters,
-        # Not forked: this process has threads of the other side's.
+        # Not forked, because this process has threads of the other side.
         multiprocessing_context="spawn",
     )
     return iter(loader)
 
 
 def _allow_black_posters(worker: int) -> None:
-    """Let timm's "posterize" ask for 0 bits, as it does at magnitude 10; Pillow 12 and later refuse."""
+    """Let timm's "posterize" request 0 bits, as at magnitude 10, which Pillow 12 and later refuse."""
     posterize = ImageOps.posterize
     ImageOps.posterize = lambda image, bits: posterize(image, max(1, bits))

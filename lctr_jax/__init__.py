@@ -1,6 +1,6 @@
 """LCTR: weakly supervised object localization with a vision transformer, in JAX.
 
-    model = lctr_jax.load(PATH)              # any checkpoint
+    model = lctr_jax.load(PATH)  # any checkpoint
     output = model(lctr_jax.normalize(images))  # logits and maps of uint8 images [batch, height, width, 3]
 
 `Localizer` takes photographs of any size and returns a `Prediction` with boxes for each.
@@ -29,7 +29,7 @@ _MODULES = {
 
 
 def __getattr__(name: str):
-    """Import a public name, and JAX with it, when it is first used: `import lctr_jax` stays instant."""
+    """Import a public name at its first use, so that `import lctr_jax` does not import JAX."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_MODULES[name]), name)

@@ -1,8 +1,8 @@
-"""Train and evaluate every method by one config and several seeds: the paper's ablation as one command.
+"""Train and evaluate several methods with one config and several seeds: the paper's ablation in one command.
 
-A method whose head another one before it has trained is not trained again: the two differ in maps alone.
-Run again, the command goes on where it was stopped. It writes WORKDIR/METHOD/SEED, each an ordinary run's
-folder, and the table as WORKDIR/ablation.md and ablation.json.
+Methods with the same head share their training, since they differ only in their maps. The same command
+continues after an interruption. It writes WORKDIR/METHOD/SEED, each an ordinary workdir, and the table as
+WORKDIR/ablation.md and ablation.json.
 """
 
 import sys
@@ -30,7 +30,7 @@ USAGE = (
 
 
 class AblationArguments(NamedTuple):
-    """The parsed command line; `processes`: the arguments of `join_processes`."""
+    """The parsed command line; `processes` are arguments of `join_processes`."""
 
     workdir: Path
     config: RunConfig
@@ -42,7 +42,7 @@ class AblationArguments(NamedTuple):
 @one_line_errors()
 @stop_status()
 def main() -> None:
-    """Run the ablation that `sys.argv` asks for; a user's mistake exits 2 with one line."""
+    """Run the ablation given in `sys.argv`."""
     if {"-h", "--help"} & set(sys.argv):
         methods = [f"  {name:<19}{get_method(name).description}" for name in METHODS]
         heading = f"{__doc__}\nusage: {USAGE}\n\nmethods, or module paths (docs/extending.md):"
@@ -57,13 +57,13 @@ def main() -> None:
         _say(f"{run.workdir}: run {number} of {len(runs)}")
         done += carry_out(run, mesh, interruption)
     minutes = (time.monotonic() - started) / 60
-    _say(f"{done} of {len(runs)} runs done now, in {minutes:.1f} minutes; the others were found finished")
+    _say(f"{done} of {len(runs)} runs done now, in {minutes:.1f} minutes; the others were already finished")
     if jax.process_index() == 0:
         write_table(workdir, methods=methods, seeds=seeds, minutes=minutes)
 
 
 def default_methods() -> list[str]:
-    """The methods that are compared unless `--methods` names others."""
+    """Return the methods that are compared unless `--methods` is given."""
     return [name for name in METHODS if get_method(name).compared]
 
 
@@ -74,9 +74,9 @@ def _say(text: str) -> None:
 
 def _parse(argv: list[str]) -> AblationArguments:
     values: Any = flags.FlagValues()
-    flags.DEFINE_string("workdir", "runs/ablation", "the folder of all runs", flag_values=values)
-    flags.DEFINE_list("methods", default_methods(), "what to compare, in order", flag_values=values)
-    flags.DEFINE_integer("seeds", 3, "runs of each method, seeds 0, 1, ..", flag_values=values)
+    flags.DEFINE_string("workdir", "runs/ablation", "folder of all runs", flag_values=values)
+    flags.DEFINE_list("methods", default_methods(), "methods to compare, in order", flag_values=values)
+    flags.DEFINE_integer("seeds", 3, "number of runs per method, with seeds 0, 1, ..", flag_values=values)
     define_processes(values)
     if not any(argument.partition("=")[0] in ("--config", "-config") for argument in argv):
         argv = [argv[0], "--config=digits", *argv[1:]]

@@ -1,8 +1,8 @@
-"""What a box list gives away: content-free predictors, without any image.
+"""Accuracy of content-free predictors on a box list, without any images.
 
     python -m lctr_jax.baselines LIST [--image-sizes FILE] [--protocol wsoleval|lctr] [--json FILE]
 
-docs/evaluation.md says what the predictors are, docs/datasets.md which lists can be read.
+docs/evaluation.md describes the predictors, docs/datasets.md the supported lists.
 """
 
 import argparse
@@ -26,12 +26,12 @@ from lctr_jax.localization.content_free import ContentFree
 from lctr_jax.localization.protocols import get_protocol
 
 CHUNK = 4096
-"""Images counted at once, to bound memory."""
+"""Number of images processed at once, to bound memory."""
 
 
 @one_line_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line."""
+    """Run the command line."""
     options = _parser().parse_args(arguments)
     if options.json:
         require_file_destination(options.json)
@@ -57,17 +57,20 @@ def measure_list(
     image_size: int = 224,
     first_box_only: bool = False,
 ) -> dict[str, Any]:
-    """Returns the content-free predictors' accuracies over a box list.
+    """Measure the content-free predictors' accuracies on a box list.
 
     Args:
-        boxes: true boxes by image, corners in the original image's pixels.
-        sizes: width and height by image.
+        boxes: true boxes by image, in pixels of the original image.
+        sizes: width and height in pixels by image.
         protocol: "wsoleval" or "lctr".
-        image_size: side of the frame, pixels.
-        first_box_only: compare with the first box of an image alone.
+        image_size: side of the frame in pixels.
+        first_box_only: compare only with the first box of an image.
+
+    Returns:
+        The settings and, under `baselines`, the accuracies in percent.
 
     Raises:
-        ValueError: no size is known for an image, or no image has a box.
+        ValueError: the size of an image is unknown, or no image has a box.
     """
     _check_sizes(boxes, sizes)
     geometry = Geometry(protocol=get_protocol(protocol).name, image_size=image_size)
@@ -101,7 +104,7 @@ def _check_sizes(boxes: dict[str, np.ndarray], sizes: dict[str, tuple[int, int]]
 
 
 def _beside(box_list: Path) -> Path:
-    """The sizes file that wsoleval's layout keeps beside its list."""
+    """Return the file of image sizes next to a list, as in wsoleval's layout."""
     path = (box_list if box_list.is_dir() else box_list.parent) / "image_sizes.txt"
     if not path.is_file():
         raise ValueError(
@@ -129,21 +132,21 @@ def _table(result: dict[str, Any]) -> Table:
 def _parser() -> argparse.ArgumentParser:
     parser = ArgumentParser(prog="python -m lctr_jax.baselines", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument(
-        "list", type=path_argument, metavar="LIST", help="box list, any format that the project reads"
-    )
+    parser.add_argument("list", type=path_argument, metavar="LIST", help="box list, in any supported format")
     parser.add_argument(
         "--image-sizes",
         type=path_argument,
         metavar="FILE",
-        help="path,width,height lines; image_sizes.txt beside LIST",
+        help="lines `path,width,height`; by default image_sizes.txt next to LIST",
     )
     parser.add_argument("--protocol", choices=("wsoleval", "lctr"), default="wsoleval")
     parser.add_argument("--image-size", type=int, default=224, metavar="PIXELS", help="side of the frame")
     parser.add_argument(
-        "--first-box-only", action="store_true", help="as LCTR's published ILSVRC loader does"
+        "--first-box-only",
+        action="store_true",
+        help="use only the first box, as LCTR's loader does for ILSVRC",
     )
-    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="also write the results to FILE")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Command lines whose option names may be written with hyphens or underscores."""
+"""Command lines whose options may be written with hyphens or underscores."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ class ArgumentParser(argparse.ArgumentParser):
     """argparse's parser, for options declared with hyphens: `--data_dir` is read as `--data-dir`."""
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
-        """Parse as argparse does, after spelling option names with hyphens."""
+        """Parse as argparse does, after replacing underscores in option names by hyphens."""
         arguments = sys.argv[1:] if args is None else args
         return super().parse_known_args(respell(arguments, "_", "-"), namespace)
 

@@ -1,4 +1,4 @@
-"""The command line behind convert_deit_weights.py."""
+"""The command behind convert_deit_weights.py."""
 
 import argparse
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from lctr_jax.host.paths import (
 
 @one_line_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Convert what the command line says; a user's mistake exits 2 with one line."""
+    """Run the command line."""
     options = _parser().parse_args(arguments)
     if options.to_torch:
         _to_torch(options.source, options.dest, half=options.half, overwrite=options.overwrite)
@@ -65,21 +65,21 @@ def _parser() -> argparse.ArgumentParser:
         "--to-torch", action="store_true", help="convert a checkpoint to a PyTorch file instead"
     )
     parser.add_argument(
-        "--num-classes", type=int, metavar="K", help="give a ViT a new LCTR head of K classes"
+        "--num-classes", type=int, metavar="K", help="add a new LCTR head with K classes to a ViT"
     )
     parser.add_argument(
-        "--heads", type=int, metavar="N", help="attention heads, where the shapes do not tell"
+        "--heads", type=int, metavar="N", help="attention heads, if they cannot be determined from the shapes"
     )
     parser.add_argument(
         "--half-normalized",
         action="store_true",
-        help="SOURCE takes images normalized by mean and standard deviation 0.5, as AugReg's ViTs do",
+        help="SOURCE expects images normalized with mean and standard deviation 0.5, as AugReg's ViTs do",
     )
     parser.add_argument(
-        "--half", action="store_true", help="with --to-torch: write float16, half the size, rounded"
+        "--half", action="store_true", help="with --to-torch: write float16, rounded, half the size"
     )
     parser.add_argument(
-        "--ema", action="store_true", help="take the moving average that SOURCE holds beside the weights"
+        "--ema", action="store_true", help="use the moving average stored with the weights in SOURCE"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace DEST")
     return parser
@@ -104,13 +104,13 @@ def _from_torch(
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
     save_weights(dest, conversion.metadata, conversion.parameters, overwrite=overwrite)
-    console = Console(markup=False)  # names are the file's
+    console = Console(markup=False)  # names in a file may contain markup
     console.print(_table(conversion))
     if file.ignored:
         ignored = one_line(ValueError(", ".join(file.ignored)))
-        console.print(f"{source} holds more, which was left alone: {ignored}", soft_wrap=True)
+        console.print(f"{source} contains more, which was ignored: {ignored}", soft_wrap=True)
     if file.average:
-        console.print(f"{source}: the moving average in {file.average} is taken by --ema", soft_wrap=True)
+        console.print(f"{source}: to use the moving average in {file.average}, add --ema", soft_wrap=True)
     counts = (
         f"{len(file.tensors) - len(conversion.dropped)} tensors read, {len(conversion.dropped)} dropped, "
         f"{len(conversion.fresh)} parameters newly initialized"
@@ -118,7 +118,7 @@ def _from_torch(
     console.print(f"{dest}: {describe_network(conversion.metadata)}; {counts}", soft_wrap=True)
     if conversion.metadata.kind == "backbone":
         options = config_options(conversion.metadata.spec)
-        console.print(f"train from it: --config.init_from={dest} {options}", soft_wrap=True)
+        console.print(f"to train from it: --config.init_from={dest} {options}", soft_wrap=True)
 
 
 def _table(conversion: Conversion) -> Table:
@@ -128,7 +128,7 @@ def _table(conversion: Conversion) -> Table:
         origin = "newly initialized" if path in conversion.fresh else names[path].name.replace("{}", "*")
         table.add_row(path, _show(array), origin)
     if conversion.metadata.kind == "backbone":
-        table.add_row("cdm.*", "", "newly initialized by the training that starts from this")
+        table.add_row("cdm.*", "", "newly initialized by the training that starts from this checkpoint")
     for name, reason in conversion.dropped.items():
         table.add_row("dropped", "", escape(f"{name}: {reason}"))
     return table
@@ -140,7 +140,7 @@ def _show(array: Any) -> str:
 
 def _to_torch(source: str, dest: Path, *, half: bool, overwrite: bool) -> None:
     if dest.exists() and not overwrite:
-        raise FileExistsError(f"{dest}: exists already; choose another place or add --overwrite")
+        raise FileExistsError(f"{dest}: already exists; choose another path or add --overwrite")
     torch_files.require_suffix(dest)
     require_file_destination(dest)
     metadata, parameters = load_weights(source)

@@ -1,11 +1,11 @@
-"""A page to try a network on, in the browser of this machine.
+"""Interactive demo of a network in a browser on this machine.
 
 python -m lctr_jax.demo --checkpoint PATH [--examples IMAGE_OR_FOLDER...] [--data-dir DIR] [--port N]
 
-Drop in an image, choose a class or the five most likely, move the threshold: map, boxes and what is above the
-threshold follow at once, for the network is run once an image. Without --examples the page offers pictures of
-the data set that the checkpoint was trained on, where that is prepared (digits are made on the spot). Needs
-Gradio, and no network: pip install -e '.[demo]'.
+Upload an image, choose a class or the five most likely ones, and move the threshold: map, boxes and
+foreground change immediately, since the network runs only once per image. Without --examples, the page offers
+images of the data set that the checkpoint was trained on, if it is prepared (digits are generated). Needs
+Gradio, pip install -e '.[demo]', and no network access.
 """
 
 import argparse
@@ -42,7 +42,7 @@ NUM_EXAMPLES = 12
 
 
 class NotFiniteError(ValueError):
-    """The network's output is not finite."""
+    """The network's output contains NaN or infinity."""
 
 
 @one_line_errors()
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def build_demo(model: LoadedModel, *, geometry: GeometryProtocol, threshold: float, examples: Sequence[Path]):
-    """The page of a network; its first image is compiled for and seen before anybody waits."""
+    """Build the page of a network, after compiling and checking it with a first image."""
     spec = model.spec
     frame = Geometry(protocol=geometry, image_size=spec.image_size)
     names = model.class_names or tuple(str(label) for label in range(spec.num_classes))
@@ -87,12 +87,12 @@ def read_image(
     """Run the network on an RGB image, for the maps of all classes at once.
 
     Raises:
-        NotFiniteError: the network's output holds NaN or infinity.
+        NotFiniteError: the network's output contains NaN or infinity.
     """
     frame = geometry.transform_image(image)
     every_class = np.arange(model.spec.num_classes, dtype=np.int32)
     output = jax.device_get(model(normalize(jnp.asarray(frame[None])), every_class[None]))
-    with np.errstate(over="ignore", invalid="ignore"):  # said below
+    with np.errstate(over="ignore", invalid="ignore"):  # reported below
         shown = (output.logits, output.relation_map, output.class_map, output.localization_map)
     if not all(np.isfinite(values).all() for values in shown):
         raise NotFiniteError(
@@ -114,10 +114,10 @@ def read_image(
 
 
 def write_examples(checkpoint: str, folder: Path, *, data_dir: str | None) -> list[Path]:
-    """Pictures of the evaluated split of a run's data set, one or two a class, written to `folder`.
+    """Write images of the split that a run was evaluated on, one or two per class, to `folder`.
 
-    None where the checkpoint is no run's, or where its config or data set cannot be read, which stderr then
-    says.
+    Returns an empty list if the checkpoint is not part of a run, or if its config or data set cannot be read,
+    which is reported on stderr.
     """
     config = Path(find_checkpoint(checkpoint)).parents[1] / "config.json"
     if not config.is_file():
@@ -144,31 +144,29 @@ def write_examples(checkpoint: str, folder: Path, *, data_dir: str | None) -> li
 
 
 def _read_data_options(config: Path) -> tuple[DataOptions, str]:
-    """A run's `config.json`: its data set, and the split that it evaluates.
+    """Read a run's data set and evaluated split from its `config.json`.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is not as a run writes it.
+        ValueError: it was not written by a run.
     """
     groups = read_object(config)
     data, evaluation = (groups.get(name) for name in ("data", "eval"))
     split = evaluation.get("split") if isinstance(evaluation, dict) else None
     expected = asdict(DataOptions())
     if not isinstance(data, dict) or not isinstance(split, str) or not data.keys() <= expected.keys():
-        raise ValueError(
-            f"{config}: got other options than a run writes, expected those of data and eval.split"
-        )
-    options = {name: value for name, value in data.items() if name != "num_workers"}  # of training
+        raise ValueError(f"{config}: expected the options of a run, with data and eval.split")
+    options = {name: value for name, value in data.items() if name != "num_workers"}  # for training only
     for name, value in options.items():
         if not _is_like(value, expected[name]):
             raise ValueError(
-                f"{config}: data.{name}: got {describe_value(value)}, expected as a run writes it"
+                f"{config}: data.{name}: got {describe_value(value)}, expected an option of a run"
             )
     return DataOptions(**options), split
 
 
 def _is_like(value: object, written: str | dict[str, str]) -> bool:
-    """Whether it is a text, or an object of texts, as what a run would write in its place."""
+    """Return whether the value is a string, or an object of strings, like the option's default."""
     if isinstance(written, dict):
         return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
     return isinstance(value, str)
@@ -182,26 +180,28 @@ def _parser() -> argparse.ArgumentParser:
         type=text_argument,
         required=True,
         metavar="PATH",
-        help="the converter's, or a run's folder",
+        help="a checkpoint of the converter, or a run's folder",
     )
     parser.add_argument(
         "--examples", type=path_argument, nargs="+", default=[], metavar="IMAGE_OR_FOLDER",
-        help=f"images to offer, the first {NUM_EXAMPLES}; by default some of the run's data set",
+        help=f"example images, the first {NUM_EXAMPLES}; by default some of the run's data set",
     )  # fmt: skip
     parser.add_argument(
         "--data-dir",
         type=text_argument,
         metavar="DIR",
-        help="where that data set is prepared, if not where the run had it",
+        help="where that data set is prepared, if not in the run's data folder",
     )
-    parser.add_argument("--threshold", type=float, metavar="T", help="to start at; as predict's unless given")
+    parser.add_argument(
+        "--threshold", type=float, metavar="T", help="initial threshold; default as in predict"
+    )
     parser.add_argument(
         "--geometry",
         choices=("wsoleval", "lctr"),
         default="wsoleval",
-        help="the whole image squeezed into the network's square, or its middle",
+        help="resize the whole image to the network's square input, or use its center crop",
     )
-    parser.add_argument("--port", type=int, metavar="N", help="the first free one from 7860 unless given")
+    parser.add_argument("--port", type=int, metavar="N", help="by default the first free port from 7860 on")
     return parser
 
 

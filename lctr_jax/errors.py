@@ -1,4 +1,4 @@
-"""How the command lines tell a user's mistake: one line, exit status 2, no traceback."""
+"""Reporting of a user's mistakes by commands: one line, exit status 2, no traceback."""
 
 import os
 import sys
@@ -9,16 +9,16 @@ TRACEBACK = "LCTR_TRACEBACK"
 _AROUND = 50
 
 LONGEST = 2000
-"""Characters of a message, about."""
+"""Approximate maximum length of a message, in characters."""
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn a user's mistake into `error: ...` on stderr and exit status 2; also serves as a decorator.
+    """Turn a user's mistake into `error: ...` on stderr and exit status 2; also usable as a decorator.
 
     Mistakes are ValueError, OSError (a missing or unwritable file) and ModuleNotFoundError (an optional
-    package). Anything else is a fault of ours and keeps its traceback; so does everything when the
-    environment variable LCTR_TRACEBACK is set.
+    package). Anything else is a bug and keeps its traceback, as does everything if the environment variable
+    LCTR_TRACEBACK is set.
     """
     try:
         yield
@@ -30,10 +30,10 @@ def one_line_errors() -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """The error's message on one line; the system's own errors as `path: what went wrong`.
+    """Format the error's message on one line; errors of the system as `path: what went wrong`.
 
-    Names from files are in it: control characters are escaped, since they could rewrite the terminal, and of
-    a message over `LONGEST` characters the middle is left out.
+    Control characters from file names are escaped, since they could manipulate the terminal. The middle of
+    messages over `LONGEST` characters is omitted.
     """
     if isinstance(error, OSError) and error.strerror and error.filename:
         text = f"{error.filename}: {error.strerror}"
@@ -50,6 +50,6 @@ def one_line(error: BaseException) -> str:
 
 
 def _excerpt(error: UnicodeEncodeError | UnicodeDecodeError) -> str | bytes:
-    """The whole of a name, or what surrounds the fault in a longer text."""
+    """Return a whole name, or the surroundings of the error in a longer text."""
     around = slice(max(0, error.start - _AROUND), error.end + _AROUND)
     return error.object if len(error.object) <= 4 * _AROUND else error.object[around]

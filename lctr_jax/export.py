@@ -1,11 +1,11 @@
-"""Take a network out: one file that runs without this package.
+"""Export a network to a single file that runs without this package.
 
 python -m lctr_jax.export --checkpoint PATH --format stablehlo|onnx DEST [--input uint8|float32] [--overwrite]
 
-The file takes any number of images and gives logits, the localization map of the predicted class, and its
-score map, from which boxes are cut. It is run on test images before it is written and must agree with the
-network; the largest errors are printed. ONNX carries class names and what else must be known; beside
-StableHLO, which has no place for that, it is DEST.json. docs/export.md shows how to use both.
+The file accepts any batch size and returns logits, the localization map of the predicted class, and its score
+map, from which boxes are made. Before it is written, it is run on test images and compared with the network;
+the largest errors are printed. Class names and other metadata are stored in the ONNX file and, for StableHLO,
+in DEST.json. docs/export.md shows how to use both.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     destination: Path = options.destination
     if destination.exists() and not options.overwrite:
-        raise FileExistsError(f"{destination}: exists already; choose another place or add --overwrite")
+        raise FileExistsError(f"{destination}: already exists; choose another path or add --overwrite")
     require_file_destination(destination)
     exported = export_checkpoint(options.checkpoint, file_format=options.format, input_type=options.input)
     _write(destination, exported.content)
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 class Exported(NamedTuple):
-    """A file's content, that of the file beside it if there must be one, and each output's error."""
+    """The content of a file, that of a second file if needed, and each output's error."""
 
     content: bytes
     beside: bytes | None
@@ -53,20 +53,20 @@ class Exported(NamedTuple):
 
 
 def export_checkpoint(checkpoint: str, *, file_format: str, input_type: InputType = "uint8") -> Exported:
-    """Export a checkpoint of any method to "stablehlo" or "onnx", in float32, and check it.
+    """Export a checkpoint of any method to "stablehlo" or "onnx" in float32, and check the result.
 
     Raises:
         FileNotFoundError: there is no checkpoint.
-        ModuleNotFoundError: an ONNX package is missing.
-        ValueError: the checkpoint is damaged, a backbone alone or too large, or the file computes something
-            else than the network.
+        ModuleNotFoundError: a package for ONNX is missing.
+        ValueError: the checkpoint is damaged, only a backbone or too large, or the file differs from the
+            network.
     """
     to_onnx = file_format == "onnx"
     if to_onnx:
         require_onnx()
     metadata, parameters = load_weights(checkpoint)
     require_whole(metadata, path=checkpoint)
-    spec = portable(metadata.spec)  # not as suits this machine: the file is for any
+    spec = portable(metadata.spec)  # independent of this machine's devices
     program = make_program(spec, parameters)
     facts = describe_program(metadata, input_type=input_type) | {"exported_with": _versions(to_onnx)}
     shape = {"side": spec.image_size, "input_type": input_type}
@@ -87,7 +87,7 @@ def _versions(to_onnx: bool) -> dict[str, str]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write the file whole or not at all."""
+    """Write the file atomically."""
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         unfinished.write_bytes(content)
@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         type=text_argument,
         required=True,
         metavar="PATH",
-        help="the converter's, or a run's folder",
+        help="a checkpoint of the converter, or a run's folder",
     )
     parser.add_argument(
         "--format",
@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         "--input",
         choices=("uint8", "float32"),
         default="uint8",
-        help="what the file takes: RGB in 0..255 (the default), or floats that are normalized already",
+        help="input of the file: RGB in 0..255 (the default), or normalized floats",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace DEST")
     return parser

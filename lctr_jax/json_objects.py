@@ -1,4 +1,4 @@
-"""JSON objects from files and strings that anybody may have written."""
+"""Reading JSON objects of unknown content."""
 
 import json
 import math
@@ -7,27 +7,27 @@ from typing import Any
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
+    """Read the JSON object in a file.
 
     Raises:
         FileNotFoundError: there is no such file.
         OSError: it cannot be read.
-        ValueError: it holds something else.
+        ValueError: it contains something else.
     """
     return parse_object(path.read_bytes(), where=str(path))
 
 
 def parse_object(text: str | bytes, *, where: str) -> dict[str, Any]:
-    """The JSON object that the text is; `where` names it in messages.
+    """Parse a JSON object; `where` names it in messages.
 
     Raises:
-        ValueError: it is something else, or nested too deeply to be read.
+        ValueError: it is something else, or nested too deeply.
     """
     try:
         value = json.loads(text)
     except RecursionError as error:
-        raise ValueError(f"{where}: not JSON that can be read: nested too deeply") from error
-    except ValueError as error:  # of the encoding, the syntax, or an integer of thousands of digits
+        raise ValueError(f"{where}: JSON that is nested too deeply") from error
+    except ValueError as error:  # invalid encoding, syntax, or an integer with thousands of digits
         raise ValueError(f"{where}: not JSON: {error}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{where}: got a JSON {_kind(value)}, expected an object")
@@ -35,22 +35,22 @@ def parse_object(text: str | bytes, *, where: str) -> dict[str, Any]:
 
 
 def require_number(value: Any, *, where: str) -> float:
-    """A finite number, as a float.
+    """Return a finite number as a float.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the value is not one.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             if math.isfinite(number := float(value)):
                 return number
-        except OverflowError:  # an integer beyond floats
+        except OverflowError:  # an integer that is too large
             pass
     raise ValueError(f"{where}: got {describe_value(value)}, expected a finite number")
 
 
 def describe_value(value: Any) -> str:
-    """A value in a few characters, whatever its size."""
+    """Format a value in a few characters, whatever its size."""
     if isinstance(value, dict | list):
         return f"a JSON {_kind(value)}"
     if isinstance(value, int) and value.bit_length() > 256:

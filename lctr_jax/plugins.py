@@ -1,21 +1,21 @@
-"""Find what a user names by module path, such as a method or a data set from outside the package."""
+"""Load objects by module path, such as methods and data sets from outside the package."""
 
 import pkgutil
 from typing import Any
 
 
 def is_module_path(name: str) -> bool:
-    """Whether a name is `package.module` or `package.module:ATTRIBUTE`, which no name of our own is."""
+    """Return whether a name is `package.module` or `package.module:ATTRIBUTE`; built-in names never are."""
     return "." in name or ":" in name
 
 
 def load_plugin(path: str, *, default: str, kind: type, option: str) -> Any:
-    """The object at `package.module:ATTRIBUTE`, or the module's attribute `default` without a colon.
+    """Return the object at `package.module:ATTRIBUTE` or, without a colon, the module's attribute `default`.
 
     Args:
-        path: what the user wrote. The module is imported, which runs its code.
-        default: name of the attribute to take where `path` names only a module.
-        kind: the object must be an instance of this class, or a subclass of it if it is a class itself.
+        path: given by the user. The module is imported, which runs its code.
+        default: name of the attribute if `path` names only a module.
+        kind: required class of the object, or base class if the object is a class.
         option: name of the option, for messages.
 
     Raises:

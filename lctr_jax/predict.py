@@ -1,4 +1,4 @@
-"""Classes, boxes and maps of one's own images, from any checkpoint.
+"""Localize objects in images with any checkpoint.
 
     python -m lctr_jax.predict --checkpoint PATH --out DIR IMAGE_OR_FOLDER... [options]
 
@@ -39,7 +39,7 @@ from lctr_jax.report.prediction_folder import PredictionFolder
 
 @one_line_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; exits 1 if an image could not be read."""
+    """Run the command line; exit with status 1 if an image could not be read."""
     options = _parser().parse_args(arguments)
     require_folder_destination(options.out)
     formats = parse_formats(options.annotations)
@@ -101,7 +101,7 @@ def _report_interruption() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("interrupted: what is written stays; the same command goes on from there", file=sys.stderr)
+        print("interrupted; repeat the command to continue", file=sys.stderr)
         raise SystemExit(130) from None
 
 
@@ -114,16 +114,16 @@ def _parser() -> argparse.ArgumentParser:
         type=text_argument,
         required=True,
         metavar="PATH",
-        help="the converter's, or a run's folder",
+        help="a checkpoint of the converter, or a run's folder",
     )
     parser.add_argument(
-        "--out", type=path_argument, required=True, metavar="DIR", help="where the results go"
+        "--out", type=path_argument, required=True, metavar="DIR", help="folder of the results"
     )
     parser.add_argument(
         "--threshold",
         type=float,
         metavar="T",
-        help="share of the map's maximum; by default that of the run's evaluation, else 0.09",
+        help="fraction of the map's maximum; by default that of the run's evaluation, otherwise 0.09",
     )
     parser.add_argument(
         "--classes",
@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=0.0,
         metavar="SHARE",
-        help="leave out regions smaller than this share of the image",
+        help="ignore regions smaller than this share of the image",
     )
     parser.add_argument(
         "--annotations",

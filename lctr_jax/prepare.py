@@ -1,10 +1,10 @@
-"""Build a dataset for reading: find its images, check every one, write them as TFDS's ArrayRecord shards.
+"""Prepare a data set: find its images, check each, and write them as TFDS ArrayRecord shards.
 
     python -m lctr_jax.prepare cub --data-dir DIR [--source CUB_200_2011.tgz]
     python -m lctr_jax.prepare imagenet --source DIR_OF_ARCHIVES --data-dir DIR
     python -m lctr_jax.prepare folder --source IMAGE_FOLDER --data-dir DIR
 
-What was found, left out or guessed is printed. A run that was cut short goes on where it stopped.
+What was found, ignored or guessed is printed. The same command continues after an interruption.
 docs/datasets.md says what to download and what is checked.
 """
 

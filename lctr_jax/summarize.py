@@ -1,8 +1,8 @@
-"""Several runs as one result: mean and standard deviation over seeds, and a table of all of them.
+"""Summarize several runs: mean and standard deviation over seeds, and the values of all runs.
 
     python -m lctr_jax.summarize RUN RUN... [--json FILE]
 
-Runs that are not seeds of one config, or the same run twice, are refused.
+Runs that are not different seeds of one config are refused.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from lctr_jax.run.summary import SAME, has_config, summarize_folders
 
 @one_line_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line."""
+    """Run the command line."""
     options = _parser().parse_args(arguments)
     if options.json:
         require_file_destination(options.json)
@@ -35,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def make_table(summary: dict[str, Any]) -> Table:
-    """A row per metric: mean, deviation and every run's value."""
+    """Build a table with one row per metric: mean, standard deviation and the values of all runs."""
     facts = ", ".join(f"{key} {summary[key]}" for key in SAME if key in summary)
-    table = Table(title=escape(f"{facts}; percent, threshold apart"))
+    table = Table(title=escape(f"{facts}; in percent except threshold"))
     for column in ("metric", "mean", "std", *summary["runs"]):
         table.add_column(escape(column), justify="left" if column == "metric" else "right")
     for name, spread in summary["metrics"].items():
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = ArgumentParser(prog="python -m lctr_jax.summarize", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("runs", type=path_argument, nargs="+", metavar="RUN", help="a run's --workdir")
-    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="also write the results to FILE")
     return parser
 
 

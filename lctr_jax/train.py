@@ -1,4 +1,4 @@
-"""Train and evaluate LCTR, or evaluate a checkpoint: the command line behind train.py and lctr-train."""
+"""Train and evaluate LCTR, or evaluate a checkpoint: the command behind train.py and lctr-train."""
 
 import sys
 from pathlib import Path
@@ -28,9 +28,9 @@ USAGE = (
 
 
 class TrainArguments(NamedTuple):
-    """The parsed command line: training, or with `checkpoint` an evaluation, or with `dry_run` a step.
+    """The parsed command line: training, evaluation of `checkpoint`, or a `dry_run`.
 
-    `processes`: the arguments of `join_processes`.
+    `processes` are the arguments of `join_processes`.
     """
 
     config: ConfigDict
@@ -43,7 +43,7 @@ class TrainArguments(NamedTuple):
 @one_line_errors()
 @stop_status()
 def main() -> None:
-    """Train, or evaluate with --eval, as `sys.argv` says; a user's mistake exits 2 with one line."""
+    """Train, or evaluate with --eval, as given in `sys.argv`."""
     if {"-h", "--help"} & set(sys.argv):
         print(_help())
         return
@@ -72,7 +72,7 @@ def main() -> None:
 def _help() -> str:
     own = _define_flags()
     lines = [f"  --{name:<17}{own[name].help}" for name in own]
-    where = "What --config.a.b may be, and means: lctr_jax/run/config.py and the dataclasses that it fills."
+    where = "Options for --config.a.b: see lctr_jax/run/config.py and the dataclasses that it uses."
     return "\n".join([f"{__doc__}\n\nusage: {USAGE}\n", *lines, f"\n{where}"])
 
 
@@ -82,7 +82,7 @@ def _parse(argv: list[str]) -> TrainArguments:
     if values.eval != bool(values.checkpoint):
         raise ValueError("--eval and --checkpoint PATH go together; leave both out to train")
     if values.dry_run and values.eval:
-        raise ValueError("--dry_run is of a training: leave out --eval and --checkpoint")
+        raise ValueError("--dry_run estimates a training: leave out --eval and --checkpoint")
     if values.profile is not None:
         values.config.train.profile = values.profile
     workdir = expand(values.workdir or Path("runs") / file.stem)
@@ -91,12 +91,14 @@ def _parse(argv: list[str]) -> TrainArguments:
 
 
 def _define_flags() -> Any:
-    """The command's own flags, absl's `FlagValues`."""
+    """Define the command's own flags in absl's `FlagValues`."""
     values = flags.FlagValues()
-    flags.DEFINE_string("workdir", None, "the run's folder; runs/NAME unless given", flag_values=values)
-    flags.DEFINE_bool("dry_run", False, "take a step, say what a run costs, keep nothing", flag_values=values)
+    flags.DEFINE_string("workdir", None, "the run's folder; by default runs/NAME", flag_values=values)
+    flags.DEFINE_bool(
+        "dry_run", False, "take a step and estimate the cost; write nothing", flag_values=values
+    )
     flags.DEFINE_string("profile", None, "A-B: trace these steps into WORKDIR/profile", flag_values=values)
     flags.DEFINE_bool("eval", False, "evaluate --checkpoint instead of training", flag_values=values)
-    flags.DEFINE_string("checkpoint", None, "what --eval evaluates", flag_values=values)
+    flags.DEFINE_string("checkpoint", None, "the checkpoint that --eval evaluates", flag_values=values)
     define_processes(values)
     return values

@@ -47,7 +47,7 @@ def test_a_row_a_method_with_mean_and_deviation():
         "| `cam` | 50.0 | 8.0 |",
         "",
         "Percent, mean ± standard deviation of 3 seeds; protocol lctr, split test, images 10, "
-        "threshold held-out (val). GT-known Loc without looking: full image 1.0.",
+        "threshold held-out (val). GT-known Loc of content-free baselines: full image 1.0.",
     ]
 
 
@@ -146,7 +146,7 @@ def test_what_counts_as_finished_is_process_0s_word(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("--methods=lctr,lcrt", "--methods: got 'lcrt', expected some of lctr,"),
+        ("--methods=lctr,lcrt", "--methods: got 'lcrt', expected a list from lctr,"),
         ("--methods=cam,cam", "--methods: got cam,cam, expected each once"),
         ("--seeds=0", "--seeds: got 0"),
         ("--num_processes=2", "got no --coordinator and --process_id"),

@@ -220,7 +220,7 @@ def test_names_that_xml_cannot_hold_are_replaced(tmp_path):
 
 
 def test_an_unknown_format_is_refused():
-    with pytest.raises(ValueError, match="got 'kitti', expected some of coco,yolo,voc,labelstudio,csv"):
+    with pytest.raises(ValueError, match="got 'kitti', expected a list from coco,yolo,voc,labelstudio,csv"):
         parse_formats("coco,kitti")
 
 

@@ -62,11 +62,11 @@ def test_faults(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such folder or archive"):
         archives.list_files(tmp_path / "none.tgz", scratch=tmp_path)
     (tmp_path / "text").write_text("no archive")
-    with pytest.raises(ValueError, match="expected a folder or a sound tar archive"):
+    with pytest.raises(ValueError, match="expected a folder or an undamaged tar archive"):
         archives.list_files(tmp_path / "text", scratch=tmp_path)
     packed = pack(tmp_path / "cut.tgz", FILES, "w:gz").read_bytes()
     (tmp_path / "cut.tgz").write_bytes(packed[: len(packed) // 2])
-    with pytest.raises(ValueError, match=r"cut\.tgz: expected a folder or a sound tar archive"):
+    with pytest.raises(ValueError, match=r"cut\.tgz: expected a folder or an undamaged tar archive"):
         archives.list_files(tmp_path / "cut.tgz", scratch=tmp_path / "scratch")
     assert not list((tmp_path / "scratch").iterdir())
 
@@ -75,7 +75,7 @@ def test_a_damaged_deflate_stream_is_reported(tmp_path):
     packed = bytearray(pack(tmp_path / "a.tgz", FILES, "w:gz").read_bytes())
     packed[20:40] = b"\xff" * 20
     (tmp_path / "a.tgz").write_bytes(packed)
-    with pytest.raises(ValueError, match=r"a\.tgz: expected a folder or a sound tar archive"):
+    with pytest.raises(ValueError, match=r"a\.tgz: expected a folder or an undamaged tar archive"):
         archives.list_files(tmp_path / "a.tgz", scratch=tmp_path / "scratch")
 
 

@@ -117,8 +117,8 @@ def test_sums_of_parts_add_up():
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ("a.jpg,10\n", "expected `path,width,height` with whole pixels, got 'a.jpg,10'"),
-        ("a.jpg,10,0\n", "expected `path,width,height` with whole pixels"),
+        ("a.jpg,10\n", "expected `path,width,height` in whole pixels, got 'a.jpg,10'"),
+        ("a.jpg,10,0\n", "expected `path,width,height` in whole pixels"),
         ("b.jpg,10,10\n", "none for 1 of the list's 1 images, first 'a.jpg'"),
     ],
 )

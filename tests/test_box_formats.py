@@ -45,7 +45,7 @@ def test_a_row_without_coordinates_is_an_image_without_boxes(tmp_path):
         ("image,x0,y0,x1,y1\na.jpg,1,2,3\n", r"boxes:2: expected 5 columns or more, got 4"),
         ("image,x0,y0,x1,y1\na.jpg,1,2,x,4\n", r"boxes:2: expected numbers, got '1 2 x 4'"),
         ("image,x0,y0,x1,y1\na.jpg,9,2,3,4\n", r"boxes:2: expected x0 <= x1"),
-        ("ImageID,XMin,XMax,YMin,YMax\na,0.1,0.9,0.2,1\n", "shares of the image's sides; expected pixels"),
+        ("ImageID,XMin,XMax,YMin,YMax\na,0.1,0.9,0.2,1\n", "fractions of the image's size; expected pixels"),
         (
             "image,x0,y0\na.jpg,1,2\n",
             "boxes:1: expected a box list .*LCTR.*wsoleval.*Kaggle.*CSV.*COCO.*VOC.*CUB",
@@ -88,7 +88,7 @@ def test_coco(tmp_path, name):
         ({"annotations": None}, "expected COCO's JSON with `images`"),
         ({"images": [{"id": 7}]}, r"images\[0\]: expected `file_name`"),
         ({"images": [{"id": 7, "file_name": "../a.jpg"}]}, "leaves the image folder"),
-        ({"annotations": [{"image_id": 8, "bbox": [1, 2, 3, 4]}]}, "name image_id 8, none of `images`"),
+        ({"annotations": [{"image_id": 8, "bbox": [1, 2, 3, 4]}]}, "name image_id 8, not in `images`"),
         ({"annotations": [{"image_id": 7, "bbox": [1, 2, 3]}]}, r"annotations\[0\]: expected `bbox`"),
         ({"annotations": [{"image_id": 7, "bbox": [1, 2, True, 4]}]}, "expected numbers in `bbox`"),
         ({"annotations": [{"image_id": 7, "bbox": [1, 2, -3, 4]}]}, "expected x0 <= x1"),
@@ -166,7 +166,7 @@ def test_links_of_an_archive_are_no_annotations(tmp_path):
         link = tarfile.TarInfo("a.xml")
         link.type, link.linkname = tarfile.SYMTYPE, "nowhere.xml"
         tar.addfile(link)
-    with pytest.raises(ValueError, match="names no image"):
+    with pytest.raises(ValueError, match="contains no images"):
         box_lists.read_annotations(archive)
 
 

@@ -121,7 +121,7 @@ def test_names_that_leave_the_folder_are_refused(tmp_path, key):
         ("a/b.jpg,1,2,3,4\na/c.jpg,1,2,x,4\n", r"list:2: expected numbers, got '1 2 x 4'"),
         ("a/b.jpg,1,2,3,4\na/c.jpg 1 2\n", r"list:2: expected `path,x0,y0,x1,y1`"),
         ("ImageId,PredictionString\nname,n01 1 2 3\n", r"list:2: expected `name,wnid x0 y0 x1 y1"),
-        ("\n\n", "names no image"),
+        ("\n\n", "contains no images"),
         ("a/b.jpg 0 1.2.3 2 3 4\n", r"list:1: expected numbers"),
     ],
 )

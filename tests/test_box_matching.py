@@ -52,24 +52,24 @@ def test_names_of_other_images(name):
 
 @pytest.mark.parametrize("name", ["a.jpg", "a", "JPEGImages/a.jpg"])
 def test_a_name_that_fits_several_images_is_refused(name):
-    with pytest.raises(ValueError, match=r"fits 2 images, cat/a\.jpg, dog/a\.jpg; expected their folders"):
+    with pytest.raises(ValueError, match=r"matches 2 images, cat/a\.jpg, dog/a\.jpg; add their folders"):
         joined(name)
 
 
 def test_two_names_of_one_image_are_refused():
-    with pytest.raises(ValueError, match=r"'cat/a\.jpg' and 'val/cat/a\.jpg' both fit the image cat/a\.jpg"):
+    with pytest.raises(ValueError, match=r"cat/a\.jpg' and 'val/cat/a\.jpg' both match the image cat/a\.jpg"):
         joined("cat/a.jpg", "val/cat/a.jpg")
 
 
 def test_case_alone_tells_two_images_apart():
     assert joined("cat/A.jpg", images=["cat/a.jpg", "cat/A.jpg"]) == ({"cat/A.jpg": "cat/A.jpg"}, [])
-    with pytest.raises(ValueError, match="fits 2 images"):
+    with pytest.raises(ValueError, match="matches 2 images"):
         joined("cat/a.JPG", images=["cat/a.jpg", "cat/A.jpg"])
 
 
 def test_other_spellings_are_tried_in_order_until_one_is_unique():
     assert joined(**{"a.jpg": ("dog/a.jpg", "a")}) == ({"dog/a.jpg": "a.jpg"}, [])
-    with pytest.raises(ValueError, match=r"'a\.jpg' fits 2 images"):
+    with pytest.raises(ValueError, match=r"'a\.jpg' matches 2 images"):
         joined(**{"a.jpg": ("cow/a.jpg", "a")})
     assert joined(x=("dog/a.jpg", "cat/a.jpg")) == ({"dog/a.jpg": "x"}, [])
     assert joined(x=("cow/a.jpg", "b.jpg")) == ({"cat/b.JPG": "x"}, [])

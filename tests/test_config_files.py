@@ -18,5 +18,5 @@ def test_a_file_goes_before_a_name(tmp_path, monkeypatch):
 @pytest.mark.parametrize("given", ["cubs", "cub.py", "configs/cub.py", "../cub", ""])
 def test_what_is_neither_is_reported_with_the_names(given, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"does not exist; by name there are cub, digits, .*imagenet"):
+    with pytest.raises(FileNotFoundError, match=r"does not exist; configs by name: cub, digits, .*imagenet"):
         find_config(given)

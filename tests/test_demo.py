@@ -168,7 +168,7 @@ def test_without_gradio_it_says_how_to_get_it(checkpoint, monkeypatch, capsys):
         main(["--checkpoint", str(checkpoint)])
     assert exit_.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == "error: the page needs gradio: pip install -e '.[demo]'"
+    assert line == "error: the demo needs gradio: pip install -e '.[demo]'"
 
 
 # The command line itself in a process of its own, which tells what the network was asked.

@@ -62,7 +62,7 @@ def test_an_evaluation_has_no_dry_run(run, capsys):
     with pytest.raises(SystemExit) as stop:
         run("--dry_run", "--eval", "--checkpoint=nowhere")
     assert stop.value.code == 2
-    assert "error: --dry_run is of a training" in capsys.readouterr().err
+    assert "error: --dry_run estimates a training" in capsys.readouterr().err
 
 
 def test_it_refuses_what_the_training_would_refuse(run, capsys):

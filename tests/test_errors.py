@@ -16,7 +16,7 @@ def fail(error):
             FileNotFoundError(2, "No such file or directory", "a.pth"),
             "error: a.pth: No such file or directory\n",
         ),
-        (FileExistsError("DEST: exists already"), "error: DEST: exists already\n"),
+        (FileExistsError("DEST: already exists"), "error: DEST: already exists\n"),
         (ModuleNotFoundError("needs torch"), "error: needs torch\n"),
         (ValueError("got \x1b]0;title\x07 \u202e \udcff"), r"error: got \x1b]0;title\x07 \u202e \udcff" "\n"),
     ],

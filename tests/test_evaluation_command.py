@@ -100,7 +100,7 @@ def test_the_method_of_a_checkpoint_with_another_head_is_taken_and_said(trained,
     for _, asked in (own, other):
         command([*asked, "--eval", f"--checkpoint={run}"])
         said.append(capsys.readouterr().err)
-    line = "model.method: lctr, the checkpoint's, instead of tscam"
+    line = "model.method: using the checkpoint's, lctr, instead of tscam"
     assert [line in each for each in said] == [False, True]
     first, second = ((folder / "eval/predictions.jsonl").read_text() for folder, _ in (own, other))
     assert first == second

@@ -103,9 +103,9 @@ def test_the_rate_of_a_core_is_measured_and_the_batches_stay_the_same():
 
 def test_the_short_side_is_named():
     assert compare_rates(taken=2000.0, made=500.0).startswith(
-        "devices take 2,000 images/s, the data workers make about 500: the data is short"
+        "devices process 2,000 images/s, the data workers provide about 500: the data limits the speed"
     )
-    assert compare_rates(taken=500.0, made=2000.0).endswith("make about 2,000: the data keeps up")
+    assert compare_rates(taken=500.0, made=2000.0).endswith("provide about 2,000: the data keeps up")
 
 
 @pytest.mark.parametrize(("waiting", "said"), [(0.0, False), (0.5, True)])
@@ -118,4 +118,4 @@ def test_the_log_says_when_devices_wait(waiting, said):
     }
     scalars["train/waiting_for_data"] = waiting
     line = progress_line(1, total_steps=2, scalars=scalars, seconds_left=1.0)
-    assert ("short: devices could take 200 img/s" in line) == said
+    assert ("limiting: devices could process 200 img/s" in line) == said

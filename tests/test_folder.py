@@ -73,7 +73,7 @@ def test_box_lists_given_by_path_and_in_other_formats(root):
 
 
 def test_a_list_of_a_split_that_is_not_there_is_refused(root):
-    with pytest.raises(ValueError, match=r"box list of test: got here\.txt, but there is no folder .*test"):
+    with pytest.raises(ValueError, match=r"box list of test: .*, but the folder .*test does not exist"):
         open_split(root, "val", boxes={"test": "here.txt"})
 
 
@@ -86,7 +86,7 @@ def test_masks_beside_the_images(root):
     assert "mask" not in train[0]
 
 
-def test_train_alone_gives_up_a_tenth_of_each_class(root):
+def test_with_train_only_10_percent_of_each_class_is_held_out(root):
     for name in ("cat", "ape"):
         for number in range(3, 20):
             save(root / "train" / name / f"{name}_{number}.jpg", size=(8, 8))

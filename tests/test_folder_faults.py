@@ -36,7 +36,7 @@ FAULTS = {
     "corrupt image": (
         lambda root: (root / "train" / "cat" / "cat_1.jpg").write_bytes(b"\xff\xd8 no JPEG"),
         ValueError,
-        r"1 bad records: cat/cat_1\.jpg: cannot decode the image: it is in none of the formats JPEG, PNG",
+        r"1 bad records: cat/cat_1\.jpg: cannot decode the image: its format is none of JPEG, PNG",
     ),
     "truncated image": (
         lambda root: (root / "train" / "cat" / "cat_1.jpg").write_bytes(
@@ -53,12 +53,12 @@ FAULTS = {
     "box outside": (
         lambda root: (root / "list" / "val_boxes.txt").write_text("cat/cat_v0.png 1 1 2 42 30\n"),
         ValueError,
-        r"cat/cat_v0\.png: box \[1\.0, 2\.0, 42\.0, 30\.0\] lies outside the image of 40x30 pixels",
+        r"cat/cat_v0\.png: box \[1\.0, 2\.0, 42\.0, 30\.0\] is outside the image of 40x30 pixels",
     ),
     "foreign list": (
         lambda root: (root / "list" / "val_boxes.txt").write_text("dog/a.png 0 1 2 3 4\n"),
         ValueError,
-        r"box list of val: it names none of the images; it has dog/a\.png, the folder has ape/ape_v0\.png",
+        r"box list of val: it contains none of the images; it has dog/a\.png, the folder has ape/ape_v0\.png",
     ),
     "two lists": (
         lambda root: (root / "list" / "val_boxes.csv").write_text("a,1,2,3,4\n"),

@@ -1,4 +1,4 @@
-"""What people have: class folders alone, other names of splits, files that are no images, link loops."""
+"""Layouts of image folders: only class folders, other split names, files that are not images, link cycles."""
 
 import os
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_class_folders_alone(tmp_path):
     assert not {item.id for item in manifest.splits["val"]} & {item.id for item in manifest.splits["train"]}
     assert manifest.notes == [
         f"{root}: train 18 images of 2 classes, val 2 images of 2 classes; "
-        "class folders alone: a tenth of each class is held out as val"
+        "only class folders: 10 % of each class is held out as val"
     ]
 
 
@@ -58,7 +58,7 @@ def test_a_few_boxes_of_class_folders_alone_are_held_out_first(tmp_path):
     assert not any(len(item.boxes_xyxy) for item in manifest.splits["train"])
     assert manifest.notes[1] == (
         "boxes of val: 2 of 2 images, from list/val_boxes.csv; "
-        "1 of the list's 3 names fit no image, such as 'b.jpg'"
+        "1 of the list's 3 names match no image, such as 'b.jpg'"
     )
 
 
@@ -75,7 +75,7 @@ def test_other_names_of_splits(root, val, test):
 
 def test_two_folders_of_one_split_are_refused(root):
     save(root / "valid" / "cat" / "a.png")
-    with pytest.raises(ValueError, match="has val and valid, two folders of the split val; keep one"):
+    with pytest.raises(ValueError, match="has val and valid, two folders for the split val; keep one"):
         tree.read_folder(root, {})
 
 
@@ -124,7 +124,7 @@ def test_what_is_ignored_is_counted_by_kind_with_an_example(root):
         "3 hidden or system folders, such as 'train/.git'",
         "2 .mp4 videos, such as 'train/cat/clip.mp4'",
         "1 .txt files, such as 'train/cat/notes.txt'",
-        "1 files without a suffix that are no images, such as 'train/cat/noise'",
+        "1 files without a suffix that are not images, such as 'train/cat/noise'",
         "2 images beside the class folders, such as 'train/lonely.jpg'",
         "1 folders beside the splits, such as 'raw'",
         "1 broken links, such as 'train/cat/gone.jpg'",
@@ -172,7 +172,7 @@ def without_heif(monkeypatch):
 
 def test_heic_without_its_reader_is_reported_how_to_be_read(root, without_heif):
     (root / "train" / "cat" / "a.heic").write_bytes(b"\x00\x00\x00\x18ftypheic")
-    assert "1 .heic images for want of pillow-heif (pip install 'lctr_jax[heic]')" in notes(root)
+    assert "1 .heic images, which need pillow-heif (pip install 'lctr_jax[heic]')" in notes(root)
     bee = root / "train" / "bee"
     bee.mkdir()
     (bee / "b.HEIC").write_bytes(b"\x00\x00\x00\x18ftypheic")
@@ -202,7 +202,7 @@ def test_names_of_wnid_folders(tmp_path):
     (root / "words.txt").write_text("cat\ndog\n")
     manifest = tree.read_folder(root, {})
     assert manifest.class_names == list(wnids)
-    assert manifest.notes[1] == "class names: the folders'; words.txt names none of them"
+    assert manifest.notes[1] == "class names: the folders'; words.txt contains none of them"
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_boxes_of_other_classes_are_left_out(root):
     assert boxes["ape/ape_v0.png"] == [[2, 2, 4, 4]]  # the list's names of classes are others
     assert manifest.notes[1:3] == [
         "boxes of val: 2 of 4 images, from list/val_boxes.csv",
-        "boxes of val: 1 box of other classes than the image's left out",
+        "boxes of val: 1 box of classes other than the image's are ignored",
     ]
 
 
@@ -256,16 +256,18 @@ def test_kaggle_names_that_fit_several_images_are_refused(root):
     for name in ("cat", "ape"):
         save(root / "val" / name / "same.png")
     (root / "list" / "val_boxes.txt").write_text("ImageId,PredictionString\nsame,n01 1 2 3 4\n")
-    with pytest.raises(ValueError, match=r"'same' fits 2 images, ape/same\.png, cat/same\.png"):
+    with pytest.raises(ValueError, match=r"'same' matches 2 images, ape/same\.png, cat/same\.png"):
         tree.read_folder(root, {})
 
 
 def test_masks_are_counted_and_must_fit(root):
     save(root / "masks" / "val" / "cat" / "cat_v0.png", mode="L")
     save(root / "masks" / "val" / "dog" / "x.png", mode="L")
-    assert "masks of val: 1 of 4 images; 1 mask fit none" in notes(root)
+    assert "masks of val: 1 of 4 images; 1 mask match none" in notes(root)
     Path(root / "masks" / "val" / "cat" / "cat_v0.png").unlink()
-    with pytest.raises(ValueError, match="masks of val: none fits an image; they are dog/x, the images ape"):
+    with pytest.raises(
+        ValueError, match="masks of val: none matches an image; they are dog/x, the images ape"
+    ):
         tree.read_folder(root, {})
 
 

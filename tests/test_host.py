@@ -97,22 +97,22 @@ def test_destinations_of_files(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     paths.require_file_destination(tmp_path / "new.json")
     paths.require_file_destination(tmp_path / "file")
-    with pytest.raises(FileNotFoundError, match=r"there is no folder .*none; make it first: mkdir -p"):
+    with pytest.raises(FileNotFoundError, match=r"folder .*none does not exist; create it: mkdir -p"):
         paths.require_file_destination(tmp_path / "none" / "new.json")
     with pytest.raises(NotADirectoryError, match="is a file, expected a folder"):
         paths.require_file_destination(tmp_path / "file" / "new.json")
     with pytest.raises(IsADirectoryError, match="expected the name of a file"):
         paths.require_file_destination(tmp_path)
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(PermissionError, match="cannot be written to"):
+    with pytest.raises(PermissionError, match="is not writable"):
         paths.require_file_destination(tmp_path / "new.json")
 
 
 def test_destinations_of_folders(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     paths.require_folder_destination(tmp_path / "a" / "b")
-    with pytest.raises(NotADirectoryError, match="file is no folder"):
+    with pytest.raises(NotADirectoryError, match="file is not a folder"):
         paths.require_folder_destination(tmp_path / "file" / "b")
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(PermissionError, match="cannot be written to"):
+    with pytest.raises(PermissionError, match="is not writable"):
         paths.require_folder_destination(tmp_path / "a" / "b")

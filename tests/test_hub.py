@@ -45,7 +45,7 @@ def test_hub_names_are_fetched(name, file, hub, tmp_path):
 
 def test_what_the_hub_does_not_have_is_one_line(hub, tmp_path, capsys):
     message = refusal("hf://timm/no_such", tmp_path / "weights", capsys=capsys)
-    assert "error: hf://timm/no_such: cannot be fetched from the hub: 404 for timm/no_such\n" in message
+    assert "error: hf://timm/no_such: cannot be downloaded from the hub: 404 for timm/no_such\n" in message
     message = refusal("hf://timm", tmp_path / "weights", capsys=capsys)
     assert "expected hf://OWNER/REPOSITORY[/FILE] or timm/NAME" in message
 

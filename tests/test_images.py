@@ -174,10 +174,10 @@ def test_a_damaged_exif_tag_costs_no_picture(tag):
 def test_formats_that_are_not_read_are_named_and_not_opened(monkeypatch):
     monkeypatch.setattr("subprocess.check_call", lambda *_: pytest.fail("Ghostscript was started"))
     for content, message in {
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n": "it is of the format EPS",
-        b"\x00\x00\x00\x18ftypisom" + bytes(50): "it is of the format video",
-        b"\x89PNG\r\n\x1a\n" + bytes(50): "begins as PNG, but its header is damaged|cannot decode",
-        b"qoif" + bytes(60): "it is of the format QOI; read are JPEG, PNG",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n": "its format is EPS",
+        b"\x00\x00\x00\x18ftypisom" + bytes(50): "its format is video",
+        b"\x89PNG\r\n\x1a\n" + bytes(50): "starts like PNG, but its header is damaged|cannot decode",
+        b"qoif" + bytes(60): "its format is QOI; supported are JPEG, PNG",
     }.items():
         with pytest.raises(CorruptImageError, match=message):
             decode_rgb(content)

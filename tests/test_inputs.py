@@ -72,5 +72,7 @@ def test_initial_weights_may_move_and_must_be_the_same(tmp_path):
     started = tie_to_inputs(tmp_path, make_split(2), str(tmp_path / "here"), None)._asdict()
     tie_to_inputs(tmp_path, make_split(2), str(tmp_path / "there"), started)
     for other in (str(tmp_path / "other"), ""):
-        with pytest.raises(ValueError, match=rf"^init_from: {other or 'nothing'} holds other weights than"):
+        with pytest.raises(
+            ValueError, match=rf"^init_from: {other or 'nothing'} contains other weights than"
+        ):
             tie_to_inputs(tmp_path, make_split(2), other, started)

@@ -160,7 +160,7 @@ def test_a_second_run_does_not_read_the_first_one_s_pictures(checkpoint, tmp_pat
 
 def test_a_folder_is_not_its_own_output(tmp_path):
     write_image(tmp_path / "x.png")
-    with pytest.raises(ValueError, match="is a folder of images to be read"):
+    with pytest.raises(ValueError, match="is one of the image folders to read"):
         count_images([tmp_path], out=tmp_path)
 
 

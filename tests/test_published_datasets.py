@@ -161,7 +161,7 @@ def test_cub_lists_that_disagree(tmp_path, capsys):
     assert message == "error: cub: image_class_labels.txt lists 2 images, images.txt 12"
     (folder / "classes.txt").unlink()
     assert "classes.txt is missing" in fails(capsys, "cub", folder, tmp_path / "data", "--partial")
-    assert "is no CUB_200_2011.tgz" in fails(capsys, "cub", tmp_path, tmp_path / "data")
+    assert "is not CUB_200_2011.tgz" in fails(capsys, "cub", tmp_path, tmp_path / "data")
 
 
 def test_bad_images_are_listed_by_file(tmp_path, capsys):

@@ -89,7 +89,7 @@ def test_imagenet_faults(tmp_path, capsys):
     renamed = [(name, (label + 1) % 3, boxes, b""), *val[1:]]
     wrong = published.ilsvrc_box_list("kaggle", tmp_path / "wrong", renamed)
     message = fails(capsys, *source, "--partial", "--boxes", f"val={wrong}")
-    assert f"{name}.JPEG: its folder and {wrong} give it no label, or different ones" in message
+    assert f"{name}.JPEG: its folder and {wrong} give no label, or different ones" in message
     short = published.ilsvrc_box_list("kaggle", tmp_path / "short", val[1:])
     assert f"has no box for {name}.JPEG" in fails(capsys, *source, "--partial", "--boxes", f"val={short}")
     published.ilsvrc_box_list("xml", tmp_path / "downloads", val)
@@ -110,7 +110,7 @@ def test_labels_by_index_are_refused_for_a_part_of_the_classes(tmp_path, capsys)
     published.ilsvrc_box_list("xml", tmp_path / "downloads", val)
     heldout = ("--heldout", str(tmp_path / "downloads"), str(tmp_path / "lists"))
     message = fails(capsys, "imagenet", tmp_path / "downloads", tmp_path / "other", "--partial", *heldout)
-    assert "counts 1,000 classes, the data set has 3; its labels would mean other classes" in message
+    assert "has 1,000 classes, the data set has 3; its labels would mean other classes" in message
 
 
 def test_imagenet_v2_under_its_names_since_2021(tmp_path, monkeypatch, capsys):
@@ -142,6 +142,6 @@ def test_imagenet_v2_under_its_names_since_2021(tmp_path, monkeypatch, capsys):
     }
     assert records["val2/0/1.jpeg"]["image"] == images["0/b1f.jpeg"]
     assert (
-        "heldout: 0 of 5 listed images found by name, 3 by label and size; 2 that fit none or several are "
+        "heldout: 0 of 5 listed images found by name, 3 by label and size; 2 matching none or several are "
         "left out, such as val2/2/0.jpeg"
     ) in capsys.readouterr().err

@@ -170,7 +170,11 @@ def test_without_boxes_the_page_says_so_and_claims_nothing(tmp_path):
 
 @pytest.mark.parametrize(
     ("interval", "says"),
-    [((60.0, 70.0), "Better than every"), ((40.0, 49.0), "Worse than"), ((45.0, 55.0), "Not told apart")],
+    [
+        ((60.0, 70.0), "Better than every"),
+        ((40.0, 49.0), "Worse than"),
+        ((45.0, 55.0), "Not significantly different"),
+    ],
 )
 def test_the_verdict_compares_the_interval_with_the_best_baseline(interval, says):
     baseline = {"gt_known_loc": 50.0, "size_source": "oracle"}
@@ -192,8 +196,8 @@ def test_every_number_says_which_threshold_it_is_at():
     assert {row.name: row.threshold for row in metric_rows(metrics)} == {
         "Top-1 classification": "none",
         "GT-known Loc": "0.250, held-out (val)",
-        "BoxAcc": "one a curve, held-out (val)",
-        "MaxBoxAcc": "oracle: the best on these images",
+        "BoxAcc": "one per IoU level, held-out (val)",
+        "MaxBoxAcc": "oracle: best on these images",
     }
 
 

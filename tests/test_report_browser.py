@@ -88,7 +88,7 @@ def test_random_pictures_are_shown_first_and_filters_combine(page, report):
     choose(page, "class", HOSTILE[1])
     assert shown(page) == [item for item in of_error if item["class"] == HOSTILE[1]]
     count = run(page, "return document.querySelector('#shown').textContent")
-    assert count == f"{len(shown(page))} of {len(everything)} pictures"
+    assert count == f"{len(shown(page))} of {len(everything)} images"
 
 
 def test_nothing_to_show_offers_a_way_back(page):

@@ -97,7 +97,7 @@ def test_a_damaged_mask_is_named(damage):
     split = [record | {"mask": encode(0)} for record in SPLIT]
     split[3]["mask"] = damage
     with pytest.raises(
-        CorruptImageError, match=r"mask of '3\.png': cannot decode .*; mend or remove the file"
+        CorruptImageError, match=r"mask of '3\.png': cannot decode .*; repair or remove the file"
     ) as error:
         results_of("wsoleval", split)
     assert "\n" not in str(error.value)

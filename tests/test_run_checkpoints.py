@@ -163,7 +163,7 @@ def test_where_none_is_sound_nothing_is_deleted(run):
     before = sorted(run.rglob("*"))
     for attempt in (lambda: RunCheckpoints(run, METADATA, keep=9), lambda: lctr_jax.load(run)):
         with pytest.raises(
-            ValueError, match=r"no sound checkpoint: .*/6: .*; .*/3: .*nothing was deleted$"
+            ValueError, match=r"no undamaged checkpoint: .*/6: .*; .*/3: .*nothing was deleted$"
         ) as error:
             attempt()
         assert "\n" not in str(error.value)
@@ -181,7 +181,7 @@ def test_checkpoints_without_checksums_are_damaged(run):
 
 def test_a_step_asked_for_by_name_is_not_replaced_by_another(run):
     flip_a_byte(run / "checkpoints/6")
-    with pytest.raises(ValueError, match=r"checkpoints/6: damaged checkpoint: .* is not as it was written"):
+    with pytest.raises(ValueError, match=r"checkpoints/6: damaged checkpoint: .* has changed since it was"):
         load_weights(run / "checkpoints/6")
 
 

@@ -113,7 +113,7 @@ def test_checkpoints_evaluated_alone_are_seeds_by_their_training(tmp_path, capsy
         write_seed(tmp_path / name, config(0), checkpoint=name.strip("x")) for name in ("p", "q", "px")
     ]
     summarize.main(converted[:2])
-    assert "one run twice" in refused(capsys, converted[0], converted[2])
+    assert "are the same run" in refused(capsys, converted[0], converted[2])
 
 
 def test_runs_without_a_config_are_said_to_be_unverified(tmp_path, capsys):

@@ -24,7 +24,7 @@ def test_without_the_compiler_a_topology_is_left_out_and_said(monkeypatch):
     monkeypatch.setattr("benchmarks.tpu_topology.has_tpu_compiler", lambda: True)
     names, lines = topology.available(["h100:8", "v5e:2x4"])
     assert names == ["v5e:2x4"]
-    assert lines == [f"h100:8 is left out: {gpu_topology.MISSING}"]
+    assert lines == [f"h100:8 is skipped: {gpu_topology.MISSING}"]
     with pytest.raises(ModuleNotFoundError, match="gpu-compiler"):
         gpu_topology.gpu_mesh("h100:8")
 

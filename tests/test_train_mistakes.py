@@ -44,7 +44,7 @@ def test_a_folder_with_a_run_of_another_config_is_refused(refused, folder, tmp_p
     shutil.copy(other / "train/bar/0.png", other / "train/bar/new.png")
     (other / "train/square/3.png").unlink()
     line = refused("--config.train.epochs=1", root=other)
-    assert "the training images are not those that its run was started with" in line
+    assert "the training images differ from those that its run was started with" in line
     assert "(1 new: bar/new.png; 1 missing: square/3.png)" in line
     # What training does not depend on may change.
     train(folder, tmp_path / "run", "--config.train.epochs=1", "--config.eval.threshold=0.2")

@@ -100,7 +100,7 @@ def test_unequal_query_key_and_value_are_one_line(tmp_path, capsys):
     names["vit.encoder.layer.0.attention.attention.key.weight"] = np.zeros((3, 5), np.float32)
     save_file(names, tmp_path / "vit.safetensors")
     message = refusal(tmp_path / "vit.safetensors", tmp_path / "weights", capsys=capsys)
-    assert "query, key and value have the shapes" in message
+    assert "query, key and value have shapes" in message
 
 
 MODELS = ("ViT", "DeiT", "ViTMAE", "Dinov2", "Dinov2WithRegisters")

@@ -102,7 +102,7 @@ def test_a_file_system_without_locks_does_not_stop_a_run(tmp_path, monkeypatch, 
     monkeypatch.setattr(fcntl, "flock", refuse)
     with lock_it(tmp_path / "run"):
         assert (tmp_path / "run/.lock").read_text().startswith(f"process {os.getpid()} on ")
-    assert "let no second run use this folder" in caplog.text
+    assert "do not let a second run use this folder" in caplog.text
 
 
 def test_tasks_of_a_launcher_that_do_not_know_each_other_are_reported(tmp_path, monkeypatch):

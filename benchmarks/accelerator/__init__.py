@@ -1,1 +1,1 @@
-"""One command that tries everything on a machine's own devices: `python -m benchmarks.accelerator`."""
+"""Correctness and speed on a machine's own accelerators: `python -m benchmarks.accelerator`."""

@@ -1,10 +1,10 @@
-"""Everything that this machine's GPU or TPU should do, in one report, in under ten minutes.
+"""Check correctness and measure speed on this machine's GPU or TPU in under ten minutes, with one report.
 
 python -m benchmarks.accelerator [--seconds 540] [--small] [--only SECTION ...] [--out FILE.md] [--json FILE]
 
-Each section runs in a process of its own, so that a crash or a hang costs that section alone; what no longer
-fits into the time is named as skipped. On a CPU, and with --small, little is tried, to show that it works.
-The exit status is 1 where a section failed or an error is larger than its dtype explains.
+Each section runs in its own process, so that a crash or hang affects only that section; sections that do not
+fit into the time are listed as skipped. On a CPU, and with --small, reduced versions run, to check that they
+work. The exit status is 1 if a section failed or an error exceeds the tolerance of its data type.
 """
 
 import argparse
@@ -24,14 +24,14 @@ from benchmarks.measurement import describe_machine
 from lctr_jax.host.paths import path_argument
 
 SHARES = {"goldens": 2.0, "attention": 1.5, "trajectory": 1.0, "digits": 2.0, "pipeline": 0.5, "speed": 4.0}
-"""The sections in order, and how the time is shared among them; what one leaves goes to those after it."""
+"""The sections in order, and their shares of the time; unused time goes to later sections."""
 
 RESULTS = Path(__file__).parents[1] / "results"
-_START_SECONDS = 15.0  # of a section's process, until it measures
+_START_SECONDS = 15.0  # start-up time of a section's process
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line and return the exit status."""
     options = _parser().parse_args(arguments)
     if options.section:
         _run_here(options.section, options.small, options.seconds, options.json)
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_section_apart(name: str, *, small: bool, seconds: float) -> dict[str, Any]:
-    """What a section's own process reports, ended when its time is over; its status in words."""
+    """Run a section in its own process with a time limit, and return its report and status."""
     if seconds < _START_SECONDS:
         return {"status": f"skipped: {max(seconds, 0):.0f} s were left for it", "rows": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -79,7 +79,7 @@ def run_section_apart(name: str, *, small: bool, seconds: float) -> dict[str, An
 
 
 def describe_devices() -> dict[str, Any]:
-    """Platform, kind and number of the devices, asked for in a process of its own, which leaves them free."""
+    """Return platform, kind and number of devices, from another process, so that they stay free."""
     code = (
         "import jax, json; d = jax.devices(); "
         "print(json.dumps({'platform': d[0].platform, 'kind': d[0].device_kind, 'count': len(d)}))"
@@ -91,12 +91,12 @@ def describe_devices() -> dict[str, Any]:
 
 
 def slug(kind: str) -> str:
-    """The kind of a device as the name of a file."""
+    """Convert the kind of a device to a file name."""
     return re.sub(r"[^a-z0-9]+", "-", kind.lower()).strip("-") or "device"
 
 
 def _run_here(name: str, small: bool, seconds: float, path: Path) -> None:
-    # Imported here: the process that waits for the sections must not take the devices.
+    # Imported here, because the process that waits for the sections must not use the devices.
     from benchmarks.accelerator.scale import FULL, SMALL
     from benchmarks.accelerator.sections import SECTIONS, Outcome, run_section
 
@@ -115,11 +115,11 @@ def _last_line(text: str, status: int) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accelerator", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--seconds", type=float, default=540.0, help="for all sections together")
-    parser.add_argument("--small", action="store_true", help="little of each, as on a CPU")
+    parser.add_argument("--seconds", type=float, default=540.0, help="total time of all sections")
+    parser.add_argument("--small", action="store_true", help="reduced version, as on a CPU")
     parser.add_argument("--only", nargs="+", choices=SHARES, default=list(SHARES), metavar="SECTION")
     parser.add_argument("--out", type=path_argument, metavar="FILE.md", help="by default results/DEVICE.md")
-    parser.add_argument("--json", type=path_argument, metavar="FILE", help="beside the report unless given")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="by default next to the report")
     parser.add_argument("--section", choices=SHARES, help=argparse.SUPPRESS)
     return parser
 

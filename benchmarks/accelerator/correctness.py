@@ -1,4 +1,4 @@
-"""Whether this device computes what the reference computes: goldens, attention, a short training."""
+"""Comparisons with the reference on this device: golden files, attention, a short training."""
 
 import dataclasses
 import functools
@@ -30,11 +30,11 @@ NETWORKS = {
 LAYOUTS = torch_names.BACKBONE | dict(get_method("lctr").torch_names)
 DTYPES = ("float32", "bfloat16")
 LARGEST = {"float32": 1e-3, "bfloat16": 0.1}
-"""The relative error of values above which something is wrong, on any device; ten times for gradients."""
+"""Largest accepted relative error of values on any device; ten times as much for gradients."""
 
 
 def spec_in(spec: ModelSpec, dtype: str) -> ModelSpec:
-    """The spec computed in that type, at the precision that a run gives it here."""
+    """Return the spec with that data type and the precision that a run would use here."""
     open_spec = dataclasses.replace(spec, dtype=dtype, precision="auto")
     return resolve(open_spec, device_kind(jax.devices()))
 
@@ -52,12 +52,12 @@ def _outputs(spec: ModelSpec, parameters: Parameters, images: Any) -> Any:
 
 
 def golden_cases(scale: Scale) -> list[Any]:
-    """(network, dtype)."""
+    """Return the (network, dtype) pairs."""
     return [(network, dtype) for network in scale.networks for dtype in DTYPES]
 
 
 def compare_with_golden(scale: Scale, case: Any) -> list[str]:
-    """Logits, maps, loss and gradients of a golden network."""
+    """Compare logits, maps, loss and gradients of a network with its golden file."""
     network, dtype = case
     file, spec = NETWORKS[network]
     spec = spec_in(spec, dtype)
@@ -77,7 +77,7 @@ def compare_with_golden(scale: Scale, case: Any) -> list[str]:
 
 
 def worst_gradient(gradient: Parameters, golden: Any, spec: ModelSpec) -> float:
-    """The largest relative error of a gradient, or of its norm where the golden holds that alone."""
+    """Return the largest relative error of a gradient, or of its norm if the golden file has only that."""
     flat = {path: np.asarray(leaf, np.float32) for path, leaf in flatten_dict(gradient, sep=".").items()}
     errors = []
     for name, value in torch_names.to_torch(flat, LAYOUTS, spec.depth).items():
@@ -90,13 +90,13 @@ def worst_gradient(gradient: Parameters, golden: Any, spec: ModelSpec) -> float:
 
 
 def attention_cases(scale: Scale) -> list[Any]:
-    """(implementation, dtype, image side)."""
+    """Return the (implementation, dtype, image side) cases."""
     sides = (224, 256) if "small" in scale.networks else (224,)
     return [(name, dtype, side) for name in implementations() for dtype in DTYPES for side in sides]
 
 
 def compare_attention(scale: Scale, case: Any) -> list[str]:
-    """Logits and gradients of a two-layer network of the published head width, against plain attention."""
+    """Compare logits and gradients of a two-layer network with those of plain attention."""
     name, dtype, side = case
     spec = spec_in(ModelSpec(num_classes=10, width=192, depth=2, heads=3, image_size=side), dtype)
     parameters = initialize(spec, jax.random.key(0))
@@ -118,12 +118,12 @@ def compare_attention(scale: Scale, case: Any) -> list[str]:
 
 
 def trajectory_cases(scale: Scale) -> list[Any]:
-    """(dtype)."""
+    """Return the data types."""
     return list(DTYPES)
 
 
 def follow_trajectory(scale: Scale, case: Any) -> list[str]:
-    """The golden training: 30 steps of AdamW on three batches in turn."""
+    """Repeat the golden training: 30 steps of AdamW on three alternating batches."""
     golden, seeded = np.load(GOLDENS / "trajectory.npz"), _seeded()
     spec = spec_in(NETWORKS["tiny"][1], case)
     parameters, optimizer = golden_parameters(spec), adamw(weight_decay=0.05)
@@ -141,7 +141,7 @@ def follow_trajectory(scale: Scale, case: Any) -> list[str]:
 
 
 def golden_parameters(spec: ModelSpec) -> Parameters:
-    """The weights that the goldens were made with."""
+    """Return the weights of the golden files."""
     seeded = _seeded()
     state = seeded.state_dict(seeded.lctr_shapes(spec.num_classes, spec.width, spec.depth), 0)
     flat = torch_names.from_torch(state, LAYOUTS, spec.depth)
@@ -149,22 +149,22 @@ def golden_parameters(spec: ModelSpec) -> Parameters:
 
 
 def relative_error(got: Any, expected: np.ndarray) -> float:
-    """Largest difference over the largest expected magnitude."""
+    """Return the largest difference divided by the largest expected magnitude."""
     return float(np.abs(np.asarray(got, np.float32) - expected).max() / np.abs(expected).max())
 
 
 def show_error(error: float) -> str:
-    """An error as a cell."""
+    """Format an error for the table."""
     return f"{error:.1e}"
 
 
 def verdict(values: float, gradients: float, dtype: str) -> str:
-    """Whether errors are what the dtype alone explains; NaN is not."""
+    """Return "yes" if errors are within the tolerance of the data type, otherwise "NO", also for NaN."""
     return "yes" if values <= LARGEST[dtype] and gradients <= 10 * LARGEST[dtype] else "NO"
 
 
 def _seeded() -> ModuleType:
-    """The module beside the goldens that their inputs come from."""
+    """Import the module that generates the inputs of the golden files."""
     spec = importlib.util.spec_from_file_location("seeded", GOLDENS / "seeded.py")
     assert spec is not None
     assert spec.loader is not None

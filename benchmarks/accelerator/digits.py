@@ -1,4 +1,4 @@
-"""The demo, as a user starts it, on this machine's devices."""
+"""The demo, run like a user would, on this machine's devices."""
 
 import json
 import subprocess
@@ -12,16 +12,16 @@ from benchmarks.accelerator.scale import Scale
 
 ROOT = Path(__file__).parents[2]
 USUAL = {"top1_cls": 91.0, "gt_known_loc": 74.0}
-"""What six epochs surpass, whatever the seed and the roundings."""
+"""Lower bounds after six epochs, for any seed and numeric format."""
 
 
 def cases(scale: Scale) -> list[Any]:
-    """The number of epochs."""
+    """Return the number of epochs."""
     return [scale.epochs]
 
 
 def train_digits(scale: Scale, case: Any) -> list[str]:
-    """Train and evaluate in a process of its own, which the devices' memory has to be left to."""
+    """Train and evaluate in a separate process, to which the devices' memory is left."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(ROOT / "train.py"), f"--config={ROOT / 'configs/digits.py'}"]

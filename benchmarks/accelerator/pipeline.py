@@ -16,12 +16,12 @@ BATCH = 32
 
 
 def cases(scale: Scale) -> list[Any]:
-    """Worker processes: all usable cores, up to what a run would take."""
+    """Return the number of worker processes: all usable cores, up to the limit of a run."""
     return [min(usable_cores(), MOST)]
 
 
 def measure_pipeline(scale: Scale, case: Any) -> list[str]:
-    """Time batches after those that were waiting when the clock started."""
+    """Measure the rate after consuming the batches that were prefetched before."""
     records = photograph_records(128) * 64
     batches = train_batches(
         records,

@@ -6,7 +6,7 @@ from benchmarks.accelerator.table import Table
 
 
 def page(report: dict[str, Any]) -> str:
-    """The page of a report as `benchmarks.accelerator` collects it."""
+    """Format a report of `benchmarks.accelerator` as Markdown."""
     devices, machine = report["devices"], report["machine"]
     lines = [
         f"# {devices['count']} x {devices['kind']} ({devices['platform']})",
@@ -26,7 +26,7 @@ def page(report: dict[str, Any]) -> str:
 
 
 def failed(report: dict[str, Any]) -> bool:
-    """Whether anything failed, or computes something else than it should."""
+    """Return whether a section failed or an error exceeds its tolerance."""
     sections = report["sections"].values()
     return any(
         section["status"].startswith("failed")

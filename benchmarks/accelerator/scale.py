@@ -1,4 +1,4 @@
-"""How much is tried: everything on an accelerator, little on a CPU."""
+"""Sizes of the measurements: full on an accelerator, small on a CPU."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,17 @@ import jax
 
 @dataclass(frozen=True)
 class Scale:
-    """The sizes of everything that is tried.
+    """Sizes of all measurements.
 
     Attributes:
-        networks: of the goldens.
-        sizes: of the networks that are timed, each with its images per device.
-        dtypes: of the networks that are timed.
-        rematerialize: settings that are timed.
-        classes: of the networks that are timed.
-        rounds: of each timing.
-        matmul_side: of the square matrices that the peak is measured with.
-        images: that the input pipeline makes per measurement.
+        networks: networks compared with golden files.
+        sizes: timed networks, with images per device.
+        dtypes: data types of timed networks.
+        rematerialize: timed settings.
+        classes: number of classes of timed networks.
+        rounds: rounds per timing.
+        matmul_side: side of the square matrices used to measure the peak rate.
+        images: images per measurement of the input pipeline.
         epochs: of the digits.
         train_split: of the digits.
     """
@@ -61,5 +61,5 @@ SMALL = Scale(
 
 
 def implementations() -> list[str]:
-    """The attentions that a device of this kind may run, apart from the plain one."""
+    """Return the attention implementations available on this kind of device, except plain."""
     return {"cpu": ["cpu", "xla"], "tpu": ["tpu", "xla"], "gpu": ["cudnn", "xla"]}[jax.default_backend()]

@@ -1,4 +1,4 @@
-"""What is tried on a device, in order, and the form of what each section reports."""
+"""The sections in order, and the format of their results."""
 
 import time
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from benchmarks.accelerator.table import Table
 
 @dataclass(frozen=True)
 class Section:
-    """A section: its title, its cases, and what it does for one.
+    """A section: title, cases, and measurement of a case.
 
-    `measure` is given the scale and the case, and returns the cells of its row; what it raises is reported.
-    Cases that would begin after the section's time are left out.
+    `measure` receives the scale and a case and returns the cells of its row; exceptions are reported. Cases
+    that would start after the section's time limit are skipped.
     """
 
     title: str
@@ -70,12 +70,12 @@ SECTIONS = {
         "Peak: the fastest matrix product of that dtype measured here. Arithmetic: the analytic minimum.",
     ),
 }
-"""The most telling ones first; the speed of all settings takes longest."""
+"""Most informative first; the speed of all settings takes longest."""
 
 
 @dataclass
 class Outcome:
-    """What came of a section: its rows so far, and in words what did not."""
+    """The rows of a section so far, with descriptions of failed and skipped cases."""
 
     table: Table
     failures: list[str] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Outcome:
 def run_section(
     section: Section, scale: Scale, *, seconds: float, keep: Callable[[Outcome], None]
 ) -> Outcome:
-    """Measure the cases of a section until its time is over; `keep` is given the outcome after each."""
+    """Measure the cases of a section until its time is over; `keep` receives the outcome after each."""
     outcome = Outcome(Table(section.title, section.columns))
     start = time.perf_counter()
     for case in section.cases(scale):
@@ -95,7 +95,7 @@ def run_section(
             continue
         try:
             outcome.table.rows.append(section.measure(scale, case))
-        except Exception as error:  # whatever a compiler, a driver or a device may raise is a result
+        except Exception as error:  # exceptions of compilers, drivers and devices are results
             outcome.failures.append(f"{case}: {type(error).__name__}: {' '.join(str(error).split())[:400]}")
         outcome.seconds = time.perf_counter() - start
         keep(outcome)

@@ -1,4 +1,4 @@
-"""Time, memory and share of the peak of training and evaluation steps on this machine's devices."""
+"""Time, memory and share of the peak rate of training and evaluation steps on this machine's devices."""
 
 import dataclasses
 import functools
@@ -23,7 +23,7 @@ EVALUATION = "evaluation"
 
 
 def cases(scale: Scale) -> list[Any]:
-    """(size, images per device, dtype, attention, rematerialize), the default of each size first."""
+    """Return (size, images per device, dtype, attention, rematerialize), the default of each size first."""
     settings = [("auto", scale.rematerialize[0]), (EVALUATION, "")]
     settings += [("auto", rule) for rule in scale.rematerialize[1:]]
     settings += [(name, scale.rematerialize[0]) for name in ("plain", *implementations())]
@@ -36,7 +36,7 @@ def cases(scale: Scale) -> list[Any]:
 
 
 def measure_case(scale: Scale, case: Any) -> list[str]:
-    """A row: time, rate, share of the peak, memory, compilation."""
+    """Measure a case: time, rate, share of the peak rate, memory, compilation time."""
     size, images, dtype, attention, rematerialize = case
     mesh = make_mesh()
     batch = images * mesh.size
@@ -63,7 +63,7 @@ Prepared = tuple[Callable[[], Any], int | None, float]
 
 
 def prepare_training(spec: ModelSpec, batch: int, scale: Scale) -> Prepared:
-    """The step that `train.py` runs."""
+    """Prepare the training step of `train.py`."""
     mesh = make_mesh()
     image, label = random_batch(batch, scale.classes)
     on_devices = put_batch({"image": image, "label": label}, batch_sharding(mesh))
@@ -82,7 +82,7 @@ def prepare_training(spec: ModelSpec, batch: int, scale: Scale) -> Prepared:
 
 
 def prepare_evaluation(spec: ModelSpec, batch: int, scale: Scale) -> Prepared:
-    """The pass that evaluates a batch; its program is compiled by the first call."""
+    """Prepare the forward pass of evaluation; its first call compiles."""
     mesh = make_mesh()
     images, labels = random_batch(batch, scale.classes)
     parameters = jax.device_put(initialize(spec, jax.random.key(0)), replicated(mesh))
@@ -97,7 +97,7 @@ def prepare_evaluation(spec: ModelSpec, batch: int, scale: Scale) -> Prepared:
 
 
 def median_seconds(call: Callable[[], Any], *, rounds: int) -> float:
-    """Of `rounds` calls, after one that only warms up."""
+    """Return the median time of `rounds` calls, after one warm-up call."""
     call()
     times = []
     for _ in range(rounds):
@@ -109,7 +109,7 @@ def median_seconds(call: Callable[[], Any], *, rounds: int) -> float:
 
 @functools.cache
 def peak_flops(dtype: str, side: int) -> float:
-    """FLOP/s of one device's fastest product of two square matrices, ten in a row to hide the dispatch."""
+    """Measure a device's FLOP/s in products of two square matrices, ten in a row to hide dispatch."""
 
     @jax.jit
     def multiply(matrix):

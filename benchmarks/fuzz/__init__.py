@@ -1,5 +1,5 @@
-"""Damaged and made-up inputs for everything that reads users' files and options.
+"""Damaged and synthetic inputs for all code that reads users' files and options.
 
-A reader's module lists `Case`s: what to feed and the function to feed it to. `python -m benchmarks.fuzz`
-counts what becomes of many thousand inputs; `tests/test_fuzz.py` feeds a few of each case in CI.
+Each module lists `Case`s: input strategies and the function that reads them. `python -m benchmarks.fuzz`
+counts the outcomes of many thousand inputs; `tests/test_fuzz.py` runs a few of each case in CI.
 """

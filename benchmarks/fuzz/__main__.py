@@ -1,10 +1,10 @@
-"""Feed damaged and made-up inputs to every reader of users' files and options, and count the outcomes.
+"""Feed damaged and synthetic inputs to every reader of users' files and options, and count the outcomes.
 
 python -m benchmarks.fuzz [READER ...] [--inputs N] [--seed S] [--json FILE]
 
-An input is read, or refused with one line; anything else is an uncaught exception, which the report names
-with its place in the code. The address space is limited, so that an input that asks for unbounded memory
-counts as uncaught. The exit status is 1 if there is any. Needs the extra [dev] and torch.
+An input is read, or refused with one line; anything else is an uncaught exception, which is reported with its
+location. The address space is limited, so that unbounded memory use counts as uncaught. The exit status is 1
+if there is any. Needs the extra [dev] and torch.
 """
 
 import os
@@ -32,13 +32,13 @@ from benchmarks.fuzz.cases import CASES
 from benchmarks.measurement import describe_machine, write_report
 from lctr_jax.host.paths import path_argument
 
-CHUNK = 500  # inputs that hypothesis makes from one seed: it remembers every one of them
-HEADROOM = 4 << 30  # bytes of address space beyond what the process has when it starts
+CHUNK = 500  # inputs per seed, since hypothesis remembers all of them
+HEADROOM = 4 << 30  # bytes of address space beyond those at the start of the process
 
 
 @dataclass
 class Tally:
-    """What became of one reader's inputs."""
+    """The outcomes of one reader's inputs."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     uncaught: Counter[str] = field(default_factory=Counter)
@@ -46,7 +46,7 @@ class Tally:
     seconds: float = 0.0
 
     def row(self, reader: str) -> list[str]:
-        """The reader's row of the table."""
+        """Return the reader's row of the table."""
         counts = (self.outcomes.total() + self.uncaught.total(), *map(self.outcomes.get, ("read", "refused")))
         columns = [f"{count or 0:,}" for count in (*counts, self.uncaught.total())]
         return [reader, *columns, f"{1000 * self.slowest:.0f}", f"{self.seconds:.0f}"]
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(reader: str, *, inputs: int, seed: int) -> Tally:
-    """Feed a reader at least that many inputs, in equal shares of its cases."""
+    """Feed a reader at least that many inputs, divided equally among its cases."""
     cases = [case for case in CASES if case.reader == reader]
     tally, start = Tally(), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -117,13 +117,13 @@ def _feed(case: Case, folder: Path, content: object, tally: Tally) -> None:
     start = time.perf_counter()
     try:
         tally.outcomes[feed(case, folder, content)] += 1
-    except Exception as error:  # counting them is what this is for
+    except Exception as error:  # counting exceptions is the purpose
         tally.uncaught[_place(error)] += 1
     tally.slowest = max(tally.slowest, time.perf_counter() - start)
 
 
 def _place(error: Exception) -> str:
-    """The exception and the last of our lines that it passed through."""
+    """Describe the exception and the last line of our code in its traceback."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "lctr_jax" in frame.filename or "benchmarks" in frame.filename]
     where = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "?"
@@ -145,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--inputs", type=int, default=50_000, metavar="N", help="for each reader")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
-    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write the numbers here")
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="also write the results to FILE")
     return parser
 
 

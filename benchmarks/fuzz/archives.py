@@ -28,7 +28,7 @@ TYPES = (
 
 
 def pack(members: Sequence[tuple[str, bytes, bytes, str]]) -> bytes:
-    """A tar archive of (name, content, type, link target)."""
+    """Build a tar archive of (name, content, type, link target)."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for name, content, kind, target in members:

@@ -1,4 +1,4 @@
-"""Box lists in every format, of made-up words and of damaged sound lists, and their join with images."""
+"""Box lists in every format, synthetic and damaged, and their matching with images."""
 
 import json
 from pathlib import Path, PurePosixPath

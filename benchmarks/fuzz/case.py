@@ -1,4 +1,4 @@
-"""One reader's inputs and the function that reads them, and what may become of an input."""
+"""A reader's inputs, the function that reads them, and the possible outcomes."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -11,27 +11,30 @@ from hypothesis.strategies import SearchStrategy
 from lctr_jax.errors import LONGEST, one_line
 
 MISTAKES = (ValueError, OSError, ModuleNotFoundError)
-"""What `lctr_jax.errors.one_line_errors` prints as one line; anything else ends in a traceback."""
+"""Exceptions that `lctr_jax.errors.one_line_errors` prints as one line; others end in a traceback."""
 
 LONGEST_LINE = 2 * LONGEST
-"""Characters of the longest error message that still counts as a line to read, escapes included."""
+"""Longest accepted error message in characters, including escapes."""
 
 LONGEST_READ = 10.0
-"""Seconds after which an input counts as one that never ends."""
+"""Seconds after which reading an input counts as endless."""
 
 Outcome = Literal["read", "refused"]
 
 
 class EndlessError(Exception):
-    """An input took longer than `LONGEST_READ`."""
+    """Reading an input took longer than `LONGEST_READ`."""
 
 
 class Case(NamedTuple):
     """Inputs of one kind for one reader.
 
-    `reader` is the row of the table, `kind` the part of it. `read` gets a scratch folder, which holds what
-    earlier inputs left there, and one of `inputs`; it checks what it gets, and raises a mistake of
-    `MISTAKES` for inputs that are to be refused.
+    Attributes:
+        reader: row of the table.
+        kind: part of the row.
+        inputs: strategy of the inputs.
+        read: receives a scratch folder, which keeps files of earlier inputs, and an input; checks the result,
+            and raises one of `MISTAKES` for inputs to be refused.
     """
 
     reader: str
@@ -41,13 +44,13 @@ class Case(NamedTuple):
 
 
 def feed(case: Case, folder: Path, content: Any) -> Outcome:
-    """What became of an input.
+    """Feed an input and return the outcome.
+
+    Works only in a process's main thread, because the time limit uses a signal.
 
     Raises:
-        Exception: whatever the reader raised that is no user's mistake, and AssertionError where the message
-        of a
-            mistake is empty or too long to be one line. Only in a process's main thread, which the clock
-            interrupts.
+        Exception: raised by the reader and not one of `MISTAKES`.
+        AssertionError: the message of a mistake is empty or too long for one line.
     """
     try:
         with _time_limit():

@@ -1,4 +1,4 @@
-"""Every reader's cases."""
+"""The cases of all readers."""
 
 from benchmarks.fuzz import archives, box_lists, config_flags, images, results, tensors
 

@@ -1,4 +1,4 @@
-"""Command lines of a run: --config.a.b=value, and the config that they make."""
+"""Command lines of a run: --config.a.b=value, and the resulting config."""
 
 import sys
 from pathlib import Path
@@ -78,7 +78,7 @@ def _read(folder: Path, arguments: list[tuple[str, str, str]]) -> None:
         argv += [f"{flag}={value}"] if joint == "=" else [flag, value] if joint else [flag]
     values = flags.FlagValues()
     define_processes(values)
-    before, sys.argv = sys.argv, argv  # where ml_collections looks for options
+    before, sys.argv = sys.argv, argv  # ml_collections reads options from there
     try:
         parse_flags(values, argv, usage="fuzz")
     finally:

@@ -1,4 +1,4 @@
-"""Strategies that several readers' inputs are made of: damaged bytes and arbitrary JSON."""
+"""Strategies for damaged bytes and arbitrary JSON."""
 
 import json
 import string
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 
 def damaged(sound: bytes) -> st.SearchStrategy[bytes]:
-    """The bytes with a few of them replaced and some left out, or any short bytes."""
+    """Return a strategy of the bytes with some replaced and some removed, or of any short bytes."""
 
     def apply(changes: list[tuple[int, int]], start: int, stop: int) -> bytes:
         content = bytearray(sound)
@@ -24,7 +24,7 @@ def damaged(sound: bytes) -> st.SearchStrategy[bytes]:
 
 
 def json_values(keys: Sequence[str]) -> st.SearchStrategy[Any]:
-    """Any JSON value, whose objects tend to have the given keys; NaN and huge numbers included."""
+    """Return a strategy of JSON values whose objects often have the given keys, with NaN and huge numbers."""
     leaves = (
         st.none()
         | st.booleans()
@@ -41,7 +41,7 @@ def json_values(keys: Sequence[str]) -> st.SearchStrategy[Any]:
 
 
 def changed_json(sound: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """A sound JSON object with some of its values, at any depth, replaced by others or left out."""
+    """Return a strategy of a valid JSON object with some values, at any depth, replaced or removed."""
     paths = list(_paths(sound))
     values = json_values(sorted({str(path[-1]) for path in paths}))
     changes = st.lists(
@@ -51,7 +51,7 @@ def changed_json(sound: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def json_files(sound: dict[str, Any]) -> st.SearchStrategy[bytes]:
-    """A file that should hold such an object: another one, any JSON, nested deeply, damaged, or any bytes."""
+    """Return a strategy of files other than such an object: any, deeply nested or damaged JSON, any bytes."""
     text = json.dumps(sound).encode()
     objects = changed_json(sound) | json_values(sorted(sound))
     deep = st.sampled_from([b"[" * 100_000, b'{"a":' * 100_000, b"[" * 500 + b"]" * 500, b"9" * 5000])

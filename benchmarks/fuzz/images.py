@@ -1,4 +1,4 @@
-"""Image files of every format that is read, damaged; EXIF blocks; masks; and files that are no images."""
+"""Image files of all supported formats, damaged; EXIF blocks; masks; and files that are not images."""
 
 import io
 from pathlib import Path
@@ -19,7 +19,7 @@ SIDE = 32
 
 
 def encode(kind: str, *, mode: str = "RGB", **options: bytes) -> bytes:
-    """A small picture in a format of PIL's."""
+    """Encode a small image in a format of PIL's."""
     file = io.BytesIO()
     pixels = np.random.default_rng(0).integers(0, 256, (9, 12, 3)).astype(np.uint8)
     Image.fromarray(pixels).convert(mode).save(file, kind, **options)

@@ -1,4 +1,4 @@
-"""Files of finished runs, as the commands that open a run read them: metrics, metadata, checksums."""
+"""Files of finished runs, as read by commands: metrics, metadata, checksums."""
 
 from pathlib import Path
 from typing import Any

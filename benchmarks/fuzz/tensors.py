@@ -44,18 +44,18 @@ DIMENSIONS = st.sampled_from([0, 1, -1, 5, 2**31, 2**40, 2**63, 10**30, 0.5, Non
 
 
 def vit(**changes: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """A tiny ViT's tensors, some of other shapes."""
+    """Return a tiny ViT's tensors, some with other shapes."""
     return {name: np.zeros(shape, np.float32) for name, shape in (SHAPES | changes).items()}
 
 
 def safetensors_file(metadata: Any = None) -> bytes:
-    """A sound file, with our own metadata if given."""
+    """Return a valid file, with our metadata if given."""
     notes = {"format": "pt"} if metadata is None else {"format": "pt", OURS: json.dumps(metadata)}
     return safetensors.numpy.save(vit(), notes)
 
 
 def with_header(changes: dict[str, dict[str, Any]]) -> bytes:
-    """A sound file whose header says something else of some tensors."""
+    """Return a valid file whose header is changed for some tensors."""
     content = safetensors_file()
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
@@ -114,7 +114,7 @@ def _convert_shaped(
 def _torch_cases() -> list[Case]:
     try:
         import torch
-    except ModuleNotFoundError:  # the readers of .pth files need it, too
+    except ModuleNotFoundError:  # the readers of .pth files need torch as well
         return []
 
     def save(content: Any) -> bytes:

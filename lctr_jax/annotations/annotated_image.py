@@ -1,4 +1,4 @@
-"""An image and its predicted boxes, as every annotation format needs them."""
+"""An image and its predicted boxes, the input of every annotation format."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,9 +18,9 @@ class AnnotatedBox:
 
     Attributes:
         label: index of the class, from 0.
-        name: the class's name.
+        name: name of the class.
         score: confidence in [0, 1].
-        box_xyxy: corners in pixels of the image as written on disk, the right and lower end exclusive.
+        box_xyxy: corners in pixels of the image as stored, half-open.
         polygons: outlines of the region that the box encloses, each x0, y0, x1, y1, ... in pixels.
     """
 
@@ -33,10 +33,14 @@ class AnnotatedBox:
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotatedImage:
-    """An image file, its size in pixels, and its boxes.
+    """An image file, its size, and its boxes.
 
-    `file` is the path relative to the folder that was searched, with forward slashes; `source` is the file
-    itself.
+    Attributes:
+        file: path relative to the searched folder, with forward slashes.
+        source: path of the file.
+        width: in pixels.
+        height: in pixels.
+        boxes: predicted boxes.
     """
 
     file: str
@@ -47,10 +51,10 @@ class AnnotatedImage:
 
 
 def read_annotated_images(predictions: Path) -> Iterator[AnnotatedImage]:
-    """Read `predictions.jsonl` line by line, in its order.
+    """Read `predictions.jsonl` line by line, in order.
 
     Raises:
-        ValueError: a line is not one that `lctr_jax.predict` writes; the message names it.
+        ValueError: a line was not written by `lctr_jax.predict`; the message names it.
     """
     with predictions.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
@@ -64,7 +68,7 @@ def read_annotated_images(predictions: Path) -> Iterator[AnnotatedImage]:
 
 
 def with_stems(images: Iterable[AnnotatedImage]) -> Iterator[tuple[AnnotatedImage, PurePosixPath]]:
-    """Pair each image with a path of its own without suffix, for formats that keep one file per image.
+    """Pair each image with a unique path without suffix, for formats with one file per image.
 
     Images whose paths differ only in suffix or case, such as `a.jpg` and `A.png`, are numbered from the
     second on.

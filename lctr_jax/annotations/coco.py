@@ -9,10 +9,10 @@ from lctr_jax.annotations.annotated_image import AnnotatedBox, AnnotatedImage
 
 
 def write_coco(path: Path, images: Iterable[AnnotatedImage], *, class_names: Sequence[str]) -> None:
-    """Write one JSON file, image by image: memory does not grow with their number.
+    """Write one JSON file, image by image, so that memory does not grow with their number.
 
-    Ids count from 1, in the order of `images`; a class's id is its index + 1. Every annotation also holds the
-    box's `score`, which COCO's own tools ignore in annotations.
+    Ids start at 1, in the order of `images`; a class's id is its index + 1. Every annotation also contains
+    the box's `score`, which COCO's own tools ignore.
     """
     categories = [
         {"id": label + 1, "name": name, "supercategory": "object"} for label, name in enumerate(class_names)
@@ -46,7 +46,7 @@ def write_coco(path: Path, images: Iterable[AnnotatedImage], *, class_names: Seq
 
 def _annotation(box: AnnotatedBox, *, annotation_id: int, image_id: int) -> dict[str, Any]:
     x0, y0, x1, y1 = box.box_xyxy
-    # A polygon needs three points; without one the box itself is the outline.
+    # A polygon needs three points; otherwise the box is used as the outline.
     outlines = [polygon for polygon in box.polygons if len(polygon) >= 6] or [
         (x0, y0, x1, y0, x1, y1, x0, y1)
     ]
@@ -63,7 +63,7 @@ def _annotation(box: AnnotatedBox, *, annotation_id: int, image_id: int) -> dict
 
 
 def _area(polygon: Sequence[float]) -> float:
-    """The area inside a polygon, pixels squared, by the shoelace formula."""
+    """Compute the area of a polygon in square pixels by the shoelace formula."""
     xs, ys = polygon[::2], polygon[1::2]
     crossed = sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(len(xs)))
     return abs(crossed) / 2

@@ -14,24 +14,24 @@ FORMATS = ("coco", "yolo", "voc", "labelstudio", "csv")
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
-    """Split `coco,yolo,...`.
+    """Parse `coco,yolo,...`.
 
     Raises:
         ValueError: a format is unknown.
     """
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if unknown := [name for name in names if name not in FORMATS]:
-        raise ValueError(f"--annotations: got {unknown[0]!r}, expected some of {','.join(FORMATS)}")
+        raise ValueError(f"--annotations: got {unknown[0]!r}, expected a list from {','.join(FORMATS)}")
     return names
 
 
 def write_annotations(
     folder: Path, predictions: Path, *, formats: Collection[str], class_names: Sequence[str]
 ) -> list[Path]:
-    """Write the boxes of `predictions.jsonl` in every format asked for; returns what was written.
+    """Write the boxes of `predictions.jsonl` in the given formats, and return the written paths.
 
-    Annotations are made from the file, not along with the predictions, so that a prediction that was
-    interrupted and resumed has them whole.
+    Annotations are made from the file after prediction, so they are complete even if prediction was
+    interrupted and resumed.
 
     Raises:
         ValueError: a line of `predictions` cannot be read.

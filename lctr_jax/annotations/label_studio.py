@@ -1,4 +1,4 @@
-"""Label Studio's tasks with predictions to correct (labelstud.io, "Import pre-annotated data")."""
+"""Label Studio tasks with predictions (labelstud.io, "Import pre-annotated data")."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -9,14 +9,14 @@ from xml.sax.saxutils import quoteattr
 
 from lctr_jax.annotations.annotated_image import AnnotatedBox, AnnotatedImage
 
-_CONTROL, _IMAGE = "label", "image"  # the names that the labeling interface gives its two tags
+_CONTROL, _IMAGE = "label", "image"  # names of the two tags in the labeling interface
 
 
 def write_label_studio(path: Path, images: Iterable[AnnotatedImage], *, class_names: Sequence[str]) -> None:
-    """Write the tasks, and beside them the labeling interface that they fit, `PATH` with the suffix `.xml`.
+    """Write the tasks, and next to them the matching labeling interface, `PATH` with the suffix `.xml`.
 
-    An image's address is Label Studio's local file serving, relative to its LOCAL_FILES_DOCUMENT_ROOT: the
-    folder that was searched for images.
+    Image addresses use Label Studio's local file serving, relative to LOCAL_FILES_DOCUMENT_ROOT, which must
+    be the folder that was searched for images.
     """
     with path.open("w", encoding="utf-8") as file:
         file.write("[")
@@ -42,7 +42,7 @@ def _task(image: AnnotatedImage) -> dict[str, Any]:
 
 
 def _result(box: AnnotatedBox, image: AnnotatedImage, *, number: int) -> dict[str, Any]:
-    """One rectangle; Label Studio measures in percent of the image."""
+    """Return one rectangle, in percent of the image as Label Studio expects."""
     x0, y0, x1, y1 = box.box_xyxy
     value = {
         "x": 100 * x0 / image.width,

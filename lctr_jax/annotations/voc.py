@@ -1,4 +1,4 @@
-"""Pascal VOC's XML, one file per image (Everingham et al., IJCV 2010)."""
+"""Pascal VOC's XML format, one file per image (Everingham et al., IJCV 2010)."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -7,15 +7,15 @@ from pathlib import Path, PurePosixPath
 
 from lctr_jax.annotations.annotated_image import AnnotatedBox, AnnotatedImage, with_stems
 
-# XML 1.0 has no way to write these, in file names at least they occur.
+# Characters that XML 1.0 cannot represent; they occur in file names.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def write_voc(folder: Path, images: Iterable[AnnotatedImage]) -> None:
     """Write FOLDER/PATH/OF/IMAGE.xml for each image.
 
-    VOC counts pixels from 1 and includes both ends: a box over the pixels x0 to x1 (exclusive, from 0) has
-    `xmin` x0 + 1 and `xmax` x1, rounded to whole pixels.
+    VOC counts pixels from 1 and includes both ends: a box from x0 to x1 (half-open, from 0) has `xmin` x0 + 1
+    and `xmax` x1, rounded to whole pixels.
     """
     for image, stem in with_stems(images):
         file = folder / f"{stem}.xml"

@@ -1,4 +1,4 @@
-"""YOLO's detection data set: `data.yaml`, `images/` and `labels/`, as Ultralytics' trainer reads it."""
+"""YOLO's detection format: `data.yaml`, `images/` and `labels/`, as Ultralytics reads it."""
 
 import json
 import os
@@ -10,19 +10,19 @@ from lctr_jax.annotations.annotated_image import AnnotatedBox, AnnotatedImage, w
 
 
 def write_yolo(folder: Path, images: Iterable[AnnotatedImage], *, class_names: Sequence[str]) -> None:
-    """Write `data.yaml`, one text file per image under `labels/`, and the images under `images/`.
+    """Write `data.yaml`, one text file per image in `labels/`, and the images in `images/`.
 
-    A line of a label file is `class center_x center_y width height`, in shares of the image. The trainer
-    finds labels by exchanging `images` for `labels` in an image's path, so the images must lie there too:
-    they are symbolic links, or copies where the file system has none. An image without boxes gets an empty
-    label file, which the trainer takes as background.
+    A line of a label file is `class center_x center_y width height`, relative to the image's size.
+    Ultralytics finds labels by replacing `images` with `labels` in an image's path, so the images must be
+    there: as symbolic links, or copies if the file system does not support links. An image without boxes gets
+    an empty label file, which means background.
     """
     for image, stem in with_stems(images):
         label_file = folder / "labels" / f"{stem}.txt"
         label_file.parent.mkdir(parents=True, exist_ok=True)
         label_file.write_text("".join(f"{_line(box, image)}\n" for box in image.boxes), encoding="utf-8")
         _link(image.source, folder / "images" / f"{stem}{Path(image.file).suffix}")
-    # JSON strings are YAML strings: whatever a class is called needs no quoting rules of our own.
+    # JSON strings are valid YAML strings, so names need no further quoting.
     names = "".join(
         f"  {label}: {json.dumps(name, ensure_ascii=False)}\n" for label, name in enumerate(class_names)
     )

@@ -1,1 +1,1 @@
-"""Weights on disk: orbax checkpoints of ours, and PyTorch's names and files."""
+"""Orbax checkpoints with checksums, and weights in PyTorch's and Hugging Face's formats."""

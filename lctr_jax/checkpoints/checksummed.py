@@ -1,4 +1,4 @@
-"""Orbax's CheckpointManager, with checksums inside every checkpoint before it gets its name."""
+"""Orbax's CheckpointManager with checksums, which are written before a checkpoint gets its final name."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +11,10 @@ from lctr_jax.checkpoints.checksums import write_checksums
 
 
 class ChecksummedCheckpoints:
-    """Checkpoints FOLDER/STEP, written in the background, each whole and with its checksums, or absent."""
+    """Checkpoints FOLDER/STEP, written in the background, and visible only when complete with checksums."""
 
     def __init__(self, folder: Path, **options: Any):
-        """`options`: further ones of `ocp.CheckpointManagerOptions`."""
+        """Open the folder; `options` are passed to `ocp.CheckpointManagerOptions`."""
         self._folder = folder
         self._writing = 0
         self.manager = ocp.CheckpointManager(
@@ -29,28 +29,28 @@ class ChecksummedCheckpoints:
     def save(
         self, step: int, items: Mapping[str, Any], *, metrics: Mapping[str, float] | None = None
     ) -> None:
-        """Start writing, once the checkpoint before is on disk.
+        """Start writing, once the previous checkpoint is on disk.
 
         Raises:
-            OSError: the one before could not be written.
+            OSError: the previous checkpoint could not be written.
         """
         self.wait()
         self._writing = step
-        # Forced: otherwise orbax leaves a step out while an earlier one is still being written.
+        # Forced, because Orbax otherwise skips a step while an earlier one is still being written.
         self.manager.save(step, args=ocp.args.Composite(**items), metrics=metrics, force=True)
 
     def wait(self) -> None:
         """Wait until everything is on disk.
 
         Raises:
-            OSError: a checkpoint could not be written; the next run clears away what was begun.
+            OSError: a checkpoint could not be written; the next run removes its remains.
         """
         try:
             self.manager.wait_until_finished()
-        except Exception as error:  # TensorStore raises ValueError for a full disk, orbax others
+        except Exception as error:  # TensorStore raises ValueError for a full disk, Orbax other types
             raise OSError(
                 f"checkpoint of step {self._writing} could not be written: {_shortened(error)}; "
-                "make room, and give the same command again"
+                "free disk space and repeat the command"
             ) from error
 
     def close(self) -> None:
@@ -71,5 +71,5 @@ class ChecksummedCheckpoints:
 
 
 def _shortened(error: Exception) -> str:
-    """The first line: TensorStore adds pages about the array."""
+    """Return the first line, since TensorStore adds pages about the array."""
     return str(error).partition("\n")[0][:300]

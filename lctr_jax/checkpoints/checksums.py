@@ -1,4 +1,4 @@
-"""Checksums of a checkpoint's files. Orbax notices a missing file, but not a changed byte of an array."""
+"""Checksums of a checkpoint's files. Orbax detects missing files, but not changed bytes of an array."""
 
 import json
 import zlib
@@ -11,13 +11,13 @@ _CHUNK = 1 << 22
 
 
 def write_checksums(folder: Path) -> None:
-    """Record size and CRC-32 of every file of a checkpoint's items, in the checkpoint's folder."""
+    """Write size and CRC-32 of every file of a checkpoint's items into the checkpoint's folder."""
     sums = {str(file.relative_to(folder)): _checksum(file) for file in _files(folder)}
     (folder / CHECKSUMS).write_text(json.dumps(sums))
 
 
 def find_damage(folder: Path) -> str | None:
-    """Describe the first file of a checkpoint that is not as it was written; return None if all are.
+    """Describe the first damaged file of a checkpoint; return None if there is none.
 
     Reads every byte once.
     """
@@ -32,14 +32,14 @@ def find_damage(folder: Path) -> str | None:
     for name, expected in recorded.items():
         try:
             if _checksum(folder / name) != expected:
-                return f"{name} is not as it was written"
+                return f"{name} has changed since it was written"
         except OSError as error:
             return f"{name} cannot be read: {error.strerror}"
     return None
 
 
 def _files(folder: Path) -> list[Path]:
-    """Of the items alone: what orbax keeps beside them changes when it commits."""
+    """List the files of the items only; Orbax changes its own files when it commits a checkpoint."""
     return sorted(
         file for item in folder.iterdir() if item.is_dir() for file in item.rglob("*") if file.is_file()
     )

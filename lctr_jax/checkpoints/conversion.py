@@ -1,4 +1,4 @@
-"""From PyTorch's tensors to our checkpoints and back."""
+"""Conversion of PyTorch tensors to our checkpoints and back."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -19,9 +19,14 @@ from lctr_jax.models.parameters import Parameters, initialize
 
 
 class Conversion(NamedTuple):
-    """A checkpoint to write, and what became of each tensor.
+    """A checkpoint to write, and the fate of each tensor.
 
-    `read` and `fresh`: our dotted names. `dropped`: PyTorch's names and why.
+    Attributes:
+        metadata: of the checkpoint.
+        parameters: of the checkpoint.
+        read: our dotted names of the parameters that were read.
+        fresh: our dotted names of the newly initialized parameters.
+        dropped: the reason for each dropped tensor, by PyTorch name.
     """
 
     metadata: Metadata
@@ -39,13 +44,20 @@ def convert(
     num_classes: int | None = None,
     half_normalized: bool = False,
 ) -> Conversion:
-    """Make a checkpoint of an LCTR's tensors or of those of a plain ViT, as DeiT.
+    """Convert the tensors of an LCTR, another known method, or a plain ViT such as DeiT.
 
-    A ViT gives a backbone or, with `num_classes`, an LCTR whose head is newly initialized. `half_normalized`
-    says that it takes images normalized by mean and standard deviation 0.5.
+    A ViT gives a backbone or, with `num_classes`, an LCTR with a newly initialized head.
+
+    Args:
+        file: the tensors.
+        source: where they come from, stored in the metadata.
+        heads: number of attention heads, if it cannot be determined from the width.
+        num_classes: number of classes of a new head.
+        half_normalized: the network expects images normalized with mean and standard deviation 0.5.
 
     Raises:
-        ValueError: a tensor is missing, unexpected or misshapen, or `num_classes` is not the LCTR's.
+        ValueError: a tensor is missing, unexpected or of the wrong shape, or `num_classes` differs from the
+            file's.
     """
     tensors = torch_variants.rename(file.tensors)
     metadata = _metadata(tensors, file.metadata, source=source, heads=heads)
@@ -67,19 +79,19 @@ def convert(
     elif num_classes not in (None, metadata.spec.num_classes):
         raise ValueError(
             f"--num_classes: got {num_classes}, but the file has {metadata.spec.num_classes} classes; "
-            "leave it out: --config.init_from takes the backbone alone where the classes differ"
+            "leave it out: --config.init_from reads only the backbone if the classes differ"
         )
     return Conversion(metadata, parameters | fresh, tuple(flat), tuple(by_path(fresh)), dropped)
 
 
 def to_torch_tensors(metadata: Metadata, parameters: Parameters) -> dict[str, np.ndarray]:
-    """PyTorch's tensors of a checkpoint: the inverse of `convert`, bit for bit."""
+    """Convert a checkpoint to PyTorch tensors, the exact inverse of `convert`."""
     flat = by_path(parameters)
     return torch_names.to_torch(flat, torch_names.layouts(metadata), metadata.spec.depth)
 
 
 def describe_network(metadata: Metadata) -> str:
-    """The network in a few words."""
+    """Describe the network in a few words."""
     spec = metadata.spec
     head = f"{spec.method} of {spec.num_classes} classes" if metadata.kind == "network" else "backbone"
     options = {

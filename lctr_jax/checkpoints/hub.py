@@ -1,4 +1,4 @@
-"""Weights by their name on the Hugging Face hub."""
+"""Weights from the Hugging Face hub."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ DEFAULT_FILE = "model.safetensors"
 
 
 def download(source: str) -> Path:
-    """The local path of `source`: itself, or a file of the hub, fetched by huggingface_hub into its cache.
+    """Return the local path of `source`, downloading a hub file into huggingface_hub's cache if necessary.
 
-    Hub names: `hf://OWNER/REPOSITORY[/FILE]`, or `timm/NAME` where there is no such folder here; FILE is
-    model.safetensors by default.
+    Hub names are `hf://OWNER/REPOSITORY[/FILE]`, or `timm/NAME` if there is no local folder of that name; the
+    default FILE is model.safetensors.
 
     Raises:
         ModuleNotFoundError: huggingface_hub is needed and not installed.
-        ValueError: the name is incomplete, or the file cannot be fetched.
+        ValueError: the name is incomplete, or the file cannot be downloaded.
     """
     if not source.startswith(SCHEME) and not (source.startswith(TIMM) and not Path(source).exists()):
         return Path(source)
@@ -30,6 +30,6 @@ def download(source: str) -> Path:
         ) from error
     try:
         return Path(huggingface_hub.hf_hub_download(f"{owner}/{repository}", file or DEFAULT_FILE))
-    except Exception as error:  # whatever the network, the hub and its client raise
+    except Exception as error:  # network, hub and client raise many types
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{source}: cannot be fetched from the hub: {reason}") from error
+        raise ValueError(f"{source}: cannot be downloaded from the hub: {reason}") from error

@@ -1,4 +1,4 @@
-"""Backbones trained on images normalized otherwise than ours."""
+"""Backbones trained on images with another normalization."""
 
 import numpy as np
 from jaxtyping import Float32
@@ -6,14 +6,15 @@ from jaxtyping import Float32
 from lctr_jax.models.normalization import MEAN, STD
 from lctr_jax.models.parameters import Parameters
 
-HALF = np.array(0.5)  # mean and standard deviation of the images that AugReg's ViTs take
+HALF = np.array(0.5)  # mean and standard deviation of AugReg's input
 
 
 def fold_half_normalization(backbone: Parameters) -> Parameters:
-    """The same function of the pixels, for images normalized by ImageNet's mean and standard deviation.
+    """Adapt a backbone to images normalized with ImageNet's mean and standard deviation.
 
-    With x = (p - mean) / std ours and y = (p - 0.5) / 0.5 theirs, y = x std / 0.5 + (mean - 0.5) / 0.5, which
-    the patch embedding takes up: it is linear and pads nothing.
+    With x = (p - mean) / std (ours) and y = (p - 0.5) / 0.5 (theirs), y = x std / 0.5 + (mean - 0.5) / 0.5.
+    This is folded into the patch embedding, which is linear and has no padding, so the function of the pixels
+    is unchanged.
     """
     embedding = backbone["patch_embed"]
     kernel: Float32[np.ndarray, "patch patch 3 width"] = embedding["kernel"]

@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, beside its parameters."""
+"""Metadata of a checkpoint."""
 
 import dataclasses
 import importlib.metadata
@@ -13,7 +13,7 @@ from lctr_jax.models.spec import ModelSpec
 Kind = Literal["network", "backbone"]
 
 HEAD_FIELDS = ("method", "num_classes", "experts")
-# Of no array.
+# Fields that do not affect the shape of any array.
 _FREE_FIELDS = ("drop_path", "dtype", "precision", "initialization", "attention", "rematerialize")
 SHAPING_FIELDS = tuple(f.name for f in dataclasses.fields(ModelSpec) if f.name not in _FREE_FIELDS)
 BACKBONE_FIELDS = tuple(name for name in SHAPING_FIELDS if name not in HEAD_FIELDS)
@@ -26,11 +26,15 @@ def _versions() -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What the parameters belong to.
+    """What a checkpoint's parameters belong to.
 
-    `kind`: "network", whole, or "backbone", what a DeiT file gives; `spec`'s method, num_classes and experts
-    then mean nothing. `class_names`: one a class, or None where unknown.
-    `source`: where the weights come from, in words. `versions`: of the packages that wrote them.
+    Attributes:
+        kind: "network", or "backbone" without a head (e.g. from a DeiT file); `spec`'s method, num_classes
+            and experts are then meaningless.
+        spec: hyperparameters of the network.
+        class_names: one per class, or None if unknown.
+        source: description of where the weights come from.
+        versions: versions of the packages that wrote the checkpoint.
     """
 
     kind: Kind
@@ -40,20 +44,20 @@ class Metadata:
     versions: Mapping[str, str] = field(default_factory=_versions)
 
     def __post_init__(self) -> None:
-        """Refuse an unknown kind, and names that do not fit the classes.
+        """Check the kind and the number of class names.
 
         Raises:
-            ValueError: `kind` is unknown, or the number of names is not the number of classes.
+            ValueError: `kind` is unknown, or the number of names differs from the number of classes.
         """
         if self.kind not in get_args(Kind):
             raise ValueError(f"kind: got {self.kind!r}, expected one of {', '.join(get_args(Kind))}")
         if self.class_names is not None and len(self.class_names) != self.spec.num_classes:
             raise ValueError(
-                f"class names: got {len(self.class_names)}, expected {self.spec.num_classes}, one a class"
+                f"class names: got {len(self.class_names)}, expected {self.spec.num_classes}, one per class"
             )
 
     def to_json(self) -> dict[str, Any]:
-        """The metadata as what JSON holds."""
+        """Convert to JSON-compatible types."""
         model = dataclasses.asdict(self.spec)
         if self.kind == "backbone":
             model = {name: value for name, value in model.items() if name not in HEAD_FIELDS}
@@ -67,11 +71,11 @@ class Metadata:
 
     @classmethod
     def from_json(cls, stored: Any) -> "Metadata":
-        """The inverse of `to_json`.
+        """Read what `to_json` has written.
 
         Raises:
-            ValueError: `stored` is not what `to_json` writes, a newer version wrote it, or it names a method
-                whose code is not trusted (`methods.require_trusted`).
+            ValueError: `stored` has another form, was written by a newer version, or names a method whose
+                code is not trusted (`methods.require_trusted`).
         """
         try:
             if "method" in stored["model"]:
@@ -93,9 +97,9 @@ class Metadata:
 
 
 def differing_fields(got: ModelSpec, expected: ModelSpec, names: Sequence[str]) -> list[str]:
-    """`field got .., expected ..` for each of the named fields in which two specs differ.
+    """Describe each named field in which two specs differ, as `field got .., expected ..`.
 
-    Methods of one head do not differ: their parameters are the same.
+    Methods with the same head count as equal, because their parameters are the same.
     """
 
     def differ(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Nested dicts of arrays: their leaves by dotted path, and how two of them differ."""
+"""Leaves of nested dicts by dotted path, and differences between two such dicts."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -7,12 +7,12 @@ from flax.traverse_util import flatten_dict
 
 
 def by_path(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The leaves by dotted path, as "backbone.norm.scale", in the dict's order."""
+    """Flatten a nested dict to leaves by dotted path, such as "backbone.norm.scale", in the same order."""
     return cast(dict[str, Any], flatten_dict(tree, sep="."))
 
 
 def misfits(got: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
-    """How two nested dicts of shaped things differ: their missing, unexpected and misshapen names."""
+    """Describe missing and unexpected names, and wrong shapes, of one nested dict compared with another."""
     theirs, ours = (
         {path: tuple(leaf.shape) for path, leaf in by_path(tree).items()} for tree in (got, expected)
     )

@@ -1,4 +1,4 @@
-"""What a file of torch.save holds, read without torch: every object in it is inert, nothing runs."""
+"""The structure of a torch.save file, read without torch; objects are inert, nothing is executed."""
 
 import pickle
 import zipfile
@@ -9,13 +9,13 @@ from typing import Any
 
 from lctr_jax.checkpoints.wrappers import unwrap
 
-_LEGACY_HEADERS = 3  # pickles before the content in files of before torch 1.6
+_LEGACY_HEADERS = 3  # pickles before the content in files older than torch 1.6
 
 
 class Inert:
-    """Stands for an object of the file: takes what its class would have taken, and does nothing with it."""
+    """Replaces an object of the file; accepts and ignores what its class would accept."""
 
-    source = ""  # the name of the class in the file
+    source = ""  # name of the class in the file
 
     def __new__(cls, *arguments: Any, **options: Any) -> "Inert":
         """Ignore the arguments."""
@@ -25,7 +25,7 @@ class Inert:
         self.state: Any = None
 
     def __setstate__(self, state: Any) -> None:
-        """Keep the state, unread."""
+        """Store the state unprocessed."""
         self.state = state
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -45,17 +45,17 @@ class _Structure(pickle.Unpickler):
         return type(name, (Inert,), {"source": f"{module}.{name}"})
 
     def persistent_load(self, pid: Any) -> Any:
-        # A storage or, in files of before torch 1.6, a module's class with its source.
+        # A storage, or in files older than torch 1.6 a module's class with its source code.
         return pid[1] if isinstance(pid, tuple) and pid[0] == "module" else Inert()
 
 
 def advise(path: Path) -> str:
-    """Python that keeps the tensors of this very file alone, for somebody who trusts it to run."""
+    """Return Python code that keeps only the tensors of this file, for users who trust it."""
     whole = f"torch.load({str(path)!r}, weights_only=False)"
     new = repr(f"{path.with_suffix('')}_tensors{path.suffix}")
     try:
         found = unwrap(_read_structure(path), ema=False)
-    except Exception:  # of a damaged pickle, anything; then the advice is a general one
+    except Exception:  # a damaged pickle may raise anything; the advice is then generic
         return f"torch.save({{k: v for k, v in {whole}.items() if isinstance(v, torch.Tensor)}}, {new})"
     place, content = "".join(f"[{name!r}]" for name in found.place), found.content
     if isinstance(content, Mapping) and (modules := [name for name in content if _is_module(content[name])]):

@@ -1,4 +1,4 @@
-"""Files of torch.save: tensors and plain data are read, what would have to run code is refused."""
+"""Read torch.save files: tensors and plain data; files that would have to run code are refused."""
 
 import re
 import zipfile
@@ -7,35 +7,35 @@ from typing import Any
 
 from lctr_jax.checkpoints.pickle_structure import Inert, advise
 
-# Classes of plain data that training scripts keep beside the weights: options, paths, times, NumPy's numbers.
+# Classes of plain data that training scripts store with weights: options, paths, times, NumPy scalars.
 _DATA = re.compile(
     r"(argparse|pathlib|datetime|numpy|omegaconf|yacs|ml_collections|easydict|addict|types|typing|collections)\..+"
     r"|list|dict|tuple|set|int|float|str|bool|object|slice|range"
 )
 _BUILTINS = ("builtins", "__builtin__")
-_STAND_INS = {"collections.defaultdict": lambda *arguments: {}}  # torch sets items of its own dicts alone
+_STAND_INS = {"collections.defaultdict": lambda *arguments: {}}  # torch only sets items of its own dicts
 _UNUSABLE = re.compile(r"Can only (SETITEM|APPEND|build|create)|call reduce for unrecognized")
-_MOST = 60  # such classes in a file
-_MAX_OVERHEAD = 1 << 20  # bytes of an archive's own
+_MOST = 60  # maximum number of such classes in a file
+_MAX_OVERHEAD = 1 << 20  # bytes of an archive's own structure
 
 
 class _RefusedError(Exception):
-    """The name that the file would have to run."""
+    """The name of the code that the file would have to run."""
 
 
 def load_plain(torch: Any, path: Path) -> Any:
-    """The file's content; objects of plain data classes are `Inert`.
+    """Return the file's content; objects of plain data classes are `Inert`.
 
     Raises:
-        ValueError: it is no file of torch.save, or a damaged one, or one that would have to run code.
+        ValueError: it is not a torch.save file, is damaged, or would have to run code.
     """
     _check_archive(path)
     try:
         return _load(torch, path)
     except _RefusedError as error:
         raise ValueError(
-            f"refused, as it would have to run {error} from the file; keep the tensors alone: "
-            f"where you trust the file, {advise(path)}"
+            f"refused, because it would have to run {error} from the file; if you trust the file, extract "
+            f"its tensors: {advise(path)}"
         ) from error
 
 
@@ -63,12 +63,14 @@ def _load(torch: Any, path: Path) -> Any:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse an archive that declares more than it holds; torch.save does not compress."""
+    """Refuse an archive that declares more bytes than it contains; torch.save does not compress."""
     try:
         with zipfile.ZipFile(path) as archive:
             declared = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-        return  # of another format, or torch tells what is wrong
+        return  # another format, or torch reports the problem
     size = path.stat().st_size
     if declared > size + _MAX_OVERHEAD:
-        raise ValueError(f"declares {declared:,} bytes in a file of {size:,}; torch.save compresses nothing")
+        raise ValueError(
+            f"declares {declared:,} bytes in a file of {size:,}, but torch.save does not compress"
+        )

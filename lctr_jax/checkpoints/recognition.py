@@ -1,4 +1,4 @@
-"""Which network a file's tensors belong to, read from their names and shapes."""
+"""Recognition of the network from the names and shapes of tensors."""
 
 import dataclasses
 import math
@@ -12,25 +12,30 @@ from lctr_jax.models.methods import get_method, named_methods
 from lctr_jax.models.spec import BACKBONES, ModelSpec, model_spec
 from lctr_jax.models.torch_layout import shape_of
 
-HEAD_WIDTH = 64  # of one attention head, in every published size that `BACKBONES` does not tell otherwise
+HEAD_WIDTH = 64  # width of an attention head in all published sizes that are not in `BACKBONES`
 
 
 def recognize_network(
     tensors: Mapping[str, np.ndarray], *, heads: int | None = None
 ) -> tuple[Kind, ModelSpec]:
-    """What the tensors are of: a network of a method that recognizes them, or the backbone of a plain ViT.
+    """Recognize a network of a known method, or the backbone of a plain ViT.
 
-    `heads`: what shapes do not tell; by default as in the size of that width and depth, or width / 64.
+    Args:
+        tensors: arrays by timm's names.
+        heads: number of attention heads, which shapes do not show; by default that of the published size of
+            the same width and depth, or width / 64.
 
     Raises:
-        ValueError: they are of no plain ViT, its patches form no square, or its heads cannot be guessed.
+        ValueError: it is not a plain ViT, its patches do not form a square, or its heads are unknown.
     """
     pos_embed = shape_of(tensors, "pos_embed", rank=3)
     patch_embed = shape_of(tensors, "patch_embed.proj.weight", rank=4)
     hidden = shape_of(tensors, "blocks.0.mlp.fc1.weight", rank=2)
     blocks = {int(found[1]) for name in tensors if (found := re.match(r"blocks\.(\d+)\.", name))}
     depth = 1 + max(blocks)
-    if len(blocks) != depth:  # now: a name alone must not make a network of a billion blocks
+    if (
+        len(blocks) != depth
+    ):  # checked here, so that a single name cannot create a network of a billion blocks
         raise ValueError(f"blocks: got {len(blocks)} up to number {max(blocks)}, expected every one from 0")
     width, channels, *patch = patch_embed
     if channels != 3 or patch[0] != patch[1] or not width or not patch[0]:
@@ -57,7 +62,7 @@ def recognize_network(
 
 
 def config_options(spec: ModelSpec) -> str:
-    """The command line's options for a network that such a backbone fits, at any image size."""
+    """Format the command-line options of a network that such a backbone fits, at any image size."""
 
     def overrides(name: str) -> dict[str, int]:
         size = dataclasses.asdict(model_spec(name, num_classes=1))
@@ -70,7 +75,7 @@ def config_options(spec: ModelSpec) -> str:
 
 
 def _grid_side(rows: int) -> tuple[int, bool]:
-    """The patch grid's side, and whether CLS has a row of its own."""
+    """Return the side of the patch grid, and whether CLS has a row."""
     for patches, cls_position in ((rows - 1, True), (rows, False)):
         side = math.isqrt(max(patches, 0))
         if side and side**2 == patches:
@@ -84,6 +89,6 @@ def _guess_heads(width: int, depth: int) -> int:
             return size["heads"]
     if width % HEAD_WIDTH:
         raise ValueError(
-            f"number of attention heads: not in the file, nor {width} / {HEAD_WIDTH}; say --heads N"
+            f"attention heads: unknown, and {width} is not a multiple of {HEAD_WIDTH}; pass --heads N"
         )
     return width // HEAD_WIDTH

@@ -1,4 +1,4 @@
-""".safetensors files: a header of JSON, then plain numbers."""
+""".safetensors files: a JSON header followed by raw numbers."""
 
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ import safetensors
 from lctr_jax.json_objects import parse_object
 
 FLOATING = ("F16", "BF16", "F32", "F64")
-_HEADER_STARTS = 8  # after the header's length
+_HEADER_STARTS = 8  # follows the header's length
 
 
 def is_safetensors(path: Path) -> bool:
-    """Tell such a file by its first bytes, whatever its name."""
+    """Return whether a file is in this format, by its first bytes."""
     with path.open("rb") as file:
         return file.read(_HEADER_STARTS + 1)[_HEADER_STARTS:] == b"{"
 
@@ -22,19 +22,19 @@ def is_safetensors(path: Path) -> bool:
 def read_safetensors(
     path: Path, *, ours: str
 ) -> tuple[dict[str, np.ndarray], dict[str, Any] | None, list[str]]:
-    """Its tensors in float32, the JSON object that its notes keep under `ours`, and the counters left alone.
+    """Read the tensors in float32, the JSON object stored under `ours`, and the names of ignored counters.
 
-    Memory is bounded by the file's size: the library checks each declared shape against the bytes that are
-    there.
+    Memory is bounded by the file's size, because the library compares each declared shape with the bytes
+    present.
 
     Raises:
-        ValueError: it is no such file, it is damaged, or holds other numbers than those of `FLOATING`.
+        ValueError: the file has another format, is damaged, or contains data types other than `FLOATING`.
     """
     tensors, counters = {}, []
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             notes = file.metadata() or {}
-            for name in file.keys():  # noqa: SIM118, the file is no dict
+            for name in file.keys():  # noqa: SIM118, the file is not a dict
                 kind = file.get_slice(name).get_dtype()
                 if kind in FLOATING:
                     tensors[name] = _to_float32(file.get_tensor(name))
@@ -56,7 +56,7 @@ def read_safetensors(
 
 
 def _is_counter(declared: Any, kind: str) -> bool:
-    """A single integer, such as BatchNorm's number of batches."""
+    """Return whether a tensor is a single integer, such as BatchNorm's number of batches."""
     return kind[0] in "IU" and not declared.get_shape()
 
 

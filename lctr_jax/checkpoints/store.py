@@ -1,7 +1,7 @@
-"""Weights on disk, through orbax, in one layout for the converter's and training's checkpoints.
+"""Weights on disk through Orbax, in one layout for checkpoints of the converter and of training.
 
-A checkpoint is a folder of orbax items: `params`, `metadata` and, where training wrote it, `training` (the
-optimizer's state, the step, the data's position). Whoever wants weights reads the first two alone.
+A checkpoint is a folder of Orbax items: `params`, `metadata` and, from training, `training` (optimizer state,
+step, position in the data). Weights are read from the first two only.
 """
 
 import logging
@@ -24,7 +24,7 @@ from lctr_jax.models.spec import ModelSpec
 
 PARAMETERS, METADATA = "params", "metadata"
 TRAINING = "training"
-CHECKPOINTS = "checkpoints"  # the folder of a training run that holds one checkpoint a step
+CHECKPOINTS = "checkpoints"  # folder of a training run with one checkpoint per step
 
 AnyPath = str | os.PathLike[str]
 
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 def weights_items(metadata: Metadata, parameters: Parameters) -> dict[str, ocp.args.CheckpointArgs]:
-    """The items that make a checkpoint readable as weights, for `ocp.args.Composite`."""
+    """Return the items that make a checkpoint readable as weights, for `ocp.args.Composite`."""
     return {
         PARAMETERS: ocp.args.StandardSave(parameters),
         METADATA: ocp.args.JsonSave(metadata.to_json()),
@@ -42,17 +42,17 @@ def weights_items(metadata: Metadata, parameters: Parameters) -> dict[str, ocp.a
 def save_weights(
     path: AnyPath, metadata: Metadata, parameters: Parameters, *, overwrite: bool = False
 ) -> None:
-    """Write a weights checkpoint to the folder `path`, all of it or none.
+    """Write a weights checkpoint to the folder `path`, atomically.
 
     Raises:
-        FileExistsError: something is there; with `overwrite`, something else than a weights checkpoint.
+        FileExistsError: `path` exists; with `overwrite`, it is not a weights checkpoint.
     """
     folder = _absolute(path)
     if folder.exists() and not overwrite:
-        raise FileExistsError(f"{path}: exists already; choose another place or add --overwrite")
+        raise FileExistsError(f"{path}: already exists; choose another path or add --overwrite")
     if folder.exists() and (not _holds_weights(folder) or (folder / TRAINING).exists()):
         raise FileExistsError(
-            f"{path}: is no weights checkpoint, so it is not overwritten; remove it yourself"
+            f"{path}: is not a weights checkpoint and is not overwritten; remove it yourself"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
@@ -66,13 +66,13 @@ def save_weights(
 
 
 def load_weights(path: AnyPath) -> tuple[Metadata, Parameters]:
-    """Metadata and parameters (NumPy arrays) of a checkpoint.
+    """Read the metadata and parameters (NumPy arrays) of a checkpoint.
 
-    `path` is a checkpoint's folder, or a training run's (or its `checkpoints` or `checkpoints/best`), whose
-    newest sound step is taken.
+    `path` is a checkpoint's folder, or that of a training run (or its `checkpoints` or `checkpoints/best`),
+    whose newest undamaged step is used.
 
     Raises:
-        FileNotFoundError: nothing is there.
+        FileNotFoundError: `path` does not exist.
         ValueError: there is no checkpoint, or it is damaged.
     """
     folder = find_checkpoint(path)
@@ -82,17 +82,17 @@ def load_weights(path: AnyPath) -> tuple[Metadata, Parameters]:
         stored = handler.metadata(folder / PARAMETERS).tree
         if wrong := misfits(stored, expected):
             raise ValueError("; ".join(wrong))
-        # NumPy arrays as targets: a checkpoint written on eight devices opens on one.
+        # NumPy arrays as targets, so that a checkpoint written on eight devices can be read on one.
         target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), expected)
         return metadata, handler.restore(folder / PARAMETERS, args=ocp.args.StandardRestore(target))
 
 
 def load_metadata(path: AnyPath) -> Metadata:
-    """The metadata alone, from a path as `load_weights` takes.
+    """Read only the metadata; `path` as in `load_weights`.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: there is no checkpoint or its metadata cannot be read.
+        FileNotFoundError: `path` does not exist.
+        ValueError: there is no checkpoint, or its metadata cannot be read.
     """
     return _read_metadata(find_checkpoint(path), path)
 
@@ -103,7 +103,7 @@ def _read_metadata(folder: epath.Path, path: AnyPath) -> Metadata:
 
 
 def expected_shapes(metadata: Metadata) -> Parameters:
-    """The tree of `jax.ShapeDtypeStruct` that belongs to such metadata."""
+    """Return the tree of `jax.ShapeDtypeStruct` that belongs to such metadata."""
     shapes = parameter_shapes(metadata.spec)
     return shapes if metadata.kind == "network" else {"backbone": shapes["backbone"]}
 
@@ -117,23 +117,23 @@ def _report_damage(path: AnyPath) -> Iterator[None]:
 
 
 def require_whole(metadata: Metadata, *, path: AnyPath) -> None:
-    """Refuse a backbone where a whole network is needed.
+    """Refuse a backbone where a network with a head is needed.
 
     Raises:
-        ValueError: the checkpoint holds a backbone alone.
+        ValueError: the checkpoint contains only a backbone.
     """
     if metadata.kind == "backbone":
         raise ValueError(
-            f"{path}: got a backbone without a head, expected a whole network; "
+            f"{path}: got a backbone without a head, expected a complete network; "
             f"train one from it with --config.init_from={path}"
         )
 
 
 def require_spec(metadata: Metadata, spec: ModelSpec, *, path: AnyPath) -> None:
-    """Refuse a checkpoint that is not a whole network of this spec.
+    """Refuse a checkpoint that is not a complete network of this spec.
 
     Raises:
-        ValueError: it is a backbone, or a field that shapes the parameters differs.
+        ValueError: it is a backbone, or a field that affects parameter shapes differs.
     """
     require_whole(metadata, path=path)
     if different := differing_fields(metadata.spec, spec, SHAPING_FIELDS):
@@ -141,13 +141,13 @@ def require_spec(metadata: Metadata, spec: ModelSpec, *, path: AnyPath) -> None:
 
 
 def find_checkpoint(path: AnyPath) -> epath.Path:
-    """The folder that holds the checkpoint's items: `path` or, in a training run's folder, a step's.
+    """Return the folder with the checkpoint's items: `path`, or the newest undamaged step of a training run.
 
-    That is the newest sound one; a damaged one is passed over with a warning.
+    Damaged steps are skipped with a warning.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: something is there, but no checkpoint, or damaged ones alone.
+        FileNotFoundError: `path` does not exist.
+        ValueError: there is no checkpoint, or all are damaged.
     """
     root = _absolute(path)
     if not root.exists():
@@ -155,7 +155,7 @@ def find_checkpoint(path: AnyPath) -> epath.Path:
     if root.is_file():
         raise ValueError(
             f"{path}: got a file, expected a checkpoint's folder; "
-            f"PyTorch's files become one by: python convert_deit_weights.py {path} DEST"
+            f"convert a PyTorch file first: python convert_deit_weights.py {path} DEST"
         )
     if _holds_weights(root):
         if damage := find_damage(Path(root)):
@@ -171,27 +171,27 @@ def find_checkpoint(path: AnyPath) -> epath.Path:
 
 
 def list_steps(folder: AnyPath) -> list[Path]:
-    """A training run's checkpoints, newest first. Orbax names a step that it is still writing otherwise."""
+    """List a training run's checkpoints, newest first. Orbax uses another name until a step is complete."""
     folder = Path(folder)
     steps = [child for child in folder.iterdir() if child.name.isdecimal()] if folder.is_dir() else []
     return sorted(steps, key=lambda step: int(step.name), reverse=True)
 
 
 def newest_sound(steps: list[Path]) -> Path:
-    """The first of `steps`, newest first, that is on disk as it was written; warns of those before it.
+    """Return the first undamaged one of `steps`, which are sorted newest first; warn about skipped ones.
 
     Raises:
-        ValueError: all of them are damaged.
+        ValueError: all are damaged.
     """
     damages = []
     for step in steps:
         damage = find_damage(step)
         if damage is None:
             if damages:
-                _log.warning("damaged checkpoint: %s; taking the one before, %s", "; ".join(damages), step)
+                _log.warning("damaged checkpoint: %s; using the previous one, %s", "; ".join(damages), step)
             return step
         damages.append(f"{step}: {damage}")
-    raise ValueError(f"no sound checkpoint: {'; '.join(damages)}; nothing was deleted")
+    raise ValueError(f"no undamaged checkpoint: {'; '.join(damages)}; nothing was deleted")
 
 
 def _holds_weights(folder: Path | epath.Path) -> bool:
@@ -199,4 +199,4 @@ def _holds_weights(folder: Path | epath.Path) -> bool:
 
 
 def _absolute(path: AnyPath) -> epath.Path:
-    return epath.Path(path).expanduser().resolve()  # orbax takes absolute paths alone
+    return epath.Path(path).expanduser().resolve()  # Orbax requires absolute paths

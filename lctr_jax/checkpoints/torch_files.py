@@ -1,4 +1,4 @@
-"""PyTorch's files: names and float32 arrays in, names and float32 arrays out. Nothing in them is executed."""
+"""Reading and writing PyTorch files as float32 arrays by name. Nothing in a file is executed."""
 
 import json
 import os
@@ -14,17 +14,20 @@ from lctr_jax.checkpoints.safetensors_files import is_safetensors, read_safetens
 from lctr_jax.checkpoints.wrappers import EMA_NESTS, unwrap
 
 TORCH_SUFFIXES, SAFETENSORS_SUFFIX = (".pth", ".pt", ".ckpt", ".bin", ".tar"), ".safetensors"
-OURS = "lctr_jax"  # the entry of a file that our own metadata is kept under
+OURS = "lctr_jax"  # entry of our metadata in a file
 
 _PLAIN = "float16, bfloat16, float32 or float64"
-_BASE_LIMIT, _GROWTH = 64 << 20, 8  # bytes in memory: this many, and this many times the file's
+_BASE_LIMIT, _GROWTH = 64 << 20, 8  # bound on memory: this many bytes, plus this many times the file's size
 
 
 class TensorFile(NamedTuple):
-    """A file's tensors by name, our metadata where we wrote it, and the entries that were left alone.
+    """The content of a PyTorch file.
 
-    `average`: the entry that holds a moving average of these weights, where there is one that was not asked
-    for.
+    Attributes:
+        tensors: arrays by name.
+        metadata: our metadata, if the file contains it.
+        ignored: names of ignored entries.
+        average: entry of a moving average of these weights that exists but was not requested.
     """
 
     tensors: dict[str, np.ndarray]
@@ -34,21 +37,22 @@ class TensorFile(NamedTuple):
 
 
 def is_tensor_file(path: str | os.PathLike[str]) -> bool:
-    """Tell by the suffix, in whatever case, of a file or of one that is missing."""
+    """Return whether the suffix is that of a tensor file; the file need not exist."""
     return Path(path).suffix.lower() in (*TORCH_SUFFIXES, SAFETENSORS_SUFFIX) and not Path(path).is_dir()
 
 
 def read_tensors(path: str | os.PathLike[str], *, ema: bool = False) -> TensorFile:
-    """Read a .safetensors file or one of torch.save (weights only, needs torch), told apart by their content.
+    """Read a .safetensors file, or one from torch.save (weights only, needs torch), detected by content.
 
-    `ema`: take the moving average of the weights that the file holds beside them.
+    Args:
+        path: the file.
+        ema: read the moving average of the weights stored with them.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: there is no such file.
         ModuleNotFoundError: torch is needed and not installed.
-        ValueError: not such a file, damaged, one that would have to run code, with tensors that are not
-        plain finite
-            floating-point numbers, or without the moving average asked for.
+        ValueError: the file has another format, is damaged, would have to run code, contains tensors that are
+            not finite floating-point numbers, or lacks the requested moving average.
     """
     path = Path(path)
     if not path.is_file():
@@ -56,13 +60,15 @@ def read_tensors(path: str | os.PathLike[str], *, ema: bool = False) -> TensorFi
     require_suffix(path)
     if path.suffix.lower() == SAFETENSORS_SUFFIX or is_safetensors(path):
         if ema:
-            raise ValueError(f"{path}: --ema is for files of torch.save; this one holds one set of tensors")
+            raise ValueError(
+                f"{path}: --ema is for files of torch.save; this file has a single set of tensors"
+            )
         tensors, metadata, ignored = read_safetensors(path, ours=OURS)
         read = TensorFile(tensors, metadata, tuple(ignored))
     else:
         read = _read_torch(path, ema=ema)
     if not read.tensors:
-        raise ValueError(f"{path}: holds no tensors; expected tensors by name")
+        raise ValueError(f"{path}: contains no tensors; expected tensors by name")
     wrong = [name for name, array in read.tensors.items() if not np.isfinite(array).all()]
     if wrong:
         raise ValueError(f"{path}: got NaN or infinity in {', '.join(wrong)}")
@@ -72,11 +78,11 @@ def read_tensors(path: str | os.PathLike[str], *, ema: bool = False) -> TensorFi
 def write_tensors(
     path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
 ) -> None:
-    """Write a file as `read_tensors` takes, whole or not at all; a .pth nests the tensors under `model`.
+    """Write a file that `read_tensors` can read, atomically; a .pth nests the tensors under `model`.
 
     Raises:
         ModuleNotFoundError: torch is needed and not installed.
-        ValueError: an unknown suffix.
+        ValueError: the suffix is unknown.
     """
     path = Path(path)
     require_suffix(path)
@@ -95,10 +101,10 @@ def write_tensors(
 
 
 def require_suffix(path: Path) -> None:
-    """Refuse a file name of another format.
+    """Refuse a file name with an unknown suffix.
 
     Raises:
-        ValueError: naming the suffixes that are known.
+        ValueError: the suffix is unknown; the message lists the known ones.
     """
     known = (*TORCH_SUFFIXES, SAFETENSORS_SUFFIX)
     if path.suffix.lower() not in known:
@@ -117,7 +123,7 @@ def _read_torch(path: Path, *, ema: bool) -> TensorFile:
     tensors, ignored = {}, [str(name) for name in found.beside if name != OURS]
     for name, value in found.content.items():
         if not isinstance(value, torch.Tensor) or (not value.ndim and not value.is_floating_point()):
-            ignored.append(str(name))  # options and counters beside the weights
+            ignored.append(str(name))  # options and counters stored with the weights
         elif not isinstance(name, str):
             raise ValueError(f"{path}: got a tensor named {name!r}, expected names that are text")
         else:
@@ -133,7 +139,7 @@ def _read_torch(path: Path, *, ema: bool) -> TensorFile:
 
 
 def _require_plain(torch: Any, tensor: Any, *, where: str) -> None:
-    """Refuse tensors whose values are not a block of floating-point numbers."""
+    """Refuse tensors that are not dense blocks of floating-point numbers."""
     nested, sparse = tensor.is_nested, tensor.layout != torch.strided
     kinds = {
         "nested": nested,
@@ -149,7 +155,7 @@ def _require_plain(torch: Any, tensor: Any, *, where: str) -> None:
 
 
 def _require_bounded(tensors: Mapping[str, Any], path: Path) -> None:
-    """Refuse, before anything is copied, views that are many times larger than the file."""
+    """Refuse views that are much larger than the file, before anything is copied."""
     declared, size = 4 * sum(tensor.numel() for tensor in tensors.values()), path.stat().st_size
     if declared > _BASE_LIMIT + _GROWTH * size:
         largest = max(tensors, key=lambda name: tensors[name].numel())

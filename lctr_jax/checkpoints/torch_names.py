@@ -1,6 +1,6 @@
-"""Convert between our parameters and the tensors of a PyTorch checkpoint by a table of names and axis orders.
+"""Convert between our parameters and PyTorch tensors by a table of names and axis orders.
 
-The backbone's table is here; each method declares its head's (`Method.torch_names`).
+The backbone's table is here; each method declares that of its head (`Method.torch_names`).
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ REGISTERS: dict[str, TorchLayout] = {"backbone.registers": TorchLayout("reg_toke
 
 
 def layouts(metadata: Metadata) -> dict[str, TorchLayout]:
-    """The layouts of every parameter of such a checkpoint."""
+    """Return the layouts of all parameters of such a checkpoint."""
     spec = metadata.spec
     optional = (LAYER_SCALE if spec.layer_scale else {}) | (REGISTERS if spec.registers else {})
     if metadata.kind == "backbone":
@@ -40,14 +40,14 @@ def layouts(metadata: Metadata) -> dict[str, TorchLayout]:
 
 
 def torch_names(layouts: Mapping[str, TorchLayout], depth: int) -> list[str]:
-    """Every PyTorch name that the layouts stand for, blocks unrolled."""
+    """Return all PyTorch names of the layouts, with blocks unrolled."""
     return [name for layout in layouts.values() for name in _unroll(layout, depth)]
 
 
 def from_torch(
     tensors: Mapping[str, np.ndarray], layouts: Mapping[str, TorchLayout], depth: int
 ) -> dict[str, np.ndarray]:
-    """PyTorch's tensors as our parameters, by dotted path.
+    """Convert PyTorch tensors to our parameters by dotted path.
 
     Raises:
         KeyError: a tensor is missing.
@@ -62,7 +62,7 @@ def from_torch(
 def to_torch(
     parameters: Mapping[str, np.ndarray], layouts: Mapping[str, TorchLayout], depth: int
 ) -> dict[str, np.ndarray]:
-    """Our parameters as PyTorch's tensors, by name: the inverse of `from_torch`, bit for bit."""
+    """Convert our parameters to PyTorch tensors by name, the exact inverse of `from_torch`."""
     theirs = {}
     for path, layout in layouts.items():
         stacked = "{}" in layout.name
@@ -75,7 +75,7 @@ def to_torch(
 def torch_shapes(
     shapes: Mapping[str, jax.ShapeDtypeStruct], layouts: Mapping[str, TorchLayout]
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """The shapes of PyTorch's tensors, by name, from those of our parameters."""
+    """Return the shapes of PyTorch tensors by name, given those of our parameters."""
     theirs = {}
     for path, layout in layouts.items():
         stacked = "{}" in layout.name

@@ -1,4 +1,4 @@
-"""What projects add to or call differently in a plain ViT's tensors; ours are timm's names."""
+"""Differences in names and extra tensors of published ViTs, compared with timm's names."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -16,7 +16,7 @@ _DROPPED = {
     "head.": "classification head",  # DeiT, AugReg; DINO's projection
     "head_dist.": "distillation head",
     "dist_token": "distillation token, with its row of pos_embed",
-    "pre_logits.": "layer before the classification head",  # ViT of the first hour
+    "pre_logits.": "layer before the classification head",  # early ViT
     "mask_token": "stands for masked patches",  # MAE, DINOv2
     "decoder_": "decoder of masked patches",  # MAE
     "decoder.": "decoder of masked patches",  # MAE, Hugging Face's
@@ -27,10 +27,10 @@ _DROPPED = {
 
 
 def rename(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors under timm's names, without the prefixes of what wraps the network.
+    """Rename tensors to timm's names, without the prefixes of wrappers.
 
     Raises:
-        ValueError: two tensors come to one name, or there are several networks.
+        ValueError: two tensors get the same name, or there are several networks.
     """
     renamed = {}
     for name, array in from_transformers(strip_prefixes(tensors)).items():
@@ -46,9 +46,9 @@ def rename(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def drop(
     tensors: Mapping[str, np.ndarray], *, wanted: Collection[str]
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The tensors that remain, and why the others do not; `wanted` names are never dropped.
+    """Return the remaining tensors, and the reason for each dropped one; `wanted` names are never dropped.
 
-    A distilled DeiT's position embedding has a row for CLS, one for its distillation token and the patches'.
+    The position embedding of a distilled DeiT has rows for CLS, the distillation token and the patches.
     """
     dropped = {
         name: reason

@@ -1,4 +1,4 @@
-"""Starting a network from another's weights (`--config.init_from`)."""
+"""Initialization of a network from other weights (`--config.init_from`)."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ _ADAPTED = ("image_size", "cls_position")
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a start took from a checkpoint: dotted names `read` and `fresh`, and why, in words."""
+    """What was read from a checkpoint: dotted names `read` and `fresh`, and notes."""
 
     source: str
     read: tuple[str, ...]
@@ -37,15 +37,15 @@ class Report:
 def initialize_from(
     path: str | os.PathLike[str], spec: ModelSpec, parameters: Parameters
 ) -> tuple[Parameters, Report]:
-    """`parameters`, freshly initialized for `spec`, with those of the checkpoint at `path` in their place.
+    """Replace parts of the freshly initialized `parameters` by those of the checkpoint at `path`.
 
-    The backbone always comes from the checkpoint, its position embedding resampled to `spec`'s grid. The head
-    does where the checkpoint has the same method, experts and number of classes. Where CLS has a position on
-    one side alone, it is added to the CLS token, or is zero: the same function.
+    The backbone is always read, with its position embedding resampled to the grid of `spec`. The head is read
+    if the checkpoint has the same method, experts and number of classes. If only one side has a position for
+    CLS, it is added to the CLS token or set to zero, which is the same function.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: there is no readable checkpoint, or its backbone is of another shape.
+        FileNotFoundError: `path` does not exist.
+        ValueError: there is no readable checkpoint, or its backbone has another shape.
     """
     metadata, stored = _load(path)
     fixed = [name for name in BACKBONE_FIELDS if name not in _ADAPTED]
@@ -63,27 +63,27 @@ def initialize_from(
         taken = {"backbone": taken["backbone"]}
     started = {**parameters, **jax.tree.map(jnp.asarray, taken)}
     if wrong := misfits(started, parameters):
-        raise ValueError(f"{path}: parameters do not fit: {'; '.join(wrong)}")
+        raise ValueError(f"{path}: parameters do not match: {'; '.join(wrong)}")
     read = tuple(by_path(taken))
     fresh = tuple(name for name in by_path(parameters) if name not in read)
     return started, Report(source=str(path), read=read, fresh=fresh, notes=tuple(notes))
 
 
 def require_readable(path: str | os.PathLike[str]) -> None:
-    """Refuse what `initialize_from` cannot read, whatever network it is for.
+    """Check that `initialize_from` can read the checkpoint, for whatever network.
 
     Raises:
-        FileNotFoundError: nothing is there.
+        FileNotFoundError: `path` does not exist.
         ValueError: there is no readable checkpoint.
     """
     _load(path)
 
 
 def weights_digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 over the names and values of a checkpoint's arrays, in hexadecimal, wherever it lies.
+    """Return SHA-256 of the names and values of a checkpoint's arrays, in hexadecimal.
 
     Raises:
-        FileNotFoundError: nothing is there.
+        FileNotFoundError: `path` does not exist.
         ValueError: there is no readable checkpoint.
     """
     digest = hashlib.sha256()
@@ -94,7 +94,7 @@ def weights_digest(path: str | os.PathLike[str]) -> str:
 
 
 def _load(path: str | os.PathLike[str]) -> tuple[Metadata, Parameters]:
-    """A checkpoint of ours or, converted on the way, a file of PyTorch's."""
+    """Load one of our checkpoints, or convert a PyTorch file."""
     if not is_tensor_file(path):
         return load_weights(path)
     file = read_tensors(path)

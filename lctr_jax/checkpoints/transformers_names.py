@@ -1,4 +1,4 @@
-"""The tensors of Hugging Face's ViT, DeiT, ViT-MAE and DINOv2 under timm's names."""
+"""Rename the tensors of Hugging Face's ViT, DeiT, ViT-MAE and DINOv2 to timm's names."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _INSIDE = {
     "layernorm_before.": "norm1.",
     "layernorm_after.": "norm2.",
     "attention.attention.": "attn.",
-    "attention.q_proj.": "attn.query.",  # transformers 5 keeps its modules under these, and writes the others
+    "attention.q_proj.": "attn.query.",  # module names of transformers 5, which writes the older ones
     "attention.k_proj.": "attn.key.",
     "attention.v_proj.": "attn.value.",
     "attention.output.dense.": "attn.proj.",
@@ -38,10 +38,10 @@ _INSIDE = {
 
 
 def from_transformers(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors under timm's names, with query, key and value as one; any other model's as they are.
+    """Rename tensors to timm's names and merge query, key and value; those of other models are unchanged.
 
     Raises:
-        ValueError: two tensors come to one name, or query, key and value do not fit each other.
+        ValueError: two tensors get the same name, or the shapes of query, key and value differ.
     """
     if not any(_MODEL.sub("", name, count=1) == _MARK for name in tensors):
         return dict(tensors)
@@ -74,10 +74,10 @@ def _with_joined_qkv(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
             continue
         parts = [name.replace(".query.", f".{part}.") for part in _QKV]
         if any(part not in joined for part in parts):
-            continue  # told as missing and unexpected
+            continue  # reported as missing and unexpected
         arrays = [joined.pop(part) for part in parts]
         if len({array.shape for array in arrays}) > 1 or not arrays[0].ndim:
             shapes = ", ".join(str(list(array.shape)) for array in arrays)
-            raise ValueError(f"{name}: query, key and value have the shapes {shapes}, expected the same one")
+            raise ValueError(f"{name}: query, key and value have shapes {shapes}, expected equal ones")
         joined[name.replace(".query.", ".qkv.")] = np.concatenate(arrays)
     return joined

@@ -1,4 +1,4 @@
-"""What training scripts wrap weights in: entries that they are nested under, and prefixes of their names."""
+"""Entries under which training scripts nest weights, and prefixes they add to names."""
 
 import re
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ NESTS = (
     "params",
     "weights",
 )
-"""Entries that hold the weights, by precedence; of DINO's student and teacher, the better one."""
+"""Entries with the weights, in order of precedence; for DINO's student and teacher, the teacher."""
 
 EMA_NESTS = ("model_ema", "state_dict_ema", "ema_state_dict", "ema_model", "ema")
-"""Entries that hold a moving average of the weights."""
+"""Entries with a moving average of the weights."""
 
 _PREFIXES = (
     "module.",
@@ -34,7 +34,7 @@ _FIRST_TENSOR = re.compile(r"(?P<prefix>(?:.*?\.)??)(?:embeddings\.)?cls_token")
 
 
 class Unwrapped(NamedTuple):
-    """The entry that holds the weights, the names that lead to it, and all entries beside them on the way."""
+    """The entry with the weights, the names that lead to it, and all other entries on the way."""
 
     content: Any
     place: tuple[str, ...]
@@ -42,10 +42,10 @@ class Unwrapped(NamedTuple):
 
 
 def unwrap(content: Any, *, ema: bool) -> Unwrapped:
-    """Follow the entries that weights are nested under; with `ema` a moving average goes first.
+    """Follow the entries under which weights are nested; with `ema`, a moving average has precedence.
 
     Raises:
-        ValueError: with `ema`, the file holds no moving average; or entries hold each other without end.
+        ValueError: with `ema`, there is no moving average; or entries are nested too deeply.
     """
     order = (*EMA_NESTS, *NESTS) if ema else (*NESTS, *EMA_NESTS)
     place, beside = (), {}
@@ -65,14 +65,14 @@ def unwrap(content: Any, *, ema: bool) -> Unwrapped:
 
 
 def strip_prefixes(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors without the prefixes of whatever wraps the network.
+    """Remove the prefixes of wrappers from tensor names.
 
-    Prefixes that all names share go first. Where the network is a part of something larger, as a Lightning
-    module or DINO's backbone and head, its tensors lose the prefix of its CLS token; the others keep their
-    names.
+    Prefixes shared by all names are removed first. If the network is part of a larger one, such as a
+    Lightning module or DINO's backbone and head, its tensors lose the prefix of its CLS token; the others
+    keep their names.
 
     Raises:
-        ValueError: there are several networks, or two tensors come to one name.
+        ValueError: there are several networks, or two tensors get the same name.
     """
     stripped = dict(tensors)
     while prefix := next(
@@ -80,7 +80,7 @@ def strip_prefixes(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     ):
         stripped = {name.removeprefix(prefix): array for name, array in stripped.items()}
     found = sorted({match["prefix"] for name in stripped if (match := _FIRST_TENSOR.fullmatch(name))})
-    if "teacher." in {prefix.partition(".")[0] + "." for prefix in found}:  # the better one of DINO's two
+    if "teacher." in {prefix.partition(".")[0] + "." for prefix in found}:  # of DINO's two networks
         found = [prefix for prefix in found if prefix.startswith("teacher.")]
     if len(found) > 1 and "" not in found:
         raise ValueError(f"got several networks, under {', '.join(found)}; keep the tensors of one of them")

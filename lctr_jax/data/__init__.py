@@ -1,1 +1,1 @@
-"""Datasets in, batches out: TFDS builders, box lists, image geometry, augmentation, the grain pipeline."""
+"""Data sets and batches: TFDS builders, box lists, image geometry, augmentation and the Grain pipeline."""

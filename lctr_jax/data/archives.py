@@ -1,4 +1,4 @@
-"""Find the files of a folder or a tar archive without unpacking it: each is a range of bytes on disk."""
+"""List the files of a folder or a tar archive as byte ranges, without unpacking the archive."""
 
 import bz2
 import gzip
@@ -27,17 +27,16 @@ _OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 
 
 def list_files(source: Path, *, scratch: Path) -> dict[str, ByteRange]:
-    """Return the place of every regular file in a folder or archive, by its relative path.
+    """Return the byte range of every regular file in a folder or archive, by its relative path.
 
-    A tar archive within a tar archive counts as a folder of its name, as ILSVRC's `n01440764.tar`. A hard
-    link, which is how tar stores a file's second name, is the file that it links to; symbolic links are left
-    out. A compressed archive is decompressed once to `scratch`, as one file: an offset into it is as good as
-    a file.
+    A tar archive inside a tar archive counts as a folder of its name, e.g. ILSVRC's `n01440764.tar`. A hard
+    link, which is how tar stores a second name of a file, resolves to that file; symbolic links are ignored.
+    A compressed archive is decompressed once into `scratch`, as a single file that is then read by offset.
 
     Raises:
         FileNotFoundError: there is no such source.
         ValueError: it is neither a folder nor a tar archive, or the archive is damaged.
-        OSError: it cannot be read, or there is no room to decompress it.
+        OSError: it cannot be read, or there is not enough space to decompress it.
     """
     if source.is_dir():
         return dict(_walk(source))
@@ -48,7 +47,7 @@ def list_files(source: Path, *, scratch: Path) -> dict[str, ByteRange]:
         with tarfile.open(archive, "r:") as tar:
             return dict(_members(tar, archive, base=0))
     except OSError as error:
-        if isinstance(error, gzip.BadGzipFile) or error.errno is None:  # what decoders raise has no number
+        if isinstance(error, gzip.BadGzipFile) or error.errno is None:  # errors from decoders have no errno
             raise _damaged(source, error) from error
         raise
     except _DAMAGE as error:
@@ -56,11 +55,11 @@ def list_files(source: Path, *, scratch: Path) -> dict[str, ByteRange]:
 
 
 def _damaged(source: Path, error: Exception) -> ValueError:
-    return ValueError(f"{source}: expected a folder or a sound tar archive: {error}")
+    return ValueError(f"{source}: expected a folder or an undamaged tar archive: {error}")
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, ByteRange]]:
-    seen = set()  # links to folders may lead in circles
+    seen = set()  # links to folders may form cycles
     for parent, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
         if (real := os.path.realpath(parent)) in seen:
             folders.clear()
@@ -74,12 +73,12 @@ def _walk(folder: Path) -> Iterator[tuple[str, ByteRange]]:
 
 
 def _raise(error: OSError) -> NoReturn:
-    """Tell of a folder that cannot be listed, which `os.walk` would leave out in silence."""
+    """Raise the error of a folder that cannot be listed, which `os.walk` ignores by default."""
     raise error
 
 
 def _members(tar: tarfile.TarFile, archive: Path, *, base: int) -> Iterator[tuple[str, ByteRange]]:
-    """Yield the regular members of a plain tar archive that begins at `base` of the file `archive`."""
+    """Yield the regular members of a plain tar archive that starts at `base` in the file `archive`."""
     modified = archive.stat().st_mtime_ns
     places: dict[str, ByteRange] = {}
     for member in tar:
@@ -104,7 +103,7 @@ def _members(tar: tarfile.TarFile, archive: Path, *, base: int) -> Iterator[tupl
 
 
 def _decompressed(source: Path, scratch: Path) -> Path:
-    """Return the plain tar archive behind a compressed one, made once for each state of it."""
+    """Return the plain tar archive of a compressed one, decompressed once per version of the file."""
     with source.open("rb") as file:
         start = file.read(8)
     opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), None)

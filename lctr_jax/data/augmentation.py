@@ -1,4 +1,4 @@
-"""`config.augmentation`: everything that happens to training images, on the host or on the devices."""
+"""Options of `config.augmentation`: the augmentation of training images, on the host and on the devices."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -14,29 +14,30 @@ _Probability = Range(0, 1)
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """What happens to training images; the defaults are LCTR's published recipe.
+    """Augmentation of training images; the defaults are LCTR's published recipe.
 
     Crop, flip, RandAugment and color jitter are drawn per image on the host (`data/train_transforms.py`);
     erasing, mixup, cutmix and label smoothing per batch inside the compiled step
     (`training/device_augmentation.py`).
 
     Attributes:
-        crop_scale: area of the random crop as a share of the image's, (low, high).
+        crop_scale: area of the random crop as a share of the image, (low, high).
         crop_ratio: width / height of the random crop, (low, high), drawn log-uniformly.
         interpolation: of the crop's resize and of RandAugment's geometric operations.
-        horizontal_flip: probability of mirroring.
-        randaugment_layers: operations drawn for an image, each applied with probability 0.5; 0 for none.
+        horizontal_flip: probability of a horizontal flip.
+        randaugment_layers: number of operations drawn per image, each applied with probability 0.5; 0 for
+            none.
         randaugment_magnitude: mean magnitude of an operation, 0 (weakest) to 10 (strongest).
         randaugment_magnitude_std: standard deviation of the magnitude.
         color_jitter: brightness, contrast and saturation factors are uniform in 1 +- this; 0 for none.
-        repeats: views of each drawn image, in a row ("repeated augmentation", Hoffer et al., CVPR 2020).
-        fast_decode: decode a JPEG at 1/2, 1/4 or 1/8 size where the crop still covers the network's input
-            twice over. Six times faster on 12-megapixel photographs, there within about a gray level on
-            average; no effect on crops below four times the input.
+        repeats: consecutive views of each drawn image ("repeated augmentation", Hoffer et al., CVPR 2020).
+        fast_decode: decode a JPEG at 1/2, 1/4 or 1/8 of its size if the crop still has twice the network's
+            input size. Six times as fast on 12-megapixel photographs, with a mean difference of about one
+            gray level; no effect on crops smaller than four times the input.
         erasing: probability of filling a rectangle of an image with noise.
-        mixup: alpha of mixup; 0: off. The published script sets it up, but it never takes effect there.
-        cutmix: alpha of cutmix; 0: off, likewise.
-        label_smoothing: share of each target spread over all classes; off, likewise.
+        mixup: alpha of mixup; 0 disables it. The published script sets it up but never uses it.
+        cutmix: alpha of cutmix; 0 disables it. Also unused by the published script.
+        label_smoothing: share of each target spread over all classes; 0 disables it. Also unused there.
     """
 
     crop_scale: Annotated[tuple, Interval(Range(0, 1, above=True))] = (0.08, 1.0)
@@ -55,9 +56,9 @@ class Augmentation:
     label_smoothing: Annotated[float, Range(0, 1)] = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be done.
+        """Check the options.
 
         Raises:
-            ValueError: naming the option, what it is and what it should be.
+            ValueError: an option is invalid; the message names it, its value and what is expected.
         """
         check_options("augmentation", self)

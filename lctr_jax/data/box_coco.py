@@ -12,10 +12,10 @@ EXPECTED = "COCO's JSON with `images` (id, file_name) and `annotations` (image_i
 
 
 def read_coco(path: Path) -> Iterator[Entry]:
-    """Read every image of a COCO file with all its boxes, crowds included.
+    """Read every image of a COCO file with all its boxes, including crowds.
 
     Raises:
-        ValueError: it is no JSON, or not COCO's.
+        ValueError: it is not JSON, or not in COCO's format.
     """
     try:
         content = json.loads(read_text(path))
@@ -40,9 +40,7 @@ def read_coco(path: Path) -> Iterator[Entry]:
         where, name = f"{path}: images[{number}]", image.get("file_name")
         identity = _scalar(image.get("id"))
         if not isinstance(name, str) or not name or identity is None or identity in seen:
-            raise ValueError(
-                f"{where}: expected `file_name` and an `id` of its own, got {shorten(repr(image))}"
-            )
+            raise ValueError(f"{where}: expected `file_name` and a unique `id`, got {shorten(repr(image))}")
         seen.add(identity)
         found = boxes.pop(identity, [])
         kinds = tuple(category for _, category in found if category is not None)
@@ -52,7 +50,7 @@ def read_coco(path: Path) -> Iterator[Entry]:
         )
     if boxes:
         raise ValueError(
-            f"{path}: `annotations` name image_id {shorten(repr(next(iter(boxes))))}, none of `images`"
+            f"{path}: `annotations` name image_id {shorten(repr(next(iter(boxes))))}, not in `images`"
         )
 
 
@@ -64,7 +62,7 @@ def _list(content: Any, name: str, path: Path) -> list[dict[str, Any]]:
 
 
 def _scalar(value: Any) -> int | str | None:
-    """Return an id; anything else counts as none."""
+    """Return an id; None for anything that is not a number or string."""
     return value if isinstance(value, int | str) and not isinstance(value, bool) else None
 
 

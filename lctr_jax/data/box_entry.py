@@ -1,4 +1,4 @@
-"""What the readers of box lists share: one entry of a list, and the lines of a text file."""
+"""Shared parts of the box list readers: an entry of a list, and the lines of a text file."""
 
 import dataclasses
 import re
@@ -8,15 +8,15 @@ from pathlib import Path, PurePosixPath
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """What one line, row, object or file of a list says of an image.
+    """The content of one line, row, object or file of a list about an image.
 
     Attributes:
-        key: the image's name as the list spells it.
-        numbers: x0 y0 x1 y1 of every box, one after the other, as the list has them.
-        label: the image's class, an index or a name, where the list tells it.
+        key: the image's name as spelled in the list.
+        numbers: x0 y0 x1 y1 of every box in pixels, concatenated, as spelled in the list.
+        label: the image's class, an index or a name, if the list contains it.
         where: file and line, for messages.
-        box_labels: the class's name of every box, where the list tells it.
-        spellings: other names that may be meant, in the order to try them.
+        box_labels: class name of every box, if the list contains them.
+        spellings: alternative names of the image, in the order to try them.
     """
 
     key: str
@@ -53,10 +53,10 @@ def read_text(path: Path) -> str:
 
 
 def check_inside(key: str, where: str) -> None:
-    """Refuse names that would lead out of the image folder.
+    """Check that a name does not lead out of the image folder.
 
     Raises:
-        ValueError: the name is absolute or climbs.
+        ValueError: the name is absolute or contains "..".
     """
     path = PurePosixPath(key.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
@@ -64,10 +64,10 @@ def check_inside(key: str, where: str) -> None:
 
 
 def to_coordinates(words: Sequence[str | int | float], where: str) -> list[float]:
-    """Return coordinates as numbers.
+    """Convert coordinates to numbers.
 
     Raises:
-        ValueError: one is none.
+        ValueError: one is not a number.
     """
     try:
         return [float(word) for word in words]
@@ -76,5 +76,5 @@ def to_coordinates(words: Sequence[str | int | float], where: str) -> list[float
 
 
 def shorten(text: str, length: int = 200) -> str:
-    """Return the beginning of a text that may be of any length."""
+    """Truncate a text to at most `length` characters."""
     return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -1,7 +1,7 @@
-"""Read ground-truth boxes from the list formats that the field publishes and labeling tools write.
+"""Read ground-truth boxes from the published list formats and those of labeling tools.
 
-Boxes are `[x0, y0, x1, y1]` in pixels of the original image, the numbers exactly as the list gives them;
-`x y w h` becomes `x, y, x + w, y + h`. What a list means by its far corner differs: docs/datasets.md.
+Boxes are `[x0, y0, x1, y1]` in pixels of the original image, exactly as the list gives them; `x y w h`
+becomes `x, y, x + w, y + h`. Whether the far corner is inclusive depends on the list: docs/datasets.md.
 
 | format | recognized by | one image |
 |---|---|---|
@@ -35,13 +35,13 @@ EXPECTED = (
 
 @dataclasses.dataclass(frozen=True)
 class Annotation:
-    """What a list says of one image.
+    """The annotation of one image.
 
     Attributes:
-        boxes_xyxy: its boxes.
-        label: its class as an index or a name, such as a wnid, or None where the list does not tell.
-        box_labels: the class's name of every box; empty where the list does not tell.
-        spellings: other names that the list may mean by the image's, in the order to try them.
+        boxes_xyxy: its boxes in pixels of the original image.
+        label: its class as an index or a name, such as a wnid; None if the list does not contain it.
+        box_labels: class name of every box; empty if the list does not contain them.
+        spellings: alternative names of the image, in the order to try them.
     """
 
     boxes_xyxy: Boxes
@@ -51,24 +51,24 @@ class Annotation:
 
 
 def read_boxes(path: str | Path) -> dict[str, Boxes]:
-    """Return the boxes of every image that a list names; for arguments and errors see `read_annotations`."""
+    """Return the boxes of every image in a list; arguments and errors are those of `read_annotations`."""
     return {key: annotation.boxes_xyxy for key, annotation in read_annotations(path).items()}
 
 
 def read_annotations(path: str | Path) -> dict[str, Annotation]:
-    """Read a list in any format of the table above, found out by its content.
+    """Read a list in any format of the table above, detected from its content.
 
     Args:
-        path: the list; for CUB the folder or its `bounding_boxes.txt`; for Pascal VOC the folder or archive.
+        path: the list; for CUB its folder or `bounding_boxes.txt`; for Pascal VOC the folder or archive.
 
     Returns:
-        By the image's name as the list spells it: a relative path, or a bare name without extension where the
-        format has no more (ILSVRC, Kaggle).
+        Annotations by the image's name as spelled in the list: a relative path, or a bare name without
+            extension in formats that have no more (ILSVRC, Kaggle).
 
     Raises:
         FileNotFoundError: there is no such list.
-        ValueError: a line cannot be read, a box is inside out, a name leaves the image folder, or the list is
-            empty.
+        ValueError: a line cannot be read, a box has x1 < x0 or y1 < y0, a name leads out of the image folder,
+            or the list is empty.
     """
     path = Path(path)
     if not path.exists():
@@ -77,11 +77,9 @@ def read_annotations(path: str | Path) -> dict[str, Annotation]:
     for entry in _entries(path):
         check_inside(entry.key, entry.where)
         boxes, labels = _boxes(entry), entry.box_labels
-        if known := annotations.get(entry.key):  # some formats give one line per box
+        if known := annotations.get(entry.key):  # some formats have one line per box
             if entry.spellings:
-                raise ValueError(
-                    f"{entry.where}: {shorten(entry.key)!r} has another annotation beside this one"
-                )
+                raise ValueError(f"{entry.where}: {shorten(entry.key)!r} has more than one annotation")
             whole = len(known.box_labels) == len(known.boxes_xyxy) and len(labels) == len(boxes)
             boxes, labels = (
                 np.concatenate([known.boxes_xyxy, boxes]),
@@ -90,15 +88,15 @@ def read_annotations(path: str | Path) -> dict[str, Annotation]:
         label = known.label if known else entry.label
         annotations[entry.key] = Annotation(boxes, label, labels, entry.spellings)
     if not annotations:
-        raise ValueError(f"box list: {path} names no image")
+        raise ValueError(f"box list: {path} contains no images")
     return annotations
 
 
 def read_class_labels(path: str | Path) -> dict[str, int]:
-    """Read wsoleval's `class_labels.txt`: `path,label` lines.
+    """Read `path,label` lines of wsoleval's `class_labels.txt`.
 
     Raises:
-        ValueError: a line is not of that form.
+        ValueError: a line does not have that form.
     """
     labels = {}
     for where, line in read_lines(Path(path)):
@@ -111,9 +109,14 @@ def read_class_labels(path: str | Path) -> dict[str, int]:
 
 
 def contradicts(annotation: Annotation, label: int, labels: Mapping[str, int]) -> bool:
-    """Tell whether a list gives an image another class than `label`; names that are not in `labels` do not.
+    """Return whether a list gives an image another class than `label`.
 
-    `labels`: by the classes' names, casefolded.
+    Class names that are not in `labels` are ignored.
+
+    Args:
+        annotation: the list's annotation of the image.
+        label: the image's class.
+        labels: labels by casefolded class name.
     """
     if isinstance(annotation.label, int):
         return annotation.label != label
@@ -123,7 +126,7 @@ def contradicts(annotation: Annotation, label: int, labels: Mapping[str, int]) -
 
 
 def _entries(path: Path) -> Iterator[Entry]:
-    """Tell the format by content and parse it."""
+    """Detect the format from the content and parse it."""
     if path.is_dir():
         if (path / "bounding_boxes.txt").exists():
             return box_text.read_cub(path)
@@ -138,7 +141,7 @@ def _entries(path: Path) -> Iterator[Entry]:
         return box_coco.read_coco(path)
     where, first = next(read_lines(path), (str(path), ""))
     if not first:
-        raise ValueError(f"box list: {path} names no image; expected {EXPECTED}")
+        raise ValueError(f"box list: {path} contains no images; expected {EXPECTED}")
     if first.startswith("{"):
         return box_coco.read_coco(path)
     if first.startswith(box_text.KAGGLE_HEADER):
@@ -153,7 +156,7 @@ def _entries(path: Path) -> Iterator[Entry]:
 
 
 def _boxes(entry: Entry) -> Boxes:
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite and are refused below
         boxes = np.array(to_coordinates(entry.coordinates, entry.where), np.float32).reshape(-1, 4)
     if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
         raise ValueError(f"{entry.where}: expected x0 <= x1 and y0 <= y1, got {shorten(str(boxes.tolist()))}")

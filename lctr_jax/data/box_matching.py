@@ -1,8 +1,7 @@
-"""Which annotation of a box list belongs to which image, where the two spell names differently.
+"""Match the annotations of a box list with images whose names are spelled differently.
 
-Names are compared as they are first, then without regard to case, to the form of Unicode (NFC or NFD), to the
-separator and to folders above those that both have. A name without an image's suffix stands for a file of
-that stem.
+Names are first compared as they are, then ignoring case, Unicode form (NFC or NFD), path separators, and
+parent folders that only one of them has. A name without an image suffix matches a file with that stem.
 """
 
 import collections
@@ -20,7 +19,7 @@ Parts = tuple[str, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Matches:
-    """The annotation of each image that has one, and the list's names that fit no image."""
+    """The annotation of each matched image, and the list's names that match no image."""
 
     by_image: dict[str, Annotation]
     unmatched: list[str]
@@ -33,16 +32,16 @@ def match(
     split: Sequence[str] = (),
     other_splits: Iterable[str] = (),
 ) -> Matches:
-    """Join a list with the images of a split, by their ids `class/file`.
+    """Match a list with the images of a split, whose ids are `class/file`.
 
     Args:
         annotations: the list.
         image_ids: the images.
-        split: the names of the split's folder, any of which may stand before an id in the list.
-        other_splits: the same of the data set's other splits, whose images are other ones.
+        split: names of the split's folder; any of them may precede an id in the list.
+        other_splits: the same for the other splits, whose images are different ones.
 
     Raises:
-        ValueError: a name of the list fits several images, or several names fit one image.
+        ValueError: a name in the list matches several images, or several names match one image.
     """
     index = _Index(image_ids, split=split, other_splits=other_splits)
     root = _common_folder(annotations)
@@ -55,18 +54,18 @@ def match(
             images = index.find(PurePosixPath(key).name)
         if len(images) > 1:
             raise ValueError(
-                f"{key!r} fits {len(images)} images, {examples(images)}; expected their folders in the names"
+                f"{key!r} matches {len(images)} images, {examples(images)}; add their folders to the names"
             )
         if not images:
             unmatched.append(key)
             continue
         if (other := found.setdefault(images[0], key)) != key:
-            raise ValueError(f"{other!r} and {key!r} both fit the image {images[0]}; keep one of them")
+            raise ValueError(f"{other!r} and {key!r} both match the image {images[0]}; keep one of them")
     return Matches({image: annotations[key] for image, key in found.items()}, unmatched)
 
 
 class _Index:
-    """Images by the names that lists give them."""
+    """Images by the names that lists use for them."""
 
     def __init__(self, image_ids: Sequence[str], *, split: Sequence[str], other_splits: Iterable[str]):
         self._exact = set(image_ids)
@@ -82,7 +81,7 @@ class _Index:
             self._by_stem[name.removesuffix(PurePosixPath(name).suffix)].append(image)
 
     def find(self, spelling: str) -> list[str]:
-        """Return the images that a name may mean; one, if it is to be of use."""
+        """Return the images that a name may refer to; more than one is ambiguous."""
         for prefix in ("", *(f"{name}/" for name in self._split)):
             if spelling.startswith(prefix) and (image := spelling.removeprefix(prefix)) in self._exact:
                 return [image]
@@ -93,11 +92,11 @@ class _Index:
         return [image for image in candidates if self._agree(folders, self._folders[image])]
 
     def has_folder(self, name: str) -> bool:
-        """Tell whether an image lies in a folder of that name."""
+        """Return whether an image is in a folder of that name."""
         return name in self._all_folders
 
     def _agree(self, listed: Parts, folders: Parts) -> bool:
-        """Tell whether the shorter of two chains of folders ends the longer one, in the same split."""
+        """Return whether the shorter of two folder paths ends the longer one, within the same split."""
         if len(listed) <= len(folders):
             return folders[len(folders) - len(listed) :] == listed
         above = listed[: len(listed) - len(folders)]
@@ -114,6 +113,6 @@ def _plain(name: str) -> str:
 
 
 def _common_folder(annotations: Iterable[str]) -> Parts:
-    """Return the folder that all names of a list lie in, if it is the same one: a root, not a class."""
+    """Return the folder that all names of a list share, if there is exactly one: a root, not a class."""
     folders = {_folders(key) for key in annotations}
     return folders.pop() if len(folders) == 1 else ()

@@ -1,4 +1,4 @@
-"""Box lists as tables: CSV files whose header says which column is what."""
+"""Box lists as tables: CSV files with a header."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ _NAMES = (
 )
 _NAMES += ("image_id", "imageid")
 _LABELS = ("class", "class_name", "label", "label_name", "labelname", "category", "category_name")
-_CORNERS = (  # the columns of a box by their names, in the order of preference
+_CORNERS = (  # column names of a box, in order of preference
     ("x0", "y0", "x1", "y1"),
     ("xmin", "ymin", "xmax", "ymax"),
     ("x_min", "y_min", "x_max", "y_max"),
@@ -40,7 +40,7 @@ EXPECTED = (
 
 
 def is_table(first_line: str) -> bool:
-    """Tell the header of a table of boxes by its first line."""
+    """Return whether a line is the header of a table of boxes."""
     try:
         return _columns(_header(first_line)) is not None
     except csv.Error:
@@ -48,16 +48,16 @@ def is_table(first_line: str) -> bool:
 
 
 def read_table(path: Path) -> Iterator[Entry]:
-    """Read a table of one row per box; a row whose four coordinates are empty names an image without any.
+    """Read a table with one row per box; a row with four empty coordinates is an image without boxes.
 
     Raises:
-        ValueError: a row cannot be read, or the coordinates are shares of the image's sides.
+        ValueError: a row cannot be read, or the coordinates are relative to the image's size.
     """
     text = read_text(path).lstrip()
     header = next(read_lines(path))[1]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(header))
     columns = _columns(_header(header))
-    assert columns is not None  # `is_table` said so
+    assert columns is not None  # checked by `is_table`
     name, box, label, is_sides = columns
     shares: bool | None = None
     try:
@@ -81,7 +81,7 @@ def read_table(path: Path) -> Iterator[Entry]:
         raise ValueError(f"{path}:{reader.line_num}: not a CSV file: {error}") from error
     if shares:
         raise ValueError(
-            f"{path}: all coordinates lie between 0 and 1, as shares of the image's sides; expected pixels"
+            f"{path}: all coordinates are between 0 and 1, fractions of the image's size; expected pixels"
         )
 
 
@@ -95,7 +95,7 @@ def _header(line: str) -> list[str]:
 
 
 def _columns(header: Sequence[str]) -> tuple[int, list[int], int | None, bool] | None:
-    """Return the places of the name, of the box and of the label, and whether the box is x y width height."""
+    """Return the columns of name, box and label, and whether the box is x y width height."""
     name = next((header.index(title) for title in _NAMES if title in header), None)
     label = next((header.index(title) for title in _LABELS if title in header), None)
     for layouts, is_sides in ((_CORNERS, False), (_SIDES, True)):

@@ -1,4 +1,4 @@
-"""Box lists of one line per image or box: LCTR's, wsoleval's, Kaggle's and CUB's."""
+"""Box lists with one line per image or box: LCTR's, wsoleval's, Kaggle's and CUB's."""
 
 import re
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ _NUMBER = re.compile(r"-?[\d.]+")
 
 
 def is_lctr(line: str) -> bool:
-    """Tell `class/file label x0 y0 x1 y1 [more boxes]`."""
+    """Return whether a line has the form `class/file label x0 y0 x1 y1 [more boxes]`."""
     return _split_lctr(line) is not None
 
 
 def is_wsoleval(line: str) -> bool:
-    """Tell `path,x0,y0,x1,y1`."""
+    """Return whether a line has the form `path,x0,y0,x1,y1`."""
     key, *coordinates = line.rsplit(",", 4)
     return (
         bool(key)
@@ -37,7 +37,7 @@ def read_lctr(path: Path) -> Iterator[Entry]:
 
 
 def _split_lctr(line: str) -> tuple[str, str, list[str]] | None:
-    """Return key, label and numbers; names may hold spaces, so the line is read from its end."""
+    """Return key, label and numbers; names may contain spaces, so the line is split from its end."""
     words = line.split()
     first = len(words)
     while first > 1 and _NUMBER.fullmatch(words[first - 1]):
@@ -69,10 +69,10 @@ def read_kaggle(path: Path) -> Iterator[Entry]:
 
 
 def read_cub(folder: Path) -> Iterator[Entry]:
-    """Read CUB's `bounding_boxes.txt` and, for the names, `images.txt`.
+    """Read CUB's `bounding_boxes.txt`, with names from `images.txt`.
 
     Raises:
-        ValueError: a line cannot be read, or one of the two lists an image that the other does not.
+        ValueError: a line cannot be read, or the two files do not list the same images.
     """
     names: dict[str, str] = {}
     for where, line in read_lines(folder / "images.txt"):
@@ -97,5 +97,5 @@ def read_cub(folder: Path) -> Iterator[Entry]:
         number, name = next(iter(boxless.items()))
         raise ValueError(
             f"{folder / 'bounding_boxes.txt'}: no box for {len(boxless)} of the {len(names)} images of "
-            f"images.txt, such as {number} {shorten(name)}; is the file whole?"
+            f"images.txt, such as {number} {shorten(name)}; is the file complete?"
         )

@@ -1,4 +1,4 @@
-"""Boxes in Pascal VOC's XML, one file per image: VOC's own, LabelImg's and ILSVRC's; folders and archives."""
+"""Boxes in Pascal VOC's XML format, one file per image, in folders and archives (VOC, LabelImg, ILSVRC)."""
 
 import lzma
 import os
@@ -12,32 +12,32 @@ from xml.etree import ElementTree
 from lctr_jax.data.box_entry import Entry, shorten
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
-_LARGEST = 16 << 20  # bytes: an annotation of one image, even with long polygons, is far smaller
+_LARGEST = 16 << 20  # bytes; annotations of one image are far smaller, even with long polygons
 _DAMAGE = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError, OverflowError)
 
 
 class _NoDoctype(ElementTree.TreeBuilder):
-    """Refuses a document type, whatever its encoding: it could make a small file expand without end."""
+    """Refuses document type declarations, whose entities could make a small file expand without limit."""
 
     def doctype(self, name: str, public_id: str | None, system: str | None) -> NoReturn:
         raise ValueError("it declares a document type")
 
 
 def read_xml(path: Path) -> Iterator[Entry]:
-    """Read the XML files of a folder or a tar archive, or one file.
+    """Read the XML files of a folder or a tar archive, or a single file.
 
-    An image is named by the place of its XML file and `<filename>`; where no image has that name, by
-    `<folder>` and `<filename>`, by `<filename>` alone, or by the XML file's own name.
+    An image's name consists of the folder of its XML file and `<filename>`. If no image has that name, it is
+    `<folder>` and `<filename>`, `<filename>` alone, or the XML file's own name.
 
     Raises:
-        ValueError: the archive is damaged, or a file is no annotation.
+        ValueError: the archive is damaged, or a file is not an annotation.
     """
     for where, place, content in _read_files(path):
         yield _parse(content, where=where, place=place)
 
 
 def is_archive(path: Path) -> bool:
-    """Tell a tar archive, damaged ones included as far as they can be told."""
+    """Return whether a file is a tar archive, including damaged ones that are recognizable."""
     try:
         return tarfile.is_tarfile(path)
     except _DAMAGE:
@@ -45,7 +45,7 @@ def is_archive(path: Path) -> bool:
 
 
 def _read_files(path: Path) -> Iterator[tuple[str, PurePosixPath, bytes]]:
-    """Yield where it is, the path below the list's root, and the content of every XML file."""
+    """Yield the location, the path relative to the list's root, and the content of every XML file."""
     if path.is_dir():
         for parent, folders, files in os.walk(path):
             folders[:] = sorted(name for name in folders if name[0] not in ".@")
@@ -64,7 +64,9 @@ def _is_xml(name: str) -> bool:
 
 def _bounded(path: Path) -> bytes:
     if path.stat().st_size > _LARGEST:
-        raise ValueError(f"{path}: {path.stat().st_size:,} bytes are too many for an annotation of one image")
+        raise ValueError(
+            f"{path}: has {path.stat().st_size:,} bytes, too many for the annotation of one image"
+        )
     return path.read_bytes()
 
 
@@ -77,16 +79,16 @@ def _read_archive(path: Path) -> Iterator[tuple[str, PurePosixPath, bytes]]:
                 if member.size > _LARGEST:
                     raise ValueError(f"{member.name} has {member.size:,} bytes, too many for an annotation")
                 file = archive.extractfile(member)
-                assert file is not None  # it is a regular file
+                assert file is not None  # a regular file
                 yield f"{path}: {shorten(member.name)}", PurePosixPath(member.name), file.read()
     except _DAMAGE as error:
-        raise ValueError(f"{path}: expected a sound tar archive: {shorten(str(error))}") from error
+        raise ValueError(f"{path}: expected an undamaged tar archive: {shorten(str(error))}") from error
 
 
 def _parse(content: bytes, *, where: str, place: PurePosixPath) -> Entry:
     try:
         root = ElementTree.fromstring(content, ElementTree.XMLParser(target=_NoDoctype()))
-    except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: unknown encoding
         raise ValueError(f"{where}: not a Pascal VOC annotation: {shorten(str(error))}") from error
     objects = root.findall("object")
     coordinates = [(thing.findtext(f"bndbox/{side}") or "").strip() for thing in objects for side in _SIDES]

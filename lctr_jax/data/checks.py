@@ -1,4 +1,4 @@
-"""What is asked of every image, box and mask before it is written to a dataset."""
+"""Checks of every image, box and mask before it is written to a data set."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ ROTATED, DEEP = "rotated", "deep"
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """What reading an item found: its `problem` in a line, else what of `ROTATED` and `DEEP` it is."""
+    """The result of checking an item: its `problem` in one line or None; `kinds` of `ROTATED`, `DEEP`."""
 
     problem: str | None
     kinds: tuple[str, ...] = ()
@@ -23,19 +23,19 @@ class Inspection:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checks:
-    """What is asked of every item.
+    """The checks of every item.
 
     Attributes:
-        decode: decode every image and mask whole; else only read their headers.
-        box_slack: how many pixels a box may reach past its image; None accepts any box that touches it, for
-            published lists, which are known to overshoot.
+        decode: decode every image and mask completely; otherwise only read their headers.
+        box_slack: how many pixels a box may extend beyond its image; None accepts any box that touches the
+            image, for published lists, some of whose boxes extend beyond it.
     """
 
     decode: bool = True
     box_slack: float | None = 1.0
 
     def inspect(self, item: records.Item, image: bytes, mask: bytes) -> Inspection:
-        """Look at an item: what is wrong with it, if anything, and what its pixels will go through."""
+        """Check an item, and find out which conversions its pixels need."""
         try:
             opened = image_decoding.open_image(image)
             size = upright_size(opened) if item.upright else opened.size
@@ -49,7 +49,7 @@ class Checks:
         hint = f"; it fits the image {other}: try data.exif={other}" if sideways else ""
         for box in item.boxes_xyxy.tolist():
             if not self._box_fits(box, size):
-                problem = f"{item.id}: box {box} lies outside the image of {size[0]}x{size[1]} pixels"
+                problem = f"{item.id}: box {box} is outside the image of {size[0]}x{size[1]} pixels"
                 return Inspection(problem + (hint if self._box_fits(box, (size[1], size[0])) else ""))
         if item.mask and (problem := self._mask_problem(item, mask, size, hint=hint)):
             return Inspection(problem)
@@ -69,7 +69,7 @@ class Checks:
             problem = f"{item.id}: the mask has {mask_width}x{mask_height} pixels, the image {width}x{height}"
             return problem + (hint if mask_size == size[::-1] else "")
         if marks_no_object:
-            return f"{item.id}: the mask holds 0 and 255 alone; 255 is to be ignored, mark the object with 1"
+            return f"{item.id}: the mask contains only 0 and 255; 255 means ignored, mark the object with 1"
         return None
 
     def _box_fits(self, box: list[float], size: tuple[int, int]) -> bool:
@@ -81,7 +81,7 @@ class Checks:
 
 
 class BadRecordsError(ValueError):
-    """Items that failed their checks; the message is one line, `problems` has them all."""
+    """Items failed their checks; the message is one line, `problems` lists all of them."""
 
     def __init__(self, problems: Sequence[str]):
         self.problems = list(problems)
@@ -90,6 +90,6 @@ class BadRecordsError(ValueError):
 
 
 def _marks_no_object(mask: Image.Image) -> bool:
-    """Tell a mask that took 255 for the object: by the field's convention that means `ignore`."""
+    """Return whether a mask uses 255 for the object; by convention 255 means `ignore`."""
     values = set(np.unique(np.asarray(mask)).tolist())
     return 255 in values and values <= {0, 255}

@@ -1,4 +1,4 @@
-"""Match a data set's classes with a checkpoint's by name, so that label i means the same class in both."""
+"""Match a data set's classes with a checkpoint's by name, so that a label means the same class in both."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from lctr_jax.data.datasets import Split
 
 
 class ClassMismatchError(ValueError):
-    """A data set's classes are not a checkpoint's; `subset`: the data set merely lacks some of them."""
+    """The classes of a data set and a checkpoint differ; `subset`: the data set only lacks some classes."""
 
     def __init__(self, message: str, *, subset: bool = False):
         super().__init__(message)
@@ -17,7 +17,7 @@ class ClassMismatchError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Relabeled:
-    """A data source whose labels are replaced: label i becomes `labels[i]`."""
+    """A data source with label i replaced by `labels[i]`."""
 
     source: Any
     labels: tuple[int, ...]
@@ -36,11 +36,11 @@ def match_class_names(split: Split, names: Sequence[str], *, subset: bool = Fals
     Args:
         split: the data.
         names: class names of a network in the order of its logits.
-        subset: accept data that has some of the classes only.
+        subset: accept data that has only some of the classes.
 
     Raises:
-        ClassMismatchError: the data has classes that are not among the names, or lacks some, or a name of
-            several classes is the same.
+        ClassMismatchError: the data has classes that are not among the names, lacks some, or names are not
+            unique.
     """
     if list(split.class_names) == list(names):
         return split
@@ -56,7 +56,9 @@ def match_class_names(split: Split, names: Sequence[str], *, subset: bool = Fals
             subset=not unknown,
         )
     if len(places) < len(names) or len(set(split.class_names)) < len(split.class_names):
-        raise ClassMismatchError("classes: in another order, with names that occur twice: no match by name")
+        raise ClassMismatchError(
+            "classes: in another order, with repeated names, so they cannot be matched by name"
+        )
     labels = tuple(places[name] for name in split.class_names)
     return dataclasses.replace(split, class_names=list(names), source=Relabeled(split.source, labels))
 

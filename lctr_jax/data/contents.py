@@ -1,4 +1,4 @@
-"""What the images of a split are, one by one, wherever they lie: do two runs train on the same?"""
+"""The images of a split, wherever they are stored, to detect whether two runs use the same data."""
 
 import hashlib
 import zlib
@@ -8,7 +8,7 @@ from typing import Any
 
 from lctr_jax.data.samples import RecordSource
 
-_NAMED = 3  # files that a message lists of each kind
+_NAMED = 3  # files that a message lists per kind
 MAX_READ = (
     100_000  # of a larger split every second, third, ... image is read, so that a run starts in seconds
 )
@@ -18,8 +18,9 @@ MAX_READ = (
 class Contents:
     """The images of a split in order.
 
-    `images` maps ids to (label, CRC-32 of the encoded image, whether EXIF turns it). `num_images` counts all
-    of them, also where not all were read.
+    Attributes:
+        num_images: number of all images, even if not all were read.
+        images: (label, CRC-32 of the encoded image, whether EXIF rotates it) by id.
     """
 
     num_images: int
@@ -27,17 +28,17 @@ class Contents:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over everything, in hexadecimal; it does not change when the files move."""
+        """SHA-256 of everything, in hexadecimal; unchanged if the files are moved."""
         facts = (self.num_images, [(name, *map(int, fact)) for name, fact in self.images.items()])
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        """Return what JSON holds."""
+        """Convert to JSON-compatible types."""
         return {"num_images": self.num_images, "images": {id: list(fact) for id, fact in self.images.items()}}
 
 
 def read_contents(split: RecordSource) -> Contents:
-    """Read every image of a split, as encoded; of more than `MAX_READ` an evenly spaced part."""
+    """Read every image of a split in encoded form; of more than `MAX_READ` an evenly spaced subset."""
     stride = -(-len(split) // MAX_READ)
     records = (split[index] for index in range(0, len(split), stride))
     images = {
@@ -48,7 +49,7 @@ def read_contents(split: RecordSource) -> Contents:
 
 
 def describe_differences(now: Contents, before: Contents) -> str:
-    """Say how many images came, went or changed, and name some of each."""
+    """Describe how many images were added, removed or changed, with some names of each."""
     if min(now.num_images, before.num_images) > MAX_READ and now.num_images != before.num_images:
         return f"{before.num_images} images then, {now.num_images} now"
     new = [name for name in now.images if name not in before.images]

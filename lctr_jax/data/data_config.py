@@ -1,4 +1,4 @@
-"""`config.data`."""
+"""Options of `config.data`."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -10,19 +10,19 @@ from lctr_jax.options.ranges import Choice, check_options
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """Which data set, and how it is read.
+    """The data set, and how it is read.
 
     Attributes:
-        name: of the data set, as `datasets.open_split` takes it; a module path for one from outside.
-        root: the image folder of `folder`, or what a builder from outside reads.
-        boxes: box lists by split, where the data set's own place holds none; empty: its own.
-        data_dir: where prepared data sets are kept.
-        train_split: what to train on.
-        num_workers: processes that decode and augment, or "auto", by what the host has; 0: threads of the
-            training process.
-        exif: whether `folder` turns images upright by their EXIF orientation: "auto" (where the split has
-            neither a box list nor masks), "upright" or "stored".
-        on_corrupt: an unreadable training image ends the run ("error") or is replaced and logged ("skip").
+        name: name of the data set for `datasets.open_split`; a module path for one from outside the package.
+        root: the image folder of `folder`, or the source of a builder from outside.
+        boxes: box lists by split, for data sets without their own lists; empty entries are ignored.
+        data_dir: folder of prepared data sets.
+        train_split: the split to train on.
+        num_workers: number of processes that decode and augment; "auto" depends on the host, 0 uses threads
+            of the training process.
+        exif: whether `folder` rotates images by their EXIF orientation: "auto" (if the split has neither a
+            box list nor masks), "upright" or "stored".
+        on_corrupt: "error" ends the run at an unreadable training image; "skip" replaces and logs it.
     """
 
     name: str = "cub"
@@ -35,10 +35,10 @@ class DataOptions:
     exif: Annotated[str, Choice("auto", "upright", "stored")] = "auto"
 
     def __post_init__(self) -> None:
-        """Expand `~` in paths, and refuse what cannot be read, before anything is prepared.
+        """Expand `~` in paths, and check the options before anything is prepared.
 
         Raises:
-            ValueError: naming the option, what it is and what it should be.
+            ValueError: an option is invalid; the message names it, its value and what is expected.
         """
         for name in ("root", "data_dir"):
             object.__setattr__(self, name, expand_text(getattr(self, name)))

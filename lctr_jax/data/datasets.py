@@ -1,4 +1,4 @@
-"""Open a split of a named dataset for random access, preparing it first where that is cheap."""
+"""Open a split of a data set by name, preparing it first if that is cheap."""
 
 import contextlib
 import dataclasses
@@ -32,10 +32,10 @@ DATASET_NAMES = (*_WITH_OWN_BOXES, *_WITH_LISTS)
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Records of one split, by index; small to pickle, and a source for `grain.MapDataset.source`.
+    """Records of one split by index; cheap to pickle, and a source for `grain.MapDataset.source`.
 
-    A record holds `image` (the encoded bytes as published), `id`, `label`, `boxes_xyxy` (float32 [n, 4], in
-    pixels of the original image, n = 0 where unknown), `upright` (as the split's) and, where there is one,
+    A record contains `image` (the encoded bytes as published), `id`, `label`, `boxes_xyxy` (float32 [n, 4] in
+    pixels of the original image, n = 0 if unknown), `upright` (that of the split) and, if there is one,
     `mask` (PNG bytes).
     """
 
@@ -43,11 +43,11 @@ class Split:
     class_names: list[str]
     has_boxes: bool
     has_masks: bool
-    source: Any  # a TFDS ArrayRecord data source, or one that gives its records our fields
+    source: Any  # a TFDS ArrayRecord data source, or one with the same fields
     upright: bool = (
         False  # images are to be turned by their EXIF orientation: boxes and masks are in that frame
     )
-    notes: tuple[str, ...] = ()  # what a user should know of how the data set was read, one line each
+    notes: tuple[str, ...] = ()  # how the data set was read, one line each
 
     def __len__(self) -> int:
         return len(self.source)
@@ -57,7 +57,7 @@ class Split:
             raise IndexError(f"record {index.__index__()} of a split of {len(self)}")
         record = self.source[index]
         record |= {"id": record["id"].decode(), "label": int(record["label"]), "upright": self.upright}
-        if not record.get("mask"):  # empty where other images of the dataset have one
+        if not record.get("mask"):  # empty if only other images have masks
             record.pop("mask", None)
         return record
 
@@ -71,20 +71,20 @@ def open_split(
     boxes: Mapping[str, str | Path] | None = None,
     exif: str = "auto",
 ) -> Split:
-    """Open a split, by its name or as a part of one in TFDS's syntax (`train[10%:]`).
+    """Open a split by name, or a part of one in TFDS's syntax (`train[10%:]`).
 
     Args:
         name: one of `DATASET_NAMES`, or the module path of a builder from outside the package
             (docs/extending.md).
-        split: what the dataset calls it.
-        data_dir: where prepared datasets are kept; `digits` and `folder` are prepared there on first use.
-        root: the image folder of `folder`, or what a builder from outside reads.
-        boxes: box lists by split: of `folder`, where they are not in `ROOT/list`, and of TFDS's datasets.
-        exif: whether `folder` turns images by their EXIF orientation: "auto", "upright" or "stored".
+        split: name of the split in the data set.
+        data_dir: folder of prepared data sets; `digits` and `folder` are prepared there on first use.
+        root: the image folder of `folder`, or the source of a builder from outside.
+        boxes: box lists by split: for `folder`, if they are not in `ROOT/list`, and for TFDS's data sets.
+        exif: whether `folder` rotates images by their EXIF orientation: "auto", "upright" or "stored".
 
     Raises:
-        FileNotFoundError: the images are not there; of `cub` and `imagenet` the message says how.
-        ValueError: the dataset or the split is unknown, or the images or boxes are faulty.
+        FileNotFoundError: the images are missing; for `cub` and `imagenet` the message says how to get them.
+        ValueError: the data set or split is unknown, or images or boxes are invalid.
     """
     data_dir, boxes = Path(data_dir).expanduser().resolve(), boxes or {}
     if boxes and name in _WITH_OWN_BOXES:
@@ -100,7 +100,7 @@ def open_split(
             return _open(prepare(lambda: Digits(data_dir=data_dir, config=config), data_dir), split)
         case "folder":
             if not root:
-                raise ValueError("data.root: got nothing, expected the image folder of data.name='folder'")
+                raise ValueError("data.root: is empty, expected the image folder of data.name='folder'")
             return _open_folder(root, split, data_dir=data_dir, boxes=boxes, exif=exif)
         case "cub" | "imagenet":
             return _open(_prepared(name, data_dir), split)
@@ -120,9 +120,10 @@ def open_split(
 
 
 def outside_builder(name: str) -> Callable[..., tfds.core.DatasetBuilder]:
-    """The builder class of a data set from outside the package: the module's `BUILDER`, or `module:CLASS`.
+    """Return the builder class of an outside data set: a module's `BUILDER`, or `module:CLASS`.
 
-    It takes what `Folder` takes: `root`, `data_dir`, `boxes`, and optionally `num_processes` and `decode`.
+    It takes the arguments `root`, `data_dir`, `boxes`, and optionally `num_processes` and `decode`, as
+    `Folder` does.
 
     Raises:
         ModuleNotFoundError: there is no such module.
@@ -134,13 +135,13 @@ def outside_builder(name: str) -> Callable[..., tfds.core.DatasetBuilder]:
 def prepare(
     make_builder: Callable[[], tfds.core.DatasetBuilder], data_dir: Path, *, overwrite: bool = False
 ) -> Path:
-    """Prepare a dataset unless it is there, one process at a time, and return its folder.
+    """Prepare a data set unless that is done, one process at a time, and return its folder.
 
-    A finished one is found without a lock and without writing, so it may be on a read-only disk.
+    A prepared one is found without a lock and without writing, so it may be on a read-only disk.
 
     Raises:
         ValueError: it was prepared with other options than the builder's.
-        OSError: it is not there, and `data_dir` cannot be written to.
+        OSError: it is not prepared, and `data_dir` is not writable.
     """
     builder = make_builder()
     if isinstance(builder, RecordBuilder) and not overwrite:
@@ -153,27 +154,27 @@ def prepare(
         lock = (data_dir / ".preparing.lock").open("w")
     except OSError as error:
         raise OSError(
-            f"{builder.name} is not prepared in {data_dir}, and that folder cannot be written to "
-            f"({error.strerror}); choose another one for prepared data: data.data_dir or --data_dir"
+            f"{builder.name} is not prepared in {data_dir}, and that folder is not writable "
+            f"({error.strerror}); choose another folder for prepared data: data.data_dir or --data_dir"
         ) from error
     with _nothing_left_of_failure(data_dir, made=made), lock, contextlib.redirect_stdout(sys.stderr):
         locked = lock_exclusively(lock, wait=True, risk=_WITHOUT_LOCKS)
         folder = Path(builder.data_dir)
         if _is_finished(builder):
-            if not overwrite:  # by another process, while this one waited
+            if not overwrite:  # done by another process while this one waited
                 return folder
             shutil.rmtree(folder)
             builder = make_builder()
         if locked:
             for killed in folder.parent.glob("incomplete.*"):
-                shutil.rmtree(killed)  # TFDS's own remains of a run that was killed; ours are of use
+                shutil.rmtree(killed)  # TFDS's leftovers of a killed run; ours can be resumed
         builder.download_and_prepare(file_format="array_record", download_dir=data_dir / "downloads")
     return folder
 
 
 @contextlib.contextmanager
 def _nothing_left_of_failure(data_dir: Path, *, made: bool) -> Iterator[None]:
-    """Remove a folder made for data that then was refused; finished shards stay for the next try."""
+    """Remove a new folder after a failure; finished shards are kept for the next attempt."""
     try:
         yield
     except BaseException:
@@ -186,8 +187,8 @@ def _nothing_left_of_failure(data_dir: Path, *, made: bool) -> Iterator[None]:
 
 
 _WITHOUT_LOCKS = (
-    "let no two processes prepare data there at once: run python -m lctr_jax.prepare first, or use another "
-    "data.data_dir"
+    "do not let two processes prepare data there at once: run python -m lctr_jax.prepare first, or use "
+    "another data.data_dir"
 )
 
 
@@ -196,7 +197,7 @@ def _is_finished(builder: tfds.core.DatasetBuilder) -> bool:
 
 
 def _prepared(name: str, data_dir: Path) -> Path:
-    """Return the folder of a dataset that is too large to prepare unasked."""
+    """Return the folder of a data set that is too large to be prepared implicitly."""
     builder, release = {"cub": (Cub, cub), "imagenet": (Imagenet, imagenet)}[name]
     folder = data_dir / name / str(builder.VERSION)
     if not (folder / "dataset_info.json").exists():
@@ -210,7 +211,7 @@ def _prepared(name: str, data_dir: Path) -> Path:
 def _open_folder(
     root: str | Path, split: str, *, data_dir: Path, boxes: Mapping[str, str | Path], exif: Any
 ) -> Split:
-    """Open a split of an image folder; what is said of it is of the folder as it is now."""
+    """Open a split of an image folder; its notes describe the current state of the folder."""
     manifests = []
 
     def make_builder() -> Folder:
@@ -223,7 +224,7 @@ def _open_folder(
 
 
 def _open(folder: Path, split: str, *, notes: Sequence[str] | None = None) -> Split:
-    """Open a split of a dataset that one of our builders prepared; `notes` replace those kept with it."""
+    """Open a split of a data set that one of our builders prepared; `notes` replace the stored ones."""
     builder: Any = tfds.builder_from_directory(folder)
     base = _known_split(builder, split)
     features, metadata = builder.info.features, builder.info.metadata
@@ -239,7 +240,7 @@ def _open(folder: Path, split: str, *, notes: Sequence[str] | None = None) -> Sp
 
 
 def _open_joined(name: str, data_dir: Path, split: str, boxes: Mapping[str, str | Path]) -> Split:
-    """Open a split of a dataset that TFDS prepared; `val` is a name for its `validation`."""
+    """Open a split of a data set that TFDS prepared; `val` stands for its `validation`."""
     builder: Any = tfds.builder_from_directory(tfds_prepared.find_prepared(name, data_dir))
     listed = {_known_split(builder, _tfds_split(builder, base)): path for base, path in boxes.items()}
     stored = _tfds_split(builder, split)
@@ -261,14 +262,14 @@ def _open_joined(name: str, data_dir: Path, split: str, boxes: Mapping[str, str 
 
 
 def _tfds_split(builder: Any, split: str) -> str:
-    """Return what TFDS calls a split: `val` is `validation` there."""
+    """Return TFDS's name of a split: `validation` for `val`."""
     if "validation" in builder.info.splits and split.partition("[")[0] == "val":
         return split.replace("val", "validation", 1)
     return split
 
 
 def _known_split(builder: Any, split: str) -> str:
-    """Return the split that is asked for, or cut."""
+    """Return the name of the requested split without a slice."""
     base = split.partition("[")[0]
     if base not in builder.info.splits:
         raise ValueError(f"data split: {builder.name} has {', '.join(builder.info.splits)}; got {split!r}")
@@ -276,7 +277,7 @@ def _known_split(builder: Any, split: str) -> str:
 
 
 def _encoded_source(builder: Any, split: str) -> Any:
-    """Open a data source that leaves images and masks encoded."""
+    """Open a data source that does not decode images and masks."""
     fields = [key for key in ("image", "mask", "segmentation_mask") if key in builder.info.features]
     decoders = {key: tfds.decode.SkipDecoding() for key in fields}
     try:

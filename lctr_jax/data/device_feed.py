@@ -1,4 +1,4 @@
-"""Move batches to the device ahead of the training step, without losing the exact state."""
+"""Prefetch batches to the devices, keeping the iterator state exact."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,8 +28,8 @@ def device_prefetch(
 ) -> grain.DatasetIterator[Any]:
     """Apply `put` (host batch to device batch) in a thread, up to `buffer_size` batches ahead.
 
-    `get_state` speaks of the last batch handed out, not of those waiting in the buffer: a run restored from
-    it continues with the very next batch. `close` stops the thread and the workers of `batches`.
+    `get_state` refers to the last batch returned, not to those in the buffer, so a restored run continues
+    with the next batch. `close` stops the thread and the workers of `batches`.
     """
     return grain.experimental.ThreadPrefetchDatasetIterator(
         _Placed(batches, put), prefetch_buffer_size=buffer_size

@@ -1,7 +1,7 @@
-"""How many worker processes read for a run, and whether the machine's memory and open files suffice for them.
+"""Choose the number of data workers, and check that the machine has enough resources for them.
 
-Workers hand their batches over in shared memory. Where that runs out the kernel kills them with SIGBUS, so it
-is checked before any is started.
+Workers pass batches through shared memory. If that runs out, the kernel kills them with SIGBUS, so it is
+checked before any worker is started.
 """
 
 import dataclasses
@@ -11,10 +11,10 @@ from lctr_jax.host import open_files, resources
 
 AUTO = "auto"
 MOST = 64
-"""Beyond this one process cannot take what they make."""
+"""With more workers, one process cannot consume their batches."""
 
 _BATCHES_PER_WORKER, _BATCHES_BESIDE = 3, 6
-"""Two wait in a worker's buffer and one at its door; others wait for the devices or to be given back."""
+"""Per worker: two batches in its buffer and one being passed on. Besides: batches waiting for the devices."""
 
 _WORKER_MEMORY = 300 << 20
 _FILES_PER_WORKER, _FILES_BESIDE = 24, 64
@@ -22,14 +22,14 @@ _FILES_PER_WORKER, _FILES_BESIDE = 24, 64
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HostResources:
-    """What a host has left for the run's processes on it.
+    """Resources of a host for this run's processes on it.
 
     Attributes:
-        cores: this process's share of those that it may use.
-        processes: of this run on the host, this one included.
-        shared_memory: bytes free.
-        memory: bytes available; None where that is not known.
-        open_files: how many more this process may open.
+        cores: this process's share of the usable cores.
+        processes: processes of this run on the host, including this one.
+        shared_memory: free bytes.
+        memory: available bytes; None if unknown.
+        open_files: how many more files this process may open.
     """
 
     cores: int
@@ -41,7 +41,7 @@ class HostResources:
 
 @dataclasses.dataclass(frozen=True)
 class Workers:
-    """How many worker processes a run's process starts, and the reason in words."""
+    """The number of worker processes to start, and the reason in words."""
 
     count: int
     reason: str
@@ -51,7 +51,7 @@ class Workers:
 
 
 def measure_resources(*, processes: int, sharing_cores: int) -> HostResources:
-    """What this host has now for each of its processes; raises the limit on open files first."""
+    """Measure the resources of this host for each process; raises the limit on open files first."""
     return HostResources(
         cores=max(1, resources.usable_cores() // sharing_cores),
         processes=processes,
@@ -64,16 +64,16 @@ def measure_resources(*, processes: int, sharing_cores: int) -> HostResources:
 def choose_workers(
     option: int | str, host: HostResources, *, batch_bytes: Sequence[int], on_cpu: bool
 ) -> Workers:
-    """Decide on a number for `data.num_workers`.
+    """Choose the number of workers for `data.num_workers`.
 
     Args:
         option: a number, or "auto".
-        host: what the host has left.
-        batch_bytes: the images of one batch of this process, one number per pipeline that may run at a time.
-        on_cpu: whether the network computes on the CPU; "auto" then leaves the cores to it.
+        host: resources of the host.
+        batch_bytes: bytes of one batch of this process, one entry per pipeline that may run concurrently.
+        on_cpu: whether the network runs on the CPU; "auto" then leaves the cores to it.
 
     Raises:
-        ValueError: the host cannot feed the number of workers asked for; names the remedy.
+        ValueError: there are not enough resources for the requested number; the message names the remedy.
     """
     limits = _limits(host, batch_bytes)
     if option != AUTO:
@@ -94,7 +94,7 @@ def choose_workers(
 
 @dataclasses.dataclass(frozen=True)
 class _Limit:
-    """How many workers one resource of the host is enough for."""
+    """The number of workers that one resource allows."""
 
     workers: int
     what: str

@@ -1,4 +1,4 @@
-"""What operating systems, NAS boxes and editors put beside one's files."""
+"""Files that operating systems, NAS devices and editors add to folders."""
 
 _NAMES = frozenset(
     {"@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "__macosx"}
@@ -7,5 +7,5 @@ _NAMES = frozenset(
 
 
 def is_foreign(name: str) -> bool:
-    """Tell a hidden file or folder, and what a system keeps for itself."""
+    """Return whether a file or folder is hidden or belongs to a system."""
     return name.startswith(".") or name.casefold() in _NAMES

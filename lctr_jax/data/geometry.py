@@ -1,9 +1,9 @@
-"""From an image and its boxes to the frame that the network sees, under either protocol, and back.
+"""Transforms of an image and its boxes to the network's input frame under either protocol, and back.
 
-Boxes are `xyxy` in pixels, float64. A frame is the square network input of side `image_size`.
+Boxes are `xyxy` in pixels, float64. A frame is the square network input with side `image_size`.
 
 * `lctr`, the published evaluation: short side to 256/224 of the frame, then the center crop. The boxes'
-  offset is the published one; it differs from the image's by up to a pixel in about half of all images.
+  offset is the published one; it differs from the image's by up to one pixel in about half of all images.
 * `wsoleval` (Choe et al., CVPR 2020): the whole image squeezed into the frame, box corners truncated.
 """
 
@@ -24,8 +24,12 @@ GeometryProtocol = Literal["lctr", "wsoleval"]
 class Geometry:
     """The evaluation transform of one protocol at one input size.
 
+    Attributes:
+        protocol: "lctr" or "wsoleval".
+        image_size: side of the frame in pixels.
+
     Raises:
-      ValueError: for an unknown protocol or an empty frame.
+        ValueError: the protocol is unknown or the frame is empty.
     """
 
     protocol: GeometryProtocol = "lctr"
@@ -38,17 +42,17 @@ class Geometry:
             raise ValueError(f"image_size: got {self.image_size}, expected at least 1 pixel")
 
     def transform_image(self, image: Image.Image) -> UInt8[np.ndarray, "size size 3"]:
-        """Return the RGB image in the frame (PIL bilinear)."""
+        """Return the RGB image in the frame (PIL's bilinear filter)."""
         if self.protocol == "wsoleval":
             size = (self.image_size, self.image_size)
             return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
         return self._center_crop(image, Image.Resampling.BILINEAR)
 
     def transform_mask(self, mask: Image.Image) -> UInt8[np.ndarray, "size size"]:
-        """Return the single-channel mask in the frame, every value one of the original's (nearest).
+        """Return the single-channel mask in the frame, by nearest-neighbor interpolation.
 
-        Under `wsoleval` as its evaluator does, by OpenCV, whose nearest pixel is the one that holds the
-        target pixel's upper left corner; PIL takes the one that holds its center.
+        Under `wsoleval` OpenCV is used, as in its evaluator: OpenCV's nearest pixel contains the target
+        pixel's upper left corner, PIL's its center.
         """
         if self.protocol == "wsoleval":
             size = (self.image_size, self.image_size)
@@ -56,9 +60,9 @@ class Geometry:
         return self._center_crop(mask, Image.Resampling.NEAREST)
 
     def _center_crop(self, image: Image.Image, resampling: Image.Resampling) -> UInt8[np.ndarray, "..."]:
-        """Resize the short side, then crop, as published; in one step where the resized image is too large.
+        """Resize the short side, then crop, as published; in one step if the result would be too large.
 
-        One step gives the same pixels but for PIL's rounding, which moves some by one gray level.
+        One step gives the same pixels up to PIL's rounding, which changes some by one gray level.
         """
         width, height = _resize_short_side(image.width, image.height, short_side=self._resized_side)
         left, top = (int((side - self.image_size + 1) * 0.5) for side in (width, height))
@@ -72,7 +76,7 @@ class Geometry:
     def boxes_to_frame(
         self, boxes_xyxy: Float[np.ndarray, "boxes 4"], *, width: int, height: int
     ) -> Float[np.ndarray, "boxes 4"]:
-        """Ground-truth boxes of a `width` x `height` image in the frame, exactly as the protocol has them.
+        """Transform true boxes of a `width` x `height` image to the frame, exactly as the protocol does.
 
         Examples:
             >>> box = np.array([[100.0, 50.0, 400.0, 250.0]])
@@ -82,7 +86,7 @@ class Geometry:
             [[0.0, 26.67, 224.0, 197.33]]
         """
         resized, offset = self._resized_and_offset(width, height)
-        # Multiply before dividing: the quotient first would truncate some exact pixels one lower.
+        # Multiply before dividing; otherwise some exact values would be truncated to one pixel less.
         boxes = boxes_xyxy.astype(np.float64) * resized / _corners(width, height) - offset
         if self.protocol == "wsoleval":
             return np.trunc(boxes)
@@ -91,7 +95,7 @@ class Geometry:
     def boxes_to_original(
         self, boxes_xyxy: Float[np.ndarray, "boxes 4"], *, width: int, height: int
     ) -> Float[np.ndarray, "boxes 4"]:
-        """Frame boxes in the original's pixels: the inverse of `boxes_to_frame`, clipped to the image."""
+        """Transform boxes from the frame to pixels of the original image, clipped to it."""
         resized, offset = self._resized_and_offset(width, height)
         size = _corners(width, height)
         return np.clip((boxes_xyxy.astype(np.float64) + offset) * size / resized, 0.0, size)
@@ -101,13 +105,13 @@ class Geometry:
         return int(self.image_size * 256 / 224)
 
     def _resized_and_offset(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-        """Size of the resized image and offset of the frame in it, one number per box corner."""
+        """Return the size of the resized image and the frame's offset in it, one value per coordinate."""
         if self.protocol == "wsoleval":
             return _corners(self.image_size, self.image_size), np.zeros(4)
-        # Unlike the image's own sides, these are not truncated to whole pixels (as published).
+        # Unlike the sides of the resized image, these are not truncated to whole pixels (as published).
         side = self._resized_side
         resized = (side * width / height, side) if width > height else (side, side * height / width)
-        # Python's round, halves to the even number, as published.
+        # Python's round, halves to even, as published.
         left, top = (round((length - (self.image_size - 1)) / 2) for length in resized)
         return _corners(*resized), _corners(left, top)
 

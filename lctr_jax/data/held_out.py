@@ -1,7 +1,7 @@
-"""The box splits that the field holds out for choosing thresholds: CUBV2 and ImageNetV2 of wsoleval.
+"""Published held-out splits for choosing thresholds: wsoleval's CUBV2 and ImageNetV2.
 
-Choe et al., "Evaluating Weakly Supervised Object Localization Methods Right" (CVPR 2020), give them as
-folders of images beside `class_labels.txt` (`path,label`) and `localization.txt` (`path,x0,y0,x1,y1`).
+Choe et al., "Evaluating Weakly Supervised Object Localization Methods Right" (CVPR 2020), publish them as
+folders of images with `class_labels.txt` (`path,label`) and `localization.txt` (`path,x0,y0,x1,y1`).
 """
 
 import collections
@@ -18,27 +18,33 @@ _Size = tuple[int, int]
 def read_items(
     images: Path, lists: Path, *, num_classes: int, published_classes: int | None = None, scratch: Path
 ) -> tuple[list[records.Item], list[str]]:
-    """Join the images under a folder or archive, wsoleval's image root, with their labels and boxes.
+    """Match the images in a folder or archive, wsoleval's image root, with their labels and boxes.
 
-    ImageNetV2's images as published since 2021 have other names than the lists: these are joined by label and
-    size, where exactly one listed and one found image have them; the others are left out.
+    ImageNetV2's images as published since 2021 have other names than in the lists. They are matched by label
+    and size if exactly one listed and one found image have them; the others are left out.
 
-    `published_classes`: how many classes the labels count, where a part of the data set would number its
-    classes anew (ImageNet's are the sorted folders; CUB's are numbered by its own list).
+    Args:
+        images: the images.
+        lists: the folder of the lists.
+        num_classes: number of classes of the data set.
+        published_classes: number of classes that the labels refer to, for data sets whose subsets number
+            their classes differently (ImageNet's labels are positions of sorted folders; CUB's come from its
+            own list).
+        scratch: folder for decompressed archives.
 
     Returns:
-        The items, and lines that say what was left out.
+        The items, and notes on what was left out.
 
     Raises:
         FileNotFoundError: a list or an image is missing.
-        ValueError: a list cannot be read, an image has no box, or a label is none of the classes.
+        ValueError: a list cannot be read, an image has no box, or a label is out of range.
     """
     labels_path, boxes_path = lists / "class_labels.txt", lists / "localization.txt"
     if not labels_path.exists():
         raise FileNotFoundError(f"held-out split: expected {labels_path}, a list of `path,label`")
     if published_classes is not None and num_classes != published_classes:
         raise ValueError(
-            f"held-out split: {labels_path} counts {published_classes:,} classes, the data set has "
+            f"held-out split: {labels_path} has {published_classes:,} classes, the data set has "
             f"{num_classes:,}; its labels would mean other classes"
         )
     labels, boxes = box_lists.read_class_labels(labels_path), box_lists.read_boxes(boxes_path)
@@ -65,7 +71,7 @@ def read_items(
             )
         notes.append(
             f"heldout: {len(places):,} of {len(labels):,} listed images found by name, {len(renamed):,} by "
-            f"label and size; {len(missing) - len(renamed):,} that fit none or several are left out, such as "
+            f"label and size; {len(missing) - len(renamed):,} matching none or several are left out, such as "
             f"{next((key for key in missing if key not in renamed), missing[0])}"
         )
         places |= renamed
@@ -79,7 +85,7 @@ def read_items(
 
 
 def _places(images: Path, keys: Iterable[str], *, scratch: Path) -> dict[str, records.ByteRange]:
-    """Look up the images alone: their root holds the whole training set, too."""
+    """Look up the images by name, since their root also contains the whole training set."""
     if images.is_dir():
         return {key: records.ByteRange.of_file(images / key) for key in keys if (images / key).is_file()}
     listed = archives.list_files(images, scratch=scratch)
@@ -87,7 +93,7 @@ def _places(images: Path, keys: Iterable[str], *, scratch: Path) -> dict[str, re
 
 
 def _labeled_images(images: Path, *, scratch: Path) -> Iterator[tuple[_Label, records.ByteRange]]:
-    """Yield the images in folders that are named by a label, `IMAGES/7/...` or `IMAGES/val2/7/...`."""
+    """Yield the images in folders named by a label, `IMAGES/7/...` or `IMAGES/val2/7/...`."""
     if images.is_dir():
         for parent in (images, *sorted(path for path in images.iterdir() if path.is_dir())):
             for folder in sorted(path for path in parent.iterdir() if _is_label(path.name) and path.is_dir()):
@@ -107,13 +113,13 @@ def _is_label(name: str) -> bool:
 def _match_renamed(
     listed: Mapping[str, tuple[_Label, _Size]], found: Iterable[tuple[_Label, records.ByteRange]]
 ) -> dict[str, records.ByteRange]:
-    """Join names with images where exactly one of each has a label and a size."""
+    """Match names with images whose label and size are unique in both."""
     images: dict[tuple[_Label, _Size], list[records.ByteRange]] = collections.defaultdict(list)
     for label, place in found:
         try:
             images[label, image_decoding.open_image(place.read()).size].append(place)
         except image_decoding.CorruptImageError:
-            continue  # no image, or none that could be used
+            continue  # not a readable image
     names: dict[tuple[_Label, _Size], list[str]] = collections.defaultdict(list)
     for key, identity in listed.items():
         names[identity].append(key)

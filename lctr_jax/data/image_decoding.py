@@ -1,9 +1,9 @@
-"""Encoded images to RGB pixels: open the header, then load the pixels.
+"""Decode images to RGB: open the header, then load the pixels.
 
-No image above `MAX_PIXELS` is decoded: a file of a few kilobytes can claim to be a picture of many gigabytes.
-Gray, CMYK and palette images are converted by PIL; gray of more than 8 bits as `eight_bits` says. EXIF
-orientation is followed only where `upright` is asked for: the boxes and masks of published data sets were
-drawn on the pixels as they are stored.
+Images above `MAX_PIXELS` are not decoded: a file of a few kilobytes can declare many gigabytes of pixels.
+Gray, CMYK and palette images are converted by PIL; gray images of more than 8 bits by `eight_bits`. EXIF
+orientation is applied only if `upright` is set, because the boxes and masks of published data sets refer to
+the stored pixels.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from lctr_jax.data import eight_bits, image_formats
 from lctr_jax.data.orientation import read_orientation, turn
 
 MAX_PIXELS = 100_000_000
-"""Width times height, 300 MB as RGB: more than cameras make, less than what exhausts a machine's memory."""
+"""Width times height; 300 MB as RGB. More than cameras produce, and little enough for the memory."""
 
 
 class CorruptImageError(ValueError):
@@ -26,10 +26,10 @@ class CorruptImageError(ValueError):
 
 
 def open_image(encoded: bytes) -> Image.Image:
-    """Read the header: the size is known, the pixels are not decoded yet.
+    """Read the header of an image; the pixels are not decoded yet.
 
     Raises:
-      CorruptImageError: when no image format is recognized, or there are more than `MAX_PIXELS`.
+        CorruptImageError: the format is not supported, or there are more than `MAX_PIXELS` pixels.
     """
     try:
         with _corruption_named():
@@ -47,10 +47,10 @@ def open_image(encoded: bytes) -> Image.Image:
 
 
 def load_rgb(image: Image.Image, *, upright: bool = False) -> Image.Image:
-    """Decode the pixels of an opened image, and turn them `upright` if asked to.
+    """Decode the pixels of an opened image, and apply its EXIF orientation if `upright`.
 
     Raises:
-      CorruptImageError: when they cannot be decoded, truncated files included.
+        CorruptImageError: the pixels cannot be decoded, e.g. because the file is truncated.
     """
     with _corruption_named():
         orientation = read_orientation(image) if upright else 1
@@ -61,19 +61,19 @@ def load_rgb(image: Image.Image, *, upright: bool = False) -> Image.Image:
 
 
 def decode_rgb(encoded: bytes, *, upright: bool = False) -> Image.Image:
-    """Open and load.
+    """Open and decode an image.
 
     Raises:
-      CorruptImageError: when the bytes cannot be decoded, truncated files included.
+        CorruptImageError: the bytes cannot be decoded, e.g. because the file is truncated.
     """
     return load_rgb(open_image(encoded), upright=upright)
 
 
 def decode_mask(encoded: bytes) -> Image.Image:
-    """Open and load the 8-bit values of a mask: a palette's indices, not colors; deep ones above 255 as 1.
+    """Decode the 8-bit values of a mask: indices of a palette, not colors; values above 255 become 1.
 
     Raises:
-      CorruptImageError: when the bytes cannot be decoded.
+        CorruptImageError: the bytes cannot be decoded.
     """
     image = open_image(encoded)
     with _corruption_named():
@@ -90,8 +90,8 @@ def decode_mask(encoded: bytes) -> Image.Image:
 def _corruption_named() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PIL warns about odd metadata that does not touch the pixels
+            warnings.simplefilter("ignore")  # PIL warns about metadata that does not affect the pixels
             yield
-    except Exception as error:  # PIL's decoders raise any of a dozen types on damaged bytes
+    except Exception as error:  # PIL's decoders raise many types on damaged bytes
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CorruptImageError(f"cannot decode the image: {reason}") from error

@@ -1,7 +1,7 @@
-"""Which image formats are read, by suffix and by content, and how the others are named.
+"""Supported image formats by suffix and content, and messages for unsupported ones.
 
-The list is ours: PIL left to guess opens anything that it knows, and an EPS file named `.png` starts
-Ghostscript.
+The formats are listed explicitly because PIL by default opens everything it supports; an EPS file named
+`.png` would start Ghostscript.
 """
 
 import functools
@@ -31,7 +31,7 @@ VIDEO_SUFFIXES = frozenset(
     {".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg", ".mts", ".3gp"}
 )
 _PIL_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
-_MAGIC = {  # what files begin with: formats that are read, and some that people have among photographs
+_MAGIC = {  # first bytes of supported formats, and of others often found among photographs
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
     b"GIF87a": "GIF",
@@ -59,13 +59,13 @@ _NOT_READ = frozenset({"EPS", "PDF", "PSD", "QOI", "SVG", "video", "ZIP"})
 
 @functools.cache
 def pil_formats() -> tuple[str, ...]:
-    """PIL's names of the formats that are read in this environment."""
+    """Return PIL's names of the formats supported in this environment."""
     return (*_PIL_FORMATS, "HEIF") if heic_is_read() else _PIL_FORMATS
 
 
 @functools.cache
 def heic_is_read() -> bool:
-    """Tell whether pillow-heif is installed; it is registered with PIL on the way."""
+    """Return whether pillow-heif is installed, and register it with PIL."""
     try:
         import pillow_heif
     except ImportError:
@@ -75,7 +75,7 @@ def heic_is_read() -> bool:
 
 
 def recognize_format(start: bytes) -> str | None:
-    """Name a file's format by its first 16 bytes, among those that are read and a few that are not."""
+    """Return the format of a file from its first 16 bytes, supported or not; None if unknown."""
     if start[4:8] == b"ftyp":
         brand = start[8:12]
         return "AVIF" if brand in (b"avif", b"avis") else "HEIC" if brand in _HEIC_BRANDS else "video"
@@ -85,17 +85,17 @@ def recognize_format(start: bytes) -> str | None:
 
 
 def is_image(start: bytes) -> bool:
-    """Tell an image of a format that is read, HEIC without pillow-heif included, by its first 16 bytes."""
+    """Return whether the first 16 bytes are of a supported format, including HEIC without pillow-heif."""
     return (kind := recognize_format(start)) is not None and kind not in _NOT_READ
 
 
 def why_unknown(start: bytes) -> str:
-    """Say why the bytes of a file are no image that is read."""
+    """Return why a file's bytes are not a supported image."""
     kind = recognize_format(start)
     if kind == "HEIC" and not heic_is_read():
         return HEIC_HINT
     if kind in _NOT_READ:
-        return f"it is of the format {kind}; read are {READ}"
+        return f"its format is {kind}; supported are {READ}"
     if kind is not None:
-        return f"it begins as {kind}, but its header is damaged"
-    return f"it is in none of the formats {READ}"
+        return f"it starts like {kind}, but its header is damaged"
+    return f"its format is none of {READ}"

@@ -6,11 +6,11 @@ from lctr_jax.data.box_entry import read_lines, shorten
 
 
 def read_image_sizes(path: Path) -> dict[str, tuple[int, int]]:
-    """Read `path,width,height` lines.
+    """Read `path,width,height` lines, in pixels.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a line is not of that form, or a size is not positive.
+        ValueError: a line does not have that form, or a size is not positive.
     """
     if not path.is_file():
         raise FileNotFoundError(f"image sizes: no such file: {path}; expected lines `path,width,height`")
@@ -20,8 +20,6 @@ def read_image_sizes(path: Path) -> dict[str, tuple[int, int]]:
         if len(size) != 2 or not all(
             len(side) < 10 and side.strip().isdecimal() and int(side) for side in size
         ):
-            raise ValueError(
-                f"{where}: expected `path,width,height` with whole pixels, got {shorten(line)!r}"
-            )
+            raise ValueError(f"{where}: expected `path,width,height` in whole pixels, got {shorten(line)!r}")
         sizes[name] = (int(size[0]), int(size[1]))
     return sizes

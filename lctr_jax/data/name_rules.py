@@ -1,16 +1,16 @@
-"""Which class names can be kept: TFDS stores them as the lines of a text file, trimmed."""
+"""Rules for class names: TFDS stores them as the stripped lines of a text file."""
 
 from collections.abc import Sequence
 
-_LONGEST = 255  # bytes, as a folder's name
+_LONGEST = 255  # bytes, the limit of folder names
 
 
 def check_class_names(names: Sequence[str]) -> None:
-    """Refuse names that would not come back from a file of lines as they were.
+    """Check that names can be stored in a file of lines without changes.
 
     Raises:
-        ValueError: a name is empty, repeated, too long, not UTF-8, begins or ends with white space, or holds
-            a line break or another control character.
+        ValueError: a name is empty, repeated, too long, not UTF-8, has leading or trailing white space, or
+            contains a line break or another control character.
     """
     for name in names:
         if problem := _problem(name):

@@ -1,4 +1,4 @@
-"""One line each for what a user should know of how a data set was read."""
+"""Notes for the user on how a data set was read, one line each."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -9,7 +9,7 @@ from lctr_jax.data.checks import DEEP, ROTATED
 def of_pixels(
     splits: Mapping[str, Sequence[records.Item]], counts: Mapping[str, Mapping[str, int]]
 ) -> list[str]:
-    """Say what becomes of images with an EXIF rotation and of gray images of more than 8 bits."""
+    """Describe how images with an EXIF rotation and gray images of more than 8 bits are read."""
     lines = []
     for split, items in splits.items():
         if rotated := counts[split].get(ROTATED):
@@ -23,13 +23,13 @@ def of_pixels(
 
 
 def some(count: int, thing: str) -> str:
-    """Return `1 image`, `1,200 images`; `class` becomes `classes`."""
+    """Format a count with its noun: `1 image`, `1,200 images`; `class` becomes `classes`."""
     plural = f"{thing}es" if thing.endswith("s") else f"{thing}s"
     return f"{count:,} {thing if count == 1 else plural}"
 
 
 def examples(names: Iterable[str], *, count: int = 2) -> str:
-    """Join the first names of many."""
+    """Format the first of many names."""
     names = list(names)
     more = ", ..." if len(names) > count else ""
     return ", ".join(names[:count]) + more

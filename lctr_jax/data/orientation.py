@@ -1,4 +1,4 @@
-"""EXIF orientation: how a stored picture is turned to be upright."""
+"""EXIF orientation: how a stored image is rotated to be upright."""
 
 import warnings
 
@@ -18,9 +18,9 @@ _SIDEWAYS = (5, 6, 7, 8)
 
 
 def read_orientation(image: Image.Image) -> int:
-    """Return 1 to 8; 1, upright, where there is no tag or none that can be read.
+    """Return the orientation, 1 to 8; 1 (upright) without a readable tag.
 
-    TIFF pictures are 1: PIL turns them as it reads them.
+    TIFF images return 1, because PIL rotates them when decoding.
     """
     if image.format == "TIFF":
         return 1
@@ -36,11 +36,11 @@ def read_orientation(image: Image.Image) -> int:
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height after turning, from the header alone."""
+    """Return width and height after rotation, from the header only."""
     width, height = image.size
     return (height, width) if read_orientation(image) in _SIDEWAYS else (width, height)
 
 
 def turn(image: Image.Image, orientation: int) -> Image.Image:
-    """Turn pixels of that orientation upright."""
+    """Rotate an image of that orientation to be upright."""
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image

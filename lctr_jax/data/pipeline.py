@@ -1,7 +1,7 @@
-"""Batches for training and evaluation from a split of records, over grain.
+"""Batches for training and evaluation from a split, through Grain.
 
-A training batch is a pure function of (seed, step). Hosts and workers only divide the computing, so the
-sequence of global batches does not depend on their number, and an iterator's whole state is its next step.
+A training batch is a pure function of (seed, step). Hosts and workers only divide the work, so the sequence
+of global batches does not depend on their number, and the state of an iterator is just its next step.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ HostShare = tuple[int, int]
 
 
 class TrainIterator(grain.DatasetIterator[HostBatch]):
-    """Endless training batches; the state is the next step, valid under any number of workers and hosts."""
+    """Endless training batches; the state is the next step, for any number of workers and hosts."""
 
     def __init__(
         self,
@@ -48,14 +48,14 @@ class TrainIterator(grain.DatasetIterator[HostBatch]):
         try:
             batch = self._start() if self._prefetched is None else next(self._prefetched)
         except Exception as error:
-            self.close()  # the other workers: grain stops only the one that failed
+            self.close()  # stops the other workers; Grain stops only the one that failed
             workers.tell_loss(error)
             raise
         self._next_step += 1
         return batch
 
     def measure_rate(self, seconds: float) -> float:
-        """Images per second that one core decodes and augments, from that many seconds of doing so."""
+        """Measure the images per second that one core decodes and augments, within that many seconds."""
         index, last = self._next_step * self._host_batch, len(self._samples)
         _ = self._samples[index % last]  # opens a shard
         count, start = 0, time.perf_counter()
@@ -65,7 +65,7 @@ class TrainIterator(grain.DatasetIterator[HostBatch]):
         return count / spent
 
     def get_state(self) -> dict[str, int]:
-        """The step of the batch that comes next."""
+        """Return the step of the next batch."""
         return {"next_step": self._next_step}
 
     def set_state(self, state: dict[str, int]) -> None:
@@ -100,18 +100,26 @@ def train_batches(
     shard: HostShare = (0, 1),
     on_corrupt: CorruptPolicy = "error",
 ) -> TrainIterator:
-    """Endless shuffled, augmented batches of {image, label, id, replaced}.
+    """Build an endless iterator over shuffled, augmented batches of {image, label, id, replaced}.
 
-    `batch_size` is global; host `shard[0]` of `shard[1]` gets its contiguous chunk of each batch: `image`
-    uint8 [b, size, size, 3], `label` int32 [b], `id` str [b], `replaced` bool [b]. Every epoch has its own
-    permutation and drops its last partial batch (see `sampling.steps_per_epoch`).
+    A batch has `image` uint8 [b, size, size, 3], `label` int32 [b], `id` str [b] and `replaced` bool [b],
+    where b is the host's contiguous part of the global batch. Every epoch has its own permutation and drops
+    its last partial batch (see `sampling.steps_per_epoch`).
 
-    A record that cannot be decoded is an error that names it, or, with `on_corrupt="skip"`, is logged, marked
-    in `replaced`, and stood in for by the next readable record of the split: all other samples stay the same.
+    Args:
+        split: the records.
+        batch_size: global batch size.
+        image_size: side of the images in pixels.
+        seed: determines order and augmentation.
+        augmentation: augmentation on the host.
+        num_workers: number of worker processes; 0 uses threads.
+        shard: index of this host, and number of hosts.
+        on_corrupt: "error" raises an error for a record that cannot be decoded; "skip" logs it, sets
+            `replaced`, and uses the next readable record of the split, leaving all other samples unchanged.
 
     Raises:
-      ValueError: for a batch larger than an epoch or not divisible among hosts, an unknown policy or a seed
-        outside 32 bits; while iterating, for a corrupt record.
+        ValueError: the batch is larger than an epoch or not divisible among hosts, the policy is unknown or
+            the seed does not fit in 32 bits; while iterating, a record is corrupt.
     """
     if on_corrupt not in ("error", "skip"):
         raise ValueError(f"on_corrupt: got {on_corrupt!r}, expected 'error' or 'skip'")
@@ -120,7 +128,7 @@ def train_batches(
     order = sampling.global_order(
         num_examples=len(split), steps=steps, batch_size=batch_size, repeats=repeats, seed=seed
     )
-    # The generator that grain hands to `random_map` depends on the seed and the global position alone.
+    # Grain's generator for `random_map` depends only on the seed and the global position.
     samples = order.random_map(TrainSample(split, augmentation, image_size, on_corrupt))
     local = sampling.HostChunk(samples, batch_size=batch_size, shard=shard)
     return TrainIterator(
@@ -139,14 +147,14 @@ def evaluation_batches(
     num_workers: int = 0,
     shard: HostShare = (0, 1),
 ) -> Iterator[HostBatch]:
-    """One ordered pass of {image, label, records}; every host runs the same number of batches.
+    """Iterate once and in order over {image, label, records}; every host gets the same number of batches.
 
     `image` uint8 [b, size, size, 3] and `label` int32 [b] are padded to the full batch with zeros and -1;
     `records` lists the real ones: dict(id, label, width, height, boxes_xyxy in original pixels, mask as bytes
     or None).
 
     Raises:
-      ValueError: for a batch that does not divide among hosts; while iterating, for a corrupt record.
+        ValueError: the batch is not divisible among hosts; while iterating, a record is corrupt.
     """
     num_batches = -(-len(split) // batch_size)
     samples = grain.MapDataset.range(num_batches * batch_size).map(EvaluationSample(split, geometry))
@@ -157,7 +165,7 @@ def evaluation_batches(
 
 
 def _drain(batches: grain.DatasetIterator[HostBatch]) -> Iterator[HostBatch]:
-    """All of them; stops the workers however it ends."""
+    """Yield all batches, and stop the workers in any case."""
     with contextlib.closing(batches):
         try:
             with workers.hold_signals():  # the first batch starts the workers
@@ -188,11 +196,12 @@ def _stack_evaluation(samples: Sequence[dict[str, Any] | None], *, image_size: i
 
 
 def _prefetch(batches: grain.MapDataset[HostBatch], num_workers: int) -> grain.DatasetIterator[HostBatch]:
-    """Compute batches ahead of use: whole batches, one a thread or a worker process, in order."""
+    """Compute batches ahead of use, each in one thread or worker process, in order."""
     if num_workers and not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()  # grain reads its flags when it starts a process
-    # Batches are large, so few are kept; the threads overlap decoding (which releases the GIL) and Python.
+        flags.FLAGS.mark_as_parsed()  # Grain reads its flags when it starts a process
+    # Batches are large, so few are buffered; two threads overlap decoding (which releases the GIL) and
+    # Python.
     threads = grain.ReadOptions(num_threads=1 if num_workers else 2, prefetch_buffer_size=2)
     processes = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2)
-    begin = workers.begin if num_workers else None  # grain warns of one without a process
+    begin = workers.begin if num_workers else None  # Grain warns about an init function without processes
     return iter(batches.to_iter_dataset(threads).mp_prefetch(processes, worker_init_fn=begin))

@@ -1,4 +1,4 @@
-"""The base of the TFDS builders that read image files: find the items, write them, register the splits."""
+"""Base class of the TFDS builders that read image files: list the items, write them, register the splits."""
 
 import abc
 import inspect
@@ -17,23 +17,23 @@ _HEADERS = "headers alone checked"
 
 
 class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
-    """A TFDS builder whose `_list_images` lists every image; the images are written without TensorFlow.
+    """A TFDS builder whose `_list_images` lists all images; they are written without TensorFlow.
 
-    A subclass sets `VERSION` and may live in any module (docs/extending.md).
+    A subclass sets `VERSION` and may be in any module (docs/extending.md).
 
     Args:
-        data_dir: where prepared datasets are kept.
+        data_dir: folder of prepared data sets.
         masks: whether any record has a mask.
-        checks: what is asked of every image.
-        num_processes: how many processes write.
-        num_images: how many images the splits were published with, where that is known.
-        partial: accept fewer.
-        options: what the data set is prepared from and how; None: not asked for. Kept with it, and compared.
-        read_mask: what a mask's bytes go through before they are kept.
+        checks: checks of every item.
+        num_processes: number of writing processes.
+        num_images: published number of images of each split, if known.
+        partial: accept fewer images.
+        options: how the data set is prepared; stored with it and compared later. None means unspecified.
+        read_mask: converts a mask's bytes before they are stored.
     """
 
     def __init_subclass__(cls, **arguments: Any) -> None:
-        """Tell TFDS the class's folder, which it would only find for a package, and not its name."""
+        """Set the class's folder for TFDS, which would only find it for a package."""
         super().__init_subclass__(**{"skip_registration": True} | arguments)
         cls.pkg_dir_path = epath.Path(inspect.getfile(cls)).parent
 
@@ -57,19 +57,19 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     @abc.abstractmethod
     def _list_images(self, dl_manager: tfds.download.DownloadManager) -> records.Manifest:
-        """List the items of every split, downloading first where that is possible."""
+        """List the items of every split, after downloading if possible."""
 
     @property
     def notes(self) -> list[str]:
-        """What a user should know of how the data set was read, once it is prepared."""
+        """Notes for the user on how the prepared data set was read."""
         metadata: Any = self.info.metadata
         return [*metadata.get("notes", ()), *metadata.get("pixel_notes", ())]
 
     def check_prepared(self) -> None:
-        """Compare the data set that is there, if any, with what is asked for.
+        """Compare the prepared data set, if any, with what is requested.
 
         Raises:
-            ValueError: it was prepared from something else, or has fewer images than were published.
+            ValueError: it was prepared from other sources, or has fewer images than were published.
         """
         if not Path(self.data_dir, "dataset_info.json").exists():
             return
@@ -92,7 +92,7 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     @property
     def _unfinished(self) -> Path:
-        """Where shards, and decompressed archives, wait for the whole to be done; outlives a failure."""
+        """Folder of shards and decompressed archives until preparation is finished; kept after a failure."""
         return Path(self.data_dir).parent / f"{self.version}.unfinished"
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -101,10 +101,10 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         )
 
     def _shard_iterators_per_split(self, dl_manager: tfds.download.DownloadManager) -> dict:
-        raise NotImplementedError  # asked for by the base's own writer alone, which is not used
+        raise NotImplementedError  # only called by TFDS's own writer, which is not used
 
     def _download_and_prepare(self, dl_manager, download_config=None) -> None:
-        """Write the manifest's shards aside, then move them in; a second try keeps the finished ones."""
+        """Write the shards to a separate folder, then move them; a retry keeps finished ones."""
         del download_config
         manifest = self._list_images(dl_manager)
         records.check_manifest(manifest, {} if self._partial else self._num_images)
@@ -134,7 +134,7 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         shutil.rmtree(self._unfinished)
 
     def _move(self, split: str, cut: list[shards.Shard]) -> tfds.core.SplitInfo:
-        """Give a split's shards the names that TFDS reads."""
+        """Rename a split's shards to the names that TFDS reads."""
         template = self._get_filename_template(split_name=split)
         paths = [
             Path(template.sharded_filepath(shard_index=index, num_shards=len(cut)))
@@ -158,7 +158,7 @@ def describe_options(
     heldout: tuple[Path, Path] | None = None,
     decode: bool = True,
 ) -> dict[str, str | None]:
-    """Return the options of a preparation as they are kept and compared; what was not asked for is None."""
+    """Return the options of a preparation in the form that is stored and compared; None means unspecified."""
     paths = {"--source": source, "--segmentations": segmentations, "--boxes": boxes}
     described = {name: None if path is None else str(path.resolve()) for name, path in paths.items()}
     described["--heldout"] = " ".join(str(path.resolve()) for path in heldout) if heldout else None

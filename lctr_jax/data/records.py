@@ -1,4 +1,4 @@
-"""What a record of a prepared dataset holds, and where its bytes come from before that."""
+"""Records of a prepared data set, and the items they are made from."""
 
 import collections
 import dataclasses
@@ -17,7 +17,7 @@ NO_BOXES = np.zeros((0, 4), np.float32)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ByteRange:
-    """A whole file, or the part of an uncompressed archive that is one file."""
+    """A file, or the part of an uncompressed archive that is one file."""
 
     path: str
     offset: int
@@ -26,7 +26,7 @@ class ByteRange:
 
     @classmethod
     def of_file(cls, path: str | Path) -> "ByteRange":
-        """Cover a whole file."""
+        """Return the byte range of a whole file."""
         status = Path(path).stat()
         return cls(str(path), 0, status.st_size, status.st_mtime_ns)
 
@@ -39,9 +39,15 @@ class ByteRange:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Item:
-    """One image to be written: light enough to list a million of them before any is read.
+    """One image to be written; small enough to list a million of them before reading any.
 
-    `upright`: boxes and mask are in the frame of the image turned by its EXIF orientation.
+    Attributes:
+        id: unique in the data set.
+        label: class index.
+        image: location of the encoded image.
+        boxes_xyxy: boxes in pixels of the original image; empty if unknown.
+        mask: location of the encoded mask, if any.
+        upright: boxes and mask refer to the image after its EXIF rotation.
     """
 
     id: str
@@ -52,16 +58,19 @@ class Item:
     upright: bool = False
 
     def digest(self) -> bytes:
-        """Change with anything that would change the record."""
+        """Return a hash that changes with anything that changes the record."""
         facts = (self.id, self.label, self.image, self.boxes_xyxy.tolist(), self.mask)
         return hashlib.sha256(repr((*facts, "upright") if self.upright else facts).encode()).digest()
 
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """Everything that a builder found: the class names in label order, and the items of each split.
+    """The class names in label order, and the items of each split.
 
-    `notes`: what a user should know of how the data was read, one line each.
+    Attributes:
+        class_names: in label order.
+        splits: items of each split.
+        notes: notes for the user on how the data was read, one line each.
     """
 
     class_names: list[str]
@@ -70,7 +79,7 @@ class Manifest:
 
 
 def features(*, names: Sequence[str] | None = None, masks: bool = False) -> tfds.features.FeaturesDict:
-    """The features of a record; images and masks stay the encoded bytes that they were."""
+    """Return the TFDS features of a record; images and masks stay encoded."""
     spec = {
         "image": tfds.features.Image(shape=(None, None, None)),
         "id": tfds.features.Text(),
@@ -83,11 +92,11 @@ def features(*, names: Sequence[str] | None = None, masks: bool = False) -> tfds
 
 
 def check_manifest(manifest: Manifest, num_images: Mapping[str, int]) -> None:
-    """Compare a manifest with what is known of the dataset.
+    """Compare a manifest with what is known about the data set.
 
     Raises:
         ValueError: a split has another number of images, a class has no training image, or its name cannot be
-            kept.
+            stored.
     """
     check_class_names(manifest.class_names)
     for split, expected in num_images.items():
@@ -99,7 +108,7 @@ def check_manifest(manifest: Manifest, num_images: Mapping[str, int]) -> None:
 
 
 def metadata(splits: Mapping[str, Sequence[Item]]) -> dict[str, list[str]]:
-    """Say which splits have boxes and masks, and which are turned upright, to be kept with the dataset."""
+    """Return which splits have boxes and masks, and which are rotated, to be stored with the data set."""
     return {
         "splits_with_boxes": [
             s for s, items in splits.items() if any(len(item.boxes_xyxy) for item in items)
@@ -110,10 +119,11 @@ def metadata(splits: Mapping[str, Sequence[Item]]) -> dict[str, list[str]]:
 
 
 def stratify(items: Sequence[Item], *, first: Set[str] = frozenset()) -> list[Item]:
-    """Order items so that every prefix holds the same share of each class, the choice within a class hashed.
+    """Order items so that every prefix contains the same share of each class.
 
-    A training split in this order can be cut by TFDS's own syntax: `train[:10%]` is held out, class by class,
-    for choosing thresholds, and `train[10%:]` is the rest. Within a class, the ids of `first` come first.
+    A training split in this order can be split by TFDS's syntax: `train[:10%]` is a stratified held-out set,
+    e.g. for choosing thresholds, and `train[10%:]` is the rest. Within a class, the ids in `first` come
+    first, then the order is that of hashed ids.
     """
     by_class = collections.defaultdict(list)
     for item in items:

@@ -28,13 +28,13 @@ CorruptPolicy = Literal["error", "skip"]
 
 
 class _LastRead:
-    """What each thread read last: repeated augmentation asks for the same record again at once."""
+    """Caches each thread's last record: repeated augmentation reads a record several times in a row."""
 
     def __init__(self):
         self._thread = threading.local()
 
     def __reduce__(self):
-        return _LastRead, ()  # every worker process starts with an empty one
+        return _LastRead, ()  # every worker process starts with an empty cache
 
     def get(self, index: int, read: Callable[[int], Any]) -> Any:
         if getattr(self._thread, "index", None) != index:
@@ -45,21 +45,19 @@ class _LastRead:
 
 @dataclasses.dataclass(frozen=True)
 class TrainSample(grain.transforms.RandomMap):
-    """A random view of the record at an index."""
+    """Draws a random view of the record at an index."""
 
-    split: RecordSource = dataclasses.field(
-        repr=False
-    )  # grain prints its transforms: not all records, please
+    split: RecordSource = dataclasses.field(repr=False)  # excluded, because Grain prints its transforms
     augmentation: Augmentation
     image_size: int
     on_corrupt: CorruptPolicy
     _last_read: _LastRead = dataclasses.field(default_factory=_LastRead, repr=False)
 
     def random_map(self, element: int, rng: np.random.Generator) -> dict[str, Any]:
-        """{image, label, id, replaced} of record `element`, or of the next one that can be decoded.
+        """Return {image, label, id, replaced} of record `element`, or of the next one that can be decoded.
 
         Raises:
-          CorruptImageError: when the policy is "error", or when no record of the split can be decoded.
+            CorruptImageError: a record is corrupt and the policy is "error", or no record can be decoded.
         """
         for index in itertools.chain(range(element, len(self.split)), range(element)):
             try:
@@ -78,7 +76,9 @@ class TrainSample(grain.transforms.RandomMap):
         raise CorruptImageError(f"none of the {len(self.split)} records of the split can be decoded")
 
     def _draw(self, index: int, rng: np.random.Generator) -> tuple[Record, np.ndarray]:
-        if self.augmentation.fast_decode:  # how much is decoded depends on the view: nothing to share
+        if (
+            self.augmentation.fast_decode
+        ):  # the decoded size depends on the view, so decoding cannot be shared
             record = self.split[index]
             with _naming(record):
                 image = open_image(record["image"])
@@ -96,18 +96,16 @@ class TrainSample(grain.transforms.RandomMap):
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSample(grain.transforms.Map):
-    """The record at an index in the protocol's frame; None past the end of the split."""
+    """Transforms the record at an index to the protocol's frame; None past the end of the split."""
 
-    split: RecordSource = dataclasses.field(
-        repr=False
-    )  # grain prints its transforms: not all records, please
+    split: RecordSource = dataclasses.field(repr=False)  # excluded, because Grain prints its transforms
     geometry: Geometry
 
     def map(self, element: int) -> dict[str, Any] | None:
-        """{image, record}, where `record` holds what evaluation needs to know beside the pixels.
+        """Return {image, record}; `record` contains what evaluation needs besides the pixels.
 
         Raises:
-          CorruptImageError: when the record cannot be decoded: an evaluation leaves nothing out.
+            CorruptImageError: the record cannot be decoded; evaluation does not skip records.
         """
         if element >= len(self.split):
             return None
@@ -121,10 +119,10 @@ class EvaluationSample(grain.transforms.Map):
 
 
 def decode_record(record: Record) -> Image.Image:
-    """The RGB image of a record, turned upright where its split is to be.
+    """Decode a record to RGB, rotated by EXIF if its split is `upright`.
 
     Raises:
-      CorruptImageError: when the bytes cannot be decoded.
+        CorruptImageError: the bytes cannot be decoded.
     """
     return decode_rgb(record["image"], upright=record.get("upright", False))
 
@@ -134,4 +132,4 @@ def _naming(record: Record) -> Iterator[None]:
     try:
         yield
     except CorruptImageError as error:
-        raise CorruptImageError(f"record {record['id']!r}: {error}; mend or remove the file") from error
+        raise CorruptImageError(f"record {record['id']!r}: {error}; repair or remove the file") from error

@@ -1,7 +1,7 @@
-"""Which record goes where: pure index arithmetic, so that every host and worker agrees without talking.
+"""The order of records: pure index arithmetic, so that hosts and workers agree without communication.
 
-Training samples have a global position 0, 1, 2, ... that runs through all epochs. The seed and the position
-alone decide the record and its augmentation; hosts and workers only choose which positions they compute.
+Training samples have a global position 0, 1, 2, ... across all epochs. The seed and the position alone
+determine the record and its augmentation; hosts and workers only compute different positions.
 """
 
 from typing import TypeVar
@@ -10,24 +10,24 @@ import grain
 
 T = TypeVar("T")
 
-# More epochs than any run has. Grain's own endless repetition is as long as Python's largest index, and a
-# batch of one on top of it, divided and rounded up as floats, one longer.
+# More epochs than any run needs. Grain's endless repetition has Python's largest index as its length, which
+# # overflows when batch computes the number of batches with floats.
 _EPOCHS = 2**24
 
 
 def steps_per_epoch(*, num_examples: int, batch_size: int, repeats: int = 1) -> int:
-    """Whole global batches in an epoch; the remainder is dropped, so that epochs begin with a batch.
+    """Return the number of whole global batches in an epoch; the remainder is dropped.
 
     With repeated augmentation (`repeats` > 1) an epoch is the first floor(n / 256) * 256 samples of the
-    permutation in which each index stands `repeats` times in a row (Hoffer et al., CVPR 2020; the multiple of
-    256 as published). A data set of fewer than 256 examples keeps its own length.
+    permutation in which each index occurs `repeats` times in a row (Hoffer et al., CVPR 2020; the multiple of
+    256 as published). A data set of fewer than 256 examples keeps its length.
 
     Raises:
-      ValueError: when not even one batch can be filled.
+        ValueError: not even one batch can be filled.
 
     Examples:
-      >>> steps_per_epoch(num_examples=5994, batch_size=512, repeats=3)  # CUB: floor(5888 / 512)
-      11
+        >>> steps_per_epoch(num_examples=5994, batch_size=512, repeats=3)  # CUB: floor(5888 / 512)
+        11
     """
     epoch_length = num_examples if repeats == 1 else (num_examples - num_examples % 256) or num_examples
     if not 1 <= batch_size <= epoch_length:
@@ -41,10 +41,10 @@ def steps_per_epoch(*, num_examples: int, batch_size: int, repeats: int = 1) -> 
 def global_order(
     *, num_examples: int, steps: int, batch_size: int, repeats: int, seed: int
 ) -> grain.MapDataset[int]:
-    """Endless record indices by global position: `steps * batch_size` an epoch, freshly permuted each.
+    """Return endless record indices by global position: `steps * batch_size` per epoch, each newly permuted.
 
     Raises:
-      ValueError: for a seed outside 32 bits.
+        ValueError: the seed does not fit in 32 bits.
     """
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed: got {seed}, expected 0 to {2**32 - 1}")
@@ -55,10 +55,10 @@ def global_order(
 
 
 def per_host_batch_size(batch_size: int, shard: tuple[int, int]) -> int:
-    """The host's share of a global batch.
+    """Return the host's share of a global batch.
 
     Raises:
-      ValueError: when the batch does not divide or `shard` is not (index, count) with 0 <= index < count.
+        ValueError: the batch is not divisible, or `shard` is not (index, count) with 0 <= index < count.
     """
     index, count = shard
     if not 0 <= index < count:
@@ -69,7 +69,7 @@ def per_host_batch_size(batch_size: int, shard: tuple[int, int]) -> int:
 
 
 class RepeatEach(grain.MapDataset[T]):
-    """Each element of the parent `times` times in a row."""
+    """Repeats each element of the parent `times` times in a row."""
 
     def __init__(self, parent: grain.MapDataset[T], times: int):
         super().__init__(parent)
@@ -85,7 +85,7 @@ class RepeatEach(grain.MapDataset[T]):
 
 
 class HostChunk(grain.MapDataset[T]):
-    """Of every `batch_size` elements of the parent, the contiguous chunk of one host."""
+    """Selects one host's contiguous part of every `batch_size` elements of the parent."""
 
     def __init__(self, parent: grain.MapDataset[T], *, batch_size: int, shard: tuple[int, int]):
         super().__init__(parent)

@@ -1,7 +1,7 @@
-"""Read records by index from ArrayRecord shards, with a bounded number of files open.
+"""Read records by index from ArrayRecord shards, with a bounded number of open files.
 
 array_record's own data source keeps every shard open that was ever read, in every worker process: ImageNet's
-shards alone pass the usual limit of 1,024 open files.
+shards alone exceed the usual limit of 1,024 open files.
 """
 
 import bisect
@@ -18,14 +18,14 @@ from array_record.python.array_record_module import ArrayRecordReader
 from lctr_jax.host import open_files
 
 _FEWEST = 8
-_OPTIONS = "readahead_buffer_size:0"  # random access reads nothing ahead
+_OPTIONS = "readahead_buffer_size:0"  # random access gains nothing from read-ahead
 _BUFFER_BYTES = 32768
 
 _log = logging.getLogger(__name__)
 
 
 class ShardSlice(NamedTuple):
-    """The records of one shard that belong to a split: `count` of them from `first` on."""
+    """The records of one shard that belong to a split: `count` records starting at `first`."""
 
     path: str
     first: int
@@ -33,7 +33,7 @@ class ShardSlice(NamedTuple):
 
 
 class ShardRecords(Sequence[bytes]):
-    """The encoded records of a split; small to pickle, safe to read from several threads."""
+    """The encoded records of a split; cheap to pickle, safe to read from several threads."""
 
     def __init__(self, shards: Sequence[ShardSlice]):
         self._shards = list(shards)
@@ -52,14 +52,14 @@ class ShardRecords(Sequence[bytes]):
         return _READERS.read(shard.path, record)
 
     def __getitems__(self, indices: Sequence[int]) -> list[bytes]:
-        """The records at several indices."""
+        """Return the records at several indices."""
         return [self[index] for index in indices]
 
 
 class OpenReaders:
-    """The readers that a process holds open, of all its splits; the one not used for longest is closed first.
+    """The readers that a process has open, for all its splits; the least recently used one is closed first.
 
-    A reader that another thread still reads with is closed by its last reference.
+    A reader that another thread is still using is closed when its last reference is released.
     """
 
     def __init__(self, capacity: int | None = None):
@@ -69,7 +69,7 @@ class OpenReaders:
 
     @property
     def capacity(self) -> int:
-        """How many may be open: half of what the process may open; the rest is for pipes, checkpoints, .."""
+        """Number of readers that may be open: half of the limit; the rest is for pipes and other files."""
         if self._capacity is None:
             self._capacity = max(_FEWEST, open_files.raise_limit() // 2)
         return self._capacity
@@ -82,7 +82,7 @@ class OpenReaders:
         """
         try:
             return self._reader(path).read([record])[0]
-        except (RuntimeError, IndexError, ValueError) as error:  # whatever the C++ side has to say
+        except (RuntimeError, IndexError, ValueError) as error:  # errors of the C++ library
             raise OSError(
                 f"{path}: record {record} cannot be read: {error}; if the file is damaged, prepare the data "
                 "set again with --overwrite"
@@ -103,7 +103,7 @@ class OpenReaders:
                         self._open.popitem(last=False)
                     reader = _open(path)
                 if not reader.ok():
-                    return reader  # not kept; reading from it says what is wrong
+                    return reader  # not cached; reading from it raises the error
             self._open[path] = reader
             return reader
 
@@ -112,11 +112,11 @@ _READERS = OpenReaders()
 
 
 def tell_limit(name: str, num_shards: int) -> None:
-    """Warn where not all of a split's shards can be open at once, which costs time."""
+    """Warn if not all of a split's shards can be open at once, which is slower."""
     if num_shards > (capacity := _READERS.capacity):
         _log.warning(
-            "open files: %s has %s shards and this process may open %s files, so %s shards are open at a "
-            "time and others are opened again when they are read, which is slower; allow more: ulimit -n %s",
+            "open files: %s has %s shards and this process may open %s files, so only %s shards are open at "
+            "a time and others are reopened when they are read, which is slower; raise it: ulimit -n %s",
             *(name, f"{num_shards:,}", f"{2 * capacity:,}", f"{capacity:,}", 2 * num_shards + 256),
         )
 

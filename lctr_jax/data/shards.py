@@ -1,7 +1,6 @@
-"""Write items to ArrayRecord shards: in parallel, resumable, every item checked on the way.
+"""Write items to ArrayRecord shards, in parallel and resumable, checking every item.
 
-TFDS's own writers need TensorFlow once a split exceeds a gigabyte, use one core, and start over after a
-failure.
+TFDS's own writers need TensorFlow for splits above a gigabyte, use one core, and start over after a failure.
 """
 
 import concurrent.futures
@@ -28,28 +27,28 @@ from lctr_jax.json_objects import read_object
 
 _SHARD_BYTES = 128 << 20
 _MOST_SHARDS = 256
-"""A reader opens every shard, and 1,024 files is a common limit for all that a process has open."""
+"""A reader opens every shard, and 1,024 files is a common limit per process."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """A run of items that share a file, named after everything that is in it."""
+    """A sequence of items in one file, whose name is a hash of its content."""
 
     items: tuple[records.Item, ...]
 
     @property
     def name(self) -> str:
-        """Change with any item, so that a finished shard of an earlier try is known to be the same."""
+        """A hash of all items, by which a finished shard of an earlier attempt is recognized."""
         return hashlib.sha256(b"".join(item.digest() for item in self.items)).hexdigest()[:32]
 
     def files(self, folder: Path) -> tuple[Path, Path]:
-        """The shard, and the counts of what is remarkable in it."""
+        """Return the paths of the shard and of its counts of noteworthy items."""
         name = self.name
         return folder / name, folder / f"{name}.json"
 
 
 def cut(items: Sequence[records.Item]) -> list[Shard]:
-    """Cut a split into shards of about 128 MiB, or larger ones where that would be very many."""
+    """Divide a split into shards of about 128 MiB, or larger ones to limit their number."""
     total = sum(item.image.size for item in items)
     count = min(max(1, round(total / _SHARD_BYTES)), _MOST_SHARDS, len(items))
     edges = [round(len(items) * shard / count) for shard in range(count + 1)]
@@ -58,12 +57,12 @@ def cut(items: Sequence[records.Item]) -> list[Shard]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShardWriter:
-    """How shards are written.
+    """Settings for writing shards.
 
     Attributes:
-        checks: what is asked of every item.
-        num_processes: how many processes write.
-        read_mask: what a mask's bytes go through before they are kept.
+        checks: checks of every item.
+        num_processes: number of writing processes.
+        read_mask: converts a mask's bytes before they are stored.
     """
 
     checks: Checks
@@ -73,12 +72,12 @@ class ShardWriter:
     def write(
         self, shards: Sequence[Shard], folder: Path, *, features: tfds.features.FeaturesDict, title: str
     ) -> None:
-        """Write every shard to `folder/NAME`, skipping those that an earlier try has finished.
+        """Write every shard to `folder/NAME`, skipping those finished by an earlier attempt.
 
-        What `Checks` found remarkable is counted beside each, in `folder/NAME.json`.
+        Counts of noteworthy items are stored in `folder/NAME.json`.
 
         Raises:
-            BadRecordsError: items failed their checks; the sound shards stay for the next try.
+            BadRecordsError: items failed their checks; shards without problems are kept for the next attempt.
         """
         folder.mkdir(parents=True, exist_ok=True)
         todo = [shard for shard in shards if not all(map(Path.exists, shard.files(folder)))]
@@ -94,7 +93,7 @@ class ShardWriter:
             raise BadRecordsError(problems)
 
     def _write_one(self, shard: Shard, *, folder: Path, features: tfds.features.FeaturesDict) -> list[str]:
-        """Write a shard and return the problems of its items; with any problem, there will be no shard."""
+        """Write a shard and return the problems of its items; a shard with problems is deleted."""
         unfinished = folder / f"{shard.name}.{os.getpid()}.unfinished"
         writer = ArrayRecordWriter(str(unfinished), "group_size:1")
         problems: list[str] = []
@@ -122,7 +121,7 @@ class ShardWriter:
 
 
 def read_counts(shards: Sequence[Shard], folder: Path) -> Counter[str]:
-    """Sum what was counted as these shards were written."""
+    """Return the total counts of noteworthy items in these shards."""
     return sum((Counter(read_object(folder / f"{shard.name}.json")) for shard in shards), Counter())
 
 
@@ -131,6 +130,6 @@ def _map(function: Callable[[Shard], list[str]], shards: Sequence[Shard], num_pr
     if num_processes <= 1 or size < _SHARD_BYTES:  # starting processes would take longer than writing
         yield from map(function, shards)
         return
-    context = multiprocessing.get_context("spawn")  # the parent may hold threads, which fork would break
+    context = multiprocessing.get_context("spawn")  # fork would break threads of the parent
     with concurrent.futures.ProcessPoolExecutor(num_processes, mp_context=context) as pool:
         yield from pool.map(function, shards)

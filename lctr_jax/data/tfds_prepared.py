@@ -1,7 +1,8 @@
-"""Read what TFDS prepared already, `caltech_birds2011` and `imagenet2012`, with boxes joined by file name.
+"""Read TFDS's own `caltech_birds2011` and `imagenet2012`, with boxes from a list matched by file name.
 
-TFDS's `imagenet2012` carries no boxes, and `caltech_birds2011` has them cut and as float32 shares of the
-image's sides, which do not give back the published pixels. A box list of the user's gives both theirs.
+TFDS's `imagenet2012` has no boxes, and `caltech_birds2011` has them clipped and as float32 fractions of the
+image's size, from which the published pixel values cannot be recovered. A box list from the user provides
+both.
 """
 
 import dataclasses
@@ -17,12 +18,12 @@ from lctr_jax.data.cub import release as cub
 NAME_FIELDS = {
     "caltech_birds2011": "image/filename",
     "imagenet2012": "file_name",
-}  # and where the file name is
+}  # field of the file name
 
 
 @dataclasses.dataclass(frozen=True)
 class JoinedSource:
-    """A TFDS data source whose records are given the fields of ours."""
+    """A TFDS data source whose records have our fields."""
 
     source: Any
     name_field: str
@@ -46,7 +47,7 @@ class JoinedSource:
 
 
 def find_prepared(name: str, data_dir: Path) -> Path:
-    """Return the newest prepared version.
+    """Return the folder of the newest prepared version.
 
     Raises:
         FileNotFoundError: there is none.
@@ -62,16 +63,16 @@ def find_prepared(name: str, data_dir: Path) -> Path:
 
 
 def join(source: Any, name: str, boxes: str | Path | None, *, class_names: Sequence[str]) -> JoinedSource:
-    """Give a data source's records our fields, with the boxes of a list if there is one.
+    """Convert a data source's records to our fields, with the boxes of a list if given.
 
     Raises:
-        ValueError: the list cannot be read, or, in the first 100 images, names none or has other labels.
+        ValueError: the list cannot be read, or it has no box or other labels for the first 100 images.
     """
     listed = box_lists.read_annotations(boxes) if boxes else {}
     by_stem: dict[str, box_lists.Annotation] = {}
     for key, annotation in listed.items():
         if (stem := PurePosixPath(key).stem) in by_stem:
-            raise ValueError(f"{boxes}: two entries fit the image {stem}, such as {key}; keep one of them")
+            raise ValueError(f"{boxes}: two entries match the image {stem}, such as {key}; keep one of them")
         by_stem[stem] = annotation
     joined = JoinedSource(source, NAME_FIELDS[name], {key: note.boxes_xyxy for key, note in by_stem.items()})
     if not listed:

@@ -1,4 +1,4 @@
-"""Augment a training image: crop, flip, RandAugment, color jitter, in the published order."""
+"""A random view of a training image: crop, flip, RandAugment, color jitter, in the published order."""
 
 import math
 
@@ -10,9 +10,9 @@ from lctr_jax.data.augmentation import RESAMPLING, Augmentation
 from lctr_jax.data.image_decoding import load_rgb
 from lctr_jax.data.randaugment import draw_operations
 
-_CROP_ATTEMPTS = 10  # as in the common implementations of random-resized-crop
+_CROP_ATTEMPTS = 10  # as in common implementations of random-resized-crop
 
-_FAST_DECODE_MARGIN = 2  # as PIL's own thumbnails: half as much would show
+_FAST_DECODE_MARGIN = 2  # as in PIL's thumbnails; with less, the quality loss would be visible
 
 CropBox = tuple[int, int, int, int]
 
@@ -20,10 +20,10 @@ CropBox = tuple[int, int, int, int]
 def augment_image(
     image: Image.Image, augmentation: Augmentation, rng: np.random.Generator, *, image_size: int
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """Return an augmented crop of an opened image, a pure function of its bytes and of the state of `rng`.
+    """Draw a view of an opened image; a pure function of its bytes and the state of `rng`.
 
     Raises:
-      CorruptImageError: when the pixels cannot be decoded.
+        CorruptImageError: the pixels cannot be decoded.
     """
     crop = draw_crop(
         image.width, image.height, scale=augmentation.crop_scale, ratio=augmentation.crop_ratio, rng=rng
@@ -52,9 +52,10 @@ def draw_crop(
     ratio: tuple[float, float],
     rng: np.random.Generator,
 ) -> CropBox:
-    """A crop (left, top, right, bottom) of uniform area, log-uniform aspect (Szegedy et al., CVPR 2015).
+    """Draw a crop (left, top, right, bottom) in pixels (Szegedy et al., CVPR 2015).
 
-    Draws that do not fit are repeated; after ten, the largest centered crop of an allowed ratio is taken.
+    Its area is uniform and its aspect ratio log-uniform. Draws that do not fit are repeated; after ten, the
+    largest centered crop with an allowed ratio is returned.
     """
     for _ in range(_CROP_ATTEMPTS):
         area = width * height * rng.uniform(*scale)
@@ -73,17 +74,17 @@ def draw_crop(
 def resize_crop(
     image: Image.Image, crop: CropBox, image_size: int, *, resample: Image.Resampling, fast_decode: bool
 ) -> Image.Image:
-    """The crop of an opened image as an RGB square of side `image_size`."""
+    """Crop an opened image and resize the crop to an RGB square of side `image_size`."""
     left, top, right, bottom = crop
     square, full_width, drafted = (image_size, image_size), image.width, None
     if fast_decode:
-        # Ask the decoder for the smallest whole image in which the crop still covers the square twice over.
+        # Request the smallest decoded size in which the crop still has twice the side of the square.
         shrink = min(right - left, bottom - top) / (_FAST_DECODE_MARGIN * image_size)
         drafted = image.draft("RGB", (math.ceil(image.width / shrink), math.ceil(image.height / shrink)))
     rgb = load_rgb(image)
     reduction = full_width / drafted[1][2] if drafted else 1
     if reduction == 1:
-        # Crop first: `resize(box=...)` would let pixels from outside the crop bleed into its border.
+        # Crop first: `resize(box=...)` would let pixels outside the crop affect its border.
         return rgb.crop(crop).resize(square, resample)
     return rgb.resize(
         square, resample, box=(left / reduction, top / reduction, right / reduction, bottom / reduction)
@@ -91,7 +92,7 @@ def resize_crop(
 
 
 def jitter_color(image: Image.Image, amount: float, rng: np.random.Generator) -> Image.Image:
-    """Scale brightness, contrast and saturation, in random order, by factors uniform in 1 +- `amount`."""
+    """Multiply brightness, contrast and saturation, in random order, by factors uniform in 1 +- `amount`."""
     if amount == 0:
         return image
     enhancers = [ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color]

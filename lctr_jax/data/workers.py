@@ -1,4 +1,4 @@
-"""How a data worker process lives and dies: by its parent, not by the signals that are meant for it."""
+"""Signals and lifetime of data worker processes."""
 
 import contextlib
 import multiprocessing
@@ -13,17 +13,17 @@ from types import FrameType
 from lctr_jax.host import resources
 
 _HELD = (signal.SIGINT, signal.SIGTERM)
-_GRACE = 30.0  # seconds that a worker serves on after SIGTERM, while its parent comes to a step to save
+_GRACE = 30.0  # seconds that a worker continues after SIGTERM, while its parent finishes the step and saves
 
 
 @contextlib.contextmanager
 def hold_signals() -> Iterator[None]:
-    """Processes and threads that start inside inherit a block of the signals that `begin` answers.
+    """Block signals that new worker processes handle in `begin`.
 
-    A new process would otherwise die of a signal that comes before it has set its handlers. This thread gets
-    its own signals when the block ends.
+    Otherwise a process could be ended by a signal before it has set its handlers. The block is inherited by
+    processes and threads started inside; this thread receives its pending signals when the block ends.
     """
-    resource_tracker.ensure_running()  # Python starts it with the first process, and would lift the block
+    resource_tracker.ensure_running()  # otherwise the first process would start it and unblock the signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
     try:
         yield
@@ -32,10 +32,11 @@ def hold_signals() -> Iterator[None]:
 
 
 def begin(index: int, count: int) -> None:
-    """What every worker process does first.
+    """Initialize a worker process.
 
-    A terminal and many schedulers signal all processes of a job, but the training process is to decide when
-    to stop, and needs its batches until then. A killed one cannot end its workers, so they watch it.
+    A terminal and many schedulers send signals to all processes of a job. The training process decides when
+    to stop and needs batches until then, so workers ignore SIGINT and delay SIGTERM. They also watch their
+    parent, because a killed parent cannot stop them.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end_later)
@@ -44,7 +45,7 @@ def begin(index: int, count: int) -> None:
 
 
 def tell_loss(error: Exception) -> None:
-    """Raise what a lost worker process means to the user, if that is what grain's error says.
+    """Raise an explanation if Grain's error says that a worker process was lost.
 
     Raises:
         ChildProcessError: with the likely cause and the remedy.
@@ -54,7 +55,7 @@ def tell_loss(error: Exception) -> None:
         return
     cause = _CAUSES.get(int(lost[1]))
     if cause is None:
-        cause = "the same command goes on from the newest checkpoint"
+        cause = "repeat the command to continue from the newest checkpoint"
     free = resources.free_shared_memory() / 1e6
     raise ChildProcessError(
         f"data.num_workers: a worker process was lost with exit code {lost[1]}: {cause.format(free=free)}"
@@ -64,10 +65,10 @@ def tell_loss(error: Exception) -> None:
 _CAUSES = {
     -signal.SIGBUS: "shared memory (/dev/shm, {free:,.0f} MB free now) has run out, and would again; "
     "enlarge it (docker run --shm-size=.. or --ipc=host), or set a smaller data.num_workers, 0 for threads",
-    -signal.SIGKILL: "killed, which is what the system does where memory runs out: if nobody else did it, "
-    "set a smaller data.num_workers; the same command goes on from the newest checkpoint",
+    -signal.SIGKILL: "killed, probably by the system because memory ran out; set a smaller data.num_workers "
+    "and repeat the command to continue from the newest checkpoint",
 }
-"""By exit code, which is the negative number of the signal that ended the process."""
+"""By exit code, the negative number of the signal that ended the process."""
 
 
 def _end_later(number: int, frame: FrameType | None) -> None:

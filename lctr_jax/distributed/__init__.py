@@ -1,1 +1,1 @@
-"""Devices and processes: the mesh, how processes meet, preemption."""
+"""Devices and processes: the mesh, connecting processes, preemption."""

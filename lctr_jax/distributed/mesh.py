@@ -1,6 +1,6 @@
-"""The devices as a mesh, and where each array lives on it.
+"""The device mesh, and the placement of arrays on it.
 
-Axis `data` holds copies of the parameters, axis `fsdp` splits them; batches are split over both.
+Axis `data` replicates the parameters, axis `fsdp` shards them; batches are sharded over both.
 """
 
 import os
@@ -12,20 +12,23 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 BATCH_AXES = ("data", "fsdp")
 STACKED = "blocks"
-"""Parameters below this name are of all layers, along a leading axis."""
+"""Parameters below this name are stacked over layers along a leading axis."""
 
 
 def make_mesh(*, fsdp: int = 1) -> Mesh:
-    """A mesh over all devices of all hosts.
+    """Build a mesh over all devices of all hosts.
+
+    Args:
+        fsdp: number of devices that share one copy of the parameters.
 
     Raises:
         ValueError: `fsdp` does not divide the number of devices.
-        OSError: the devices do not come up.
+        OSError: the devices cannot be initialized.
     """
     try:
         devices = jax.device_count()
     except (RuntimeError, AssertionError) as error:
-        # JAX says nothing where JAX_PLATFORMS asks for GPUs on a machine that has none.
+        # JAX raises without a message if JAX_PLATFORMS requests GPUs on a machine without any.
         missing = f"got none, JAX_PLATFORMS is {os.environ.get('JAX_PLATFORMS', '')!r}"
         raise OSError(f"devices: {error}" if str(error) else f"devices: {missing}") from error
     if fsdp < 1 or devices % fsdp:
@@ -34,28 +37,28 @@ def make_mesh(*, fsdp: int = 1) -> Mesh:
 
 
 def describe_devices(mesh: Mesh) -> str:
-    """How many of what, such as `8 x TPU v5 lite (tpu) of 2 processes`."""
+    """Describe the devices, e.g. `8 x TPU v5 lite (tpu) of 2 processes`."""
     device = mesh.devices.flat[0]
     processes = f" of {jax.process_count()} processes" if jax.process_count() > 1 else ""
     return f"{mesh.devices.size} x {device.device_kind} ({device.platform}){processes}"
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Split along the leading axis over every device."""
+    """Return the sharding that splits the leading axis over all devices."""
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """A copy on every device."""
+    """Return the sharding that puts a copy on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def state_shardings(mesh: Mesh, tree: Any) -> Any:
-    """Where each array of a state, or of parameters, lives.
+    """Return the sharding of each array of a state or of parameters.
 
-    Kernels are split over `fsdp` along their longest axis that it divides, but never along the layers that
-    stacked blocks are scanned over; vectors are copied: they are a hundredth of the memory, and each would
-    need an exchange of its own.
+    Kernels are split over `fsdp` along their longest divisible axis, but never along the layers of stacked
+    blocks, which `lax.scan` iterates over. Vectors are replicated: they take a hundredth of the memory, and
+    each would need communication of its own.
     """
     shards = mesh.shape["fsdp"]
 
@@ -72,10 +75,10 @@ def state_shardings(mesh: Mesh, tree: Any) -> Any:
 
 
 def check_batch(name: str, batch_size: int, mesh: Mesh, *, parts: int = 1) -> None:
-    """Refuse a global batch that the devices cannot share evenly.
+    """Check that the devices can share a global batch evenly.
 
     Raises:
-        ValueError: naming the nearest sizes that they can.
+        ValueError: they cannot; the message names the nearest possible sizes.
     """
     unit = mesh.size * parts
     if batch_size < 1 or batch_size % unit:
@@ -88,5 +91,5 @@ def check_batch(name: str, batch_size: int, mesh: Mesh, *, parts: int = 1) -> No
 
 
 def put_batch(batch: dict[str, np.ndarray], sharding: NamedSharding) -> dict[str, jax.Array]:
-    """This host's part of a batch as part of one global array an entry."""
+    """Combine the hosts' parts of a batch into global arrays."""
     return {key: jax.make_array_from_process_local_data(sharding, value) for key, value in batch.items()}

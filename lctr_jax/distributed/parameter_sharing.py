@@ -1,8 +1,8 @@
-"""How devices that split the parameters compute with whole ones: FSDP (Zhao et al., 2023), written out.
+"""Explicit FSDP (Zhao et al., 2023): computing with sharded parameters.
 
 For use inside `jax.shard_map` over the mesh. Each kernel is gathered from the devices of axis `fsdp` where it
-is used, a stacked block's inside the scan over blocks, and its gradient is summed over all devices and
-scattered back. The compilers, left to choose, may move activations instead, which are many times larger.
+is used, those of stacked blocks inside the scan over blocks; its gradient is summed over all devices and
+scattered back. Without this, XLA may exchange activations instead, which are many times larger.
 """
 
 import functools
@@ -16,18 +16,18 @@ from jaxtyping import Array, Float
 
 from lctr_jax.distributed.mesh import BATCH_AXES, STACKED, state_shardings
 
-Tree = dict[str, Any]  # nested by module name, as the parameters are
+Tree = dict[str, Any]  # nested by module name, like the parameters
 
 
 @dataclass(frozen=True)
 class ParameterSharing:
-    """Who holds what of the parameters, and in which type each is read.
+    """How parameters are sharded, and the data type in which each is used.
 
     Attributes:
-        devices: of the whole mesh.
-        axes: for every parameter the axis along which `fsdp` splits it, a negative number; 0: it is copied.
-        dtypes: for every parameter the type in which the network reads it first. It crosses in that type, and
-            so does its gradient.
+        devices: number of devices of the mesh.
+        axes: for every parameter, the axis that `fsdp` shards, as a negative number; 0 if it is replicated.
+        dtypes: for every parameter, the data type in which the network uses it; it and its gradient are
+            exchanged in that type.
     """
 
     devices: int
@@ -35,9 +35,9 @@ class ParameterSharing:
     dtypes: Tree
 
     def gather(self, parameters: Tree) -> Tree:
-        """From this device's part to all parameters, but the stacked kernels, which `gather_layer` takes.
+        """Gather all parameters from this device's shards, except stacked kernels (see `gather_layer`).
 
-        Stacked vectors cross here, all layers at once.
+        Stacked vectors are gathered here, for all layers at once.
         """
 
         def whole(path: tuple[Any, ...], parameter: Array, axis: int, dtype: DTypeLike) -> Array:
@@ -49,7 +49,7 @@ class ParameterSharing:
         return jax.tree.map_with_path(whole, parameters, self.axes, self.dtypes)
 
     def gather_layer(self, layer: Tree) -> Tree:
-        """From this device's part of one block's kernels to the whole; vectors are whole already."""
+        """Gather the kernels of one block from this device's shards; its vectors are complete already."""
 
         def whole(parameter: Array, axis: int, dtype: DTypeLike) -> Array:
             return _whole(parameter, axis, dtype) if parameter.ndim > 1 else parameter
@@ -58,7 +58,7 @@ class ParameterSharing:
 
 
 def parameter_sharing(mesh: Mesh, parameters: Tree, dtypes: Tree) -> ParameterSharing:
-    """The sharing of parameters that are placed by `state_shardings`."""
+    """Return the sharing of parameters that are placed by `state_shardings`."""
 
     def axis(parameter: Array, sharding: jax.NamedSharding) -> int:
         spec = tuple(sharding.spec)
@@ -72,13 +72,13 @@ def _whole(parameter: Float[Array, "*part"], axis: int, dtype: DTypeLike) -> Flo
     part = parameter.astype(dtype)
     if not axis:
         return _on_each_device(part, BATCH_AXES)
-    # Its transpose scatters the gradient's sum over `fsdp`.
+    # The transpose of all_gather scatters the sum of the gradients over `fsdp`.
     return jax.lax.all_gather(_on_each_device(part, ("data",)), "fsdp", axis=axis + part.ndim, tiled=True)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _on_each_device(array: Float[Array, "*shape"], axes: tuple[str, ...]) -> Float[Array, "*shape"]:
-    """An array that the devices along `axes` have copies of: its gradient is the sum of theirs."""
+    """Mark an array as replicated along `axes`: its gradient is the sum of all devices' gradients."""
     return array
 
 
@@ -86,5 +86,5 @@ _on_each_device.defvjp(lambda array, _: (array, None), lambda axes, _, gradient:
 
 
 def sum_over(tree: Any, axes: tuple[str, ...] = BATCH_AXES) -> Any:
-    """The sum of all devices' arrays; of a lone device its own, which XLA:CPU would exchange all the same."""
+    """Sum arrays over devices; axes of size 1 are skipped, because XLA:CPU would still copy the data."""
     return jax.lax.psum(tree, tuple(axis for axis in axes if jax.lax.axis_size(axis) > 1))

@@ -1,4 +1,4 @@
-"""Stopping on a signal: at a point where the state is whole, and on every process at the same one."""
+"""Stopping on a signal, at a step where the state is complete, and at the same one on every process."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from jax.experimental import multihost_utils
 
 
 class Interrupted(Exception):  # noqa: N818
-    """The run was asked to stop, by the signal of that number."""
+    """The run was stopped by the signal of that number."""
 
     def __init__(self, number: int):
         super().__init__(f"stopped by {signal.Signals(number).name}")
@@ -21,12 +21,13 @@ class Interrupted(Exception):  # noqa: N818
 
 
 class Interruption:
-    """SIGTERM (preemption) and SIGINT (Ctrl-C), taken at the points where `check` is called.
+    """Handles SIGTERM (preemption) and SIGINT (Ctrl-C) when `check` is called.
 
-    As a context manager it restores, at its end, the signal handlers that `listen` replaced.
+    As a context manager, restores the signal handlers that `listen` replaced.
 
-    Among several processes JAX's preemption service, which holds SIGTERM since `jax.distributed.initialize`,
-    makes all of them stop at the same point, so every process must call `check` equally often.
+    With several processes, JAX's preemption service, which handles SIGTERM after
+    `jax.distributed.initialize`, makes all of them stop at the same call, so every process must call `check`
+    equally often.
     """
 
     def __init__(self) -> None:
@@ -42,15 +43,15 @@ class Interruption:
             signal.signal(*self._replaced.popitem())
 
     def listen(self) -> None:
-        """From now on wait for a point to stop at; before, a signal ends the process at once."""
+        """Handle signals from now on; until then a signal ends the process immediately."""
         for number in (signal.SIGTERM, signal.SIGINT) if jax.process_count() == 1 else (signal.SIGINT,):
             self._replaced.setdefault(number, signal.signal(number, self._note))
 
     def check(self) -> None:
-        """A point where the run can stop.
+        """Stop here if a signal was received.
 
         Raises:
-            Interrupted: it was asked to.
+            Interrupted: a signal was received.
         """
         self._points += 1
         if jax.process_count() > 1:
@@ -61,19 +62,19 @@ class Interruption:
             raise Interrupted(self._received or signal.SIGTERM)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)  # a second time ends the process at once
+        signal.signal(number, signal.SIG_DFL)  # a second signal ends the process immediately
         self._received = number
         name = signal.Signals(number).name
         print(
             f"{name}: stopping at the next step to save; again to stop at once", file=sys.stderr, flush=True
         )
         if jax.process_count() > 1:
-            os.kill(os.getpid(), signal.SIGTERM)  # what the preemption service listens to
+            os.kill(os.getpid(), signal.SIGTERM)  # the signal that the preemption service handles
 
 
 @contextmanager
 def stop_status() -> Iterator[None]:
-    """End a stopped run with the status that shells give a signal, 128 + its number: stopped, not failed."""
+    """End a stopped run with exit status 128 + signal number, as shells do."""
     try:
         yield
     except Interrupted as stop:

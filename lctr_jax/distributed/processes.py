@@ -1,4 +1,4 @@
-"""Several processes as one run: how they meet, through JAX's own distributed runtime."""
+"""Connecting several processes to one run through JAX's distributed runtime."""
 
 import os
 import socket
@@ -24,12 +24,12 @@ _TASK_COUNTS = (
     "WORLD_SIZE",
     "FLUX_JOB_SIZE",
 )
-"""How launchers tell a task how many there are: SLURM, Open MPI, MPICH and Intel MPI, torchrun, Flux."""
+"""Environment variables with the number of tasks: SLURM, Open MPI, MPICH and Intel MPI, torchrun, Flux."""
 _TOO_LATE = "must be called before any JAX calls"
 
 
 class Place(NamedTuple):
-    """Which process this is, of how many; `coordinator` is HOST:PORT, where process 0 listens."""
+    """A process's place in the run: `coordinator` is HOST:PORT, on which process 0 listens."""
 
     coordinator: str
     num_processes: int
@@ -43,17 +43,21 @@ def join_processes(
     process_id: int | None = None,
     meeting_timeout: int = MEETING_TIMEOUT,
 ) -> None:
-    """Meet the run's other processes, if there are any; to be called before anything touches a device.
+    """Connect to the run's other processes, if any. Call this before anything uses a device.
 
-    With nothing given JAX asks the cluster: a TPU pod, SLURM, Open MPI, a Kubernetes job. Without a cluster,
-    with `num_processes=1` alone, or called from a program that has used its devices, this process is the
-    whole run. `coordinator` may stand in the environment
-    as JAX_COORDINATOR_ADDRESS. If the others do not come in time, this process prints one line and ends with
-    status 2.
+    Without arguments JAX asks the cluster: a TPU pod, SLURM, Open MPI or a Kubernetes job. Without a cluster,
+    with `num_processes=1` alone, or in a program that has already used its devices, this process is the whole
+    run. If the other processes do not connect in time, this process prints one line and exits with status 2.
+
+    Args:
+        coordinator: HOST:PORT of process 0; by default the environment variable JAX_COORDINATOR_ADDRESS.
+        num_processes: number of processes of the run.
+        process_id: index of this process.
+        meeting_timeout: seconds to wait for the other processes.
 
     Raises:
-        ValueError: only some of the three are given, or one is impossible.
-        OSError: the coordinator's port is taken, or the cluster does not answer.
+        ValueError: only some of the three are given, or one is invalid.
+        OSError: the coordinator's port is in use, or the cluster does not respond.
     """
     if (coordinator, num_processes, process_id) == (None, 1, None):
         return
@@ -64,7 +68,7 @@ def join_processes(
         if place is None:
             _join_cluster(meeting_timeout)
         else:
-            # What is given is meant: a cluster around it has no say.
+            # Explicit arguments take precedence over a cluster.
             jax.distributed.initialize(
                 *place,
                 cluster_detection_method="deactivate",
@@ -73,9 +77,9 @@ def join_processes(
 
 
 def count_processes_here() -> tuple[int, int]:
-    """How many of the run's processes are on this host, and how many of those use the same cores.
+    """Return the number of the run's processes on this host, and of those that use the same cores.
 
-    To be called by all. A scheduler may bind each process to cores of its own, or leave all cores to all.
+    A collective call. A scheduler may bind each process to its own cores or let all processes use all cores.
     """
     if jax.process_count() == 1:
         return 1, 1
@@ -87,9 +91,9 @@ def count_processes_here() -> tuple[int, int]:
 
 
 def alone_among_tasks() -> str:
-    """A hint for an error message, where a launcher started several tasks and this process knows no other.
+    """Return a hint for error messages if a launcher started several tasks but this process is not connected.
 
-    Empty where the environment speaks of one task, or where the processes have met.
+    Empty if the environment shows a single task, or if the processes are connected.
     """
     if jax.distributed.is_initialized():
         return ""
@@ -105,16 +109,16 @@ def alone_among_tasks() -> str:
 
 
 def raise_together(error: Exception | None) -> None:
-    """Raise process 0's error on every process, so that none waits for one that has gone; called by all."""
+    """Raise process 0's error on every process, so that none waits for one that has exited; collective."""
     if bool(multihost_utils.broadcast_one_to_all(error is not None)):
-        raise error or ValueError("process 0 cannot go on and says why")
+        raise error or ValueError("process 0 reported an error")
 
 
 def decide_together(decide: Callable[[], bool]) -> bool:
-    """What process 0 decides, on every process: another one's disk may be behind; called by all.
+    """Return process 0's decision on every process, as other hosts' disks may lag behind; collective.
 
     Raises:
-        ValueError: as `decide` raises it, or OSError, on process 0; on every process.
+        ValueError: `decide` raises it, or OSError, on process 0; raised on every process.
     """
     decision, error = False, None
     if jax.process_index() == 0:
@@ -148,7 +152,7 @@ def _check(coordinator: str | None, num_processes: int | None, process_id: int |
 
 
 def _require_free(port: int) -> None:
-    """Raise OSError if something listens on the port: JAX would crash."""
+    """Raise OSError if the port is in use, in which case JAX would crash."""
     try:
         socket.create_server(("", port)).close()
     except OSError as error:
@@ -161,12 +165,12 @@ def _require_free(port: int) -> None:
 
 def _join_cluster(meeting_timeout: int) -> None:
     with warnings.catch_warnings():
-        # Of the `kubernetes` package, in any pod: a run that is one process there misses nothing.
+        # Raised with the `kubernetes` package in any pod; irrelevant for a run of one process.
         warnings.filterwarnings("ignore", message=r"\s*Kubernetes environment detected")
         try:
             jax.distributed.initialize(initialization_timeout=meeting_timeout + _SPARE_SECONDS)
         except ValueError as error:
-            # JAX has no other way to say that it found no cluster.
+            # The only sign that JAX found no cluster.
             if "coordinator_address" not in str(error):
                 raise ValueError(
                     f"JAX_COORDINATOR_ADDRESS is set, but JAX finds no cluster ({error}); "
@@ -181,13 +185,13 @@ def _join_cluster(meeting_timeout: int) -> None:
 def _time_limit(seconds: int, coordinator: str | None) -> Iterator[None]:
     """End the process with one line after `seconds`.
 
-    JAX's own time limit aborts with a stack trace of C++, which no `except` sees; ours comes before it.
+    JAX's own timeout aborts with a C++ stack trace that cannot be caught; this one fires earlier.
     """
 
     def give_up() -> None:
         at = f" at {coordinator}" if coordinator else ""
         print(
-            f"error: the run's processes did not meet{at} within {seconds} s; "
+            f"error: the run's processes did not connect{at} within {seconds} s; "
             "start all of them, and check that the address and port of process 0 can be reached; "
             "for a run in this process alone: --num_processes 1",
             file=sys.stderr,

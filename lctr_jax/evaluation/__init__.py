@@ -1,1 +1,1 @@
-"""The network over a split: one forward pass an image, every metric from it, results on disk."""
+"""Evaluation of a network on a split: one forward pass per image, all metrics, results on disk."""

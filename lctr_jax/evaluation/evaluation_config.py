@@ -1,4 +1,4 @@
-"""`config.eval`."""
+"""Options of `config.eval`."""
 
 from dataclasses import dataclass
 
@@ -11,18 +11,19 @@ class EvaluationOptions:
 
     Attributes:
         split: evaluated at the end of training and by --eval.
-        batch_size: images a forward pass on each device. Of one device, so that results do not depend on
-            how many there are.
-        protocol: "lctr" or "wsoleval": how images reach the frame and boxes are made and compared.
-        threshold: of the map's maximum, above which a pixel is foreground (LCTR: 0.09 CUB, 0.18 ILSVRC).
-        threshold_split: choose the threshold on this split instead, and say so; empty: do not.
-        map_class: whose map is boxed, "predicted" or "label" (the true class); empty: the protocol's own,
-            which is "predicted" for lctr and "label" for wsoleval.
-        first_box_only: the first of several true boxes, as LCTR's loader reads ILSVRC's list.
-        match_classes: how --eval relates the checkpoint's classes to the data set's: by "name" or, unchecked,
-            by "index", which checkpoints without class names need.
-        untrained_baseline: evaluate the same network at its initial weights, too.
-        sheet_images: entries of eval/sheet.png.
+        batch_size: images per device in a forward pass; per device, so that results do not depend on their
+            number.
+        protocol: "lctr" or "wsoleval": how images become frames, and how boxes are made and compared.
+        threshold: fraction of the map's maximum above which a pixel is foreground (LCTR: 0.09 for CUB, 0.18
+            for ILSVRC).
+        threshold_split: choose the threshold on this split instead; empty uses `threshold`.
+        map_class: whose map is boxed, "predicted" or "label" (the true class); empty is the protocol's
+            choice, "predicted" for lctr and "label" for wsoleval.
+        first_box_only: use only the first of several true boxes, as LCTR's loader does for ILSVRC.
+        match_classes: how --eval matches the checkpoint's classes with the data set's: by "name" or,
+            unchecked, by "index", which checkpoints without class names need.
+        untrained_baseline: also evaluate the same network with its initial weights.
+        sheet_images: number of images in eval/sheet.png.
     """
 
     split: str = "test"
@@ -37,10 +38,10 @@ class EvaluationOptions:
     sheet_images: int = 32
 
     def __post_init__(self):
-        """Refuse what cannot be evaluated.
+        """Check the options.
 
         Raises:
-            ValueError: naming the option, what it is and what it should be.
+            ValueError: an option is invalid; the message names it, its value and what is expected.
         """
         get_protocol(self.protocol)
         if self.batch_size < 1:
@@ -54,5 +55,5 @@ class EvaluationOptions:
         if self.map_class not in ("", "predicted", "label"):
             raise ValueError(
                 f"eval.map_class: got {self.map_class!r}, expected 'predicted', 'label' "
-                "or '' for the protocol's own"
+                "or '' for the protocol's choice"
             )

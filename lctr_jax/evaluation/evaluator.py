@@ -1,4 +1,4 @@
-"""One evaluation: choose the threshold, measure the split and its baselines, write the results."""
+"""An evaluation: choose the threshold, measure the split and its baselines, write the results."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -32,10 +32,10 @@ _VALIDATION_METRICS = {
 
 
 class Evaluator:
-    """Evaluates networks of one spec as `config.eval` asks, on splits that `open_split` gives by name.
+    """Evaluates networks of one spec according to `config.eval`, on splits opened by `open_split`.
 
-    `on_batch` is called after every batch, on every host equally often; it may raise to stop.
-    The files it writes do not depend on the number of devices and hosts (see `forward`).
+    `on_batch` is called after every batch, equally often on every host; it may raise an exception to stop.
+    The written files do not depend on the number of devices and hosts (see `forward`).
     """
 
     def __init__(
@@ -63,10 +63,14 @@ class Evaluator:
         references: Mapping[str, Parameters],
         on_result: Callable[[Result], None] = lambda result: None,
     ) -> dict[str, Any]:
-        """Evaluate and write `metrics.json`, `predictions.jsonl` and tables to `folder`; returns the metrics.
+        """Evaluate, write `metrics.json`, `predictions.jsonl` and tables to `folder`, and return the metrics.
 
-        `references` are other parameters of the same network, such as untrained ones, whose numbers at
-        their best threshold stand among the baselines.
+        Args:
+            parameters: of the network.
+            folder: where to write.
+            references: other parameters of the same network, such as untrained ones, by name; their metrics
+                at their best threshold are included as baselines.
+            on_result: called for every image of this host.
         """
         folder.mkdir(parents=True, exist_ok=True)
         split = self._open_split(self._options.split)
@@ -83,7 +87,9 @@ class Evaluator:
             totals = self._measure(parameters, split, settings, on_result=record)
             predictions.join(batch_size=self._global_batch_size)
         metrics = {"split": self._options.split, **summarize(totals.measured, settings)}
-        if baselines := totals.content_free.summarize():  # nothing to compare without boxes and masks
+        if (
+            baselines := totals.content_free.summarize()
+        ):  # without boxes and masks there is nothing to compare
             for name, reference in references.items():
                 baselines[name] = self._measure_reference(reference, split)
             metrics["baselines"] = baselines
@@ -95,7 +101,7 @@ class Evaluator:
     def quick(
         self, parameters: Parameters, *, on_result: Callable[[Result], None] = lambda result: None
     ) -> dict[str, float]:
-        """Return the main metrics on the split, at its own best threshold, for validation during training."""
+        """Return the main metrics on the split, at its best threshold, for validation during training."""
         settings = self.settings(Threshold(0.0))
         split = self._open_split(self._options.split)
         totals = self._measure(parameters, split, settings, on_result=on_result)
@@ -103,7 +109,7 @@ class Evaluator:
         return {f"eval/{name}": summary[key] for key, name in _VALIDATION_METRICS.items() if key in summary}
 
     def open_splits(self) -> None:
-        """Open every split that `run` will read, so that a wrong one is told before anything is computed.
+        """Open every split that `run` will read, to detect errors before anything is computed.
 
         Raises:
             ValueError: there is no such split, or the held-out one has no boxes.
@@ -112,7 +118,7 @@ class Evaluator:
         self._open_held_out()
 
     def accuracies(self) -> list[str]:
-        """The accuracies that `quick` gives, by name; on a split without true boxes, of the class alone."""
+        """Return the names of the accuracies that `quick` computes; without true boxes, only the class's."""
         split = self._open_split(self._options.split)
         known = {"top1_cls": True, "oracle_gt_known_loc": split.has_boxes, "pxap": split.has_masks}
         return [f"eval/{_VALIDATION_METRICS[name]}" for name, is_known in known.items() if is_known]
@@ -124,7 +130,7 @@ class Evaluator:
         num_resamples: int = 0,
         curve_thresholds: CurveThresholds | None = None,
     ) -> Settings:
-        """How this evaluator measures, at a threshold."""
+        """Return the evaluation settings for a threshold."""
         return Settings(
             threshold=threshold,
             curve_thresholds=curve_thresholds,
@@ -137,7 +143,7 @@ class Evaluator:
         )
 
     def _choose_thresholds(self, parameters: Parameters) -> tuple[Threshold, CurveThresholds | None]:
-        """The threshold of the reported boxes, and those of the wsoleval curves if a split is held out."""
+        """Return the reported threshold, and those of wsoleval's curves if a split is held out."""
         held_out, split = self._options.threshold_split, self._open_held_out()
         if split is None:
             return Threshold(self._options.threshold), None
@@ -151,13 +157,13 @@ class Evaluator:
         split = self._open_split(name) if name else None
         if split is not None and not split.has_boxes:
             raise ValueError(
-                f"eval.threshold_split: {name!r} has no boxes to choose a threshold by; "
+                f"eval.threshold_split: {name!r} has no boxes, which choosing a threshold needs; "
                 "leave it empty and set eval.threshold"
             )
         return split
 
     def _measure_reference(self, parameters: Parameters, split: Split) -> dict[str, Any]:
-        """What a network scores at its own best threshold."""
+        """Return a network's metrics at its own best threshold."""
         settings = self.settings(Threshold(0.0))
         summary = summarize(self._measure(parameters, split, settings).measured, settings)
         names = {

@@ -1,8 +1,8 @@
-"""The network's forward pass for evaluation, compiled once for a mesh.
+"""The forward pass for evaluation, compiled once for a mesh.
 
-Every device runs one and the same program on a batch of one and the same size, whatever the number of devices
-and hosts. Rounding depends on the shapes that a kernel sees, and at a gray level's edge the last bit of a map
-can move a box: equal shapes make the maps, and so every result, equal to the bit.
+Every device runs the same program on a batch of the same size, for any number of devices and hosts. Rounding
+depends on array shapes, and the last bit of a map may move a box, so equal shapes make all results
+bit-identical.
 """
 
 from collections.abc import Callable
@@ -25,10 +25,14 @@ AnyArray = Array | np.ndarray
 
 
 class ForwardOutput(NamedTuple):
-    """The network's output for a batch: the global one on the devices, or this host's rows once fetched.
+    """A network's outputs for a global batch on the devices, or for this host's part once fetched.
 
-    `top`: the best classes, best first, at most five; `probability`: theirs. `class_maps`: of the predicted
-    and of the true class. `localization_maps`: of the same two, what is boxed.
+    Attributes:
+        top: the five (or fewer) classes with the highest scores, best first.
+        probability: their probabilities.
+        relation_map: see `models.output.Output`.
+        class_maps: of the predicted and of the true class.
+        localization_maps: of the same two; boxes are made from these.
     """
 
     top: Int[AnyArray, "batch top"]
@@ -42,9 +46,9 @@ Forward = Callable[[Parameters, UInt8[np.ndarray, "b h w 3"], Int[np.ndarray, " 
 
 
 def compile_forward(spec: ModelSpec, mesh: Mesh) -> Forward:
-    """Return a function of parameters and this host's images and labels (-1: unknown) to the global output.
+    """Return a function of parameters, this host's images and labels (-1: unknown) to the global output.
 
-    It returns at once; `fetch_local_rows` waits for the devices.
+    It returns immediately; `fetch_local_rows` waits for the devices.
     """
     program, sharding = forward_program(spec, mesh), batch_sharding(mesh)
 
@@ -56,9 +60,9 @@ def compile_forward(spec: ModelSpec, mesh: Mesh) -> Forward:
 
 
 def forward_program(spec: ModelSpec, mesh: Mesh) -> Wrapped:
-    """The jitted function behind `compile_forward`, of the global batch's arrays.
+    """Return the jitted function behind `compile_forward`, which takes arrays of the global batch.
 
-    The mesh's devices decide what the spec leaves open; they need not be of this machine.
+    The devices of the mesh determine what "auto" means; they need not belong to this machine.
     """
     spec = resolve(spec, device_kind(mesh.devices.flat))
 
@@ -76,7 +80,7 @@ def forward_program(spec: ModelSpec, mesh: Mesh) -> Wrapped:
 
 
 def fetch_local_rows(maps: ForwardOutput) -> ForwardOutput:
-    """This host's rows of a global batch's maps, in the order in which it gave the images."""
+    """Copy this host's rows of a global output to the host, in the order of its images."""
     return ForwardOutput(*(_local_rows(array) for array in maps))
 
 

@@ -1,4 +1,4 @@
-"""Predictions on disk: a line an image."""
+"""Predictions on disk, one line per image."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ from lctr_jax.evaluation.stream import Result
 
 
 def prediction(result: Result, geometry: Geometry) -> dict[str, Any]:
-    """The line of `predictions.jsonl`: `box` xyxy in the frame, `box_original` in the original's pixels."""
+    """Return a line of `predictions.jsonl`: `box` in pixels of the frame, `box_original` of the image."""
     sample, measurement = result.sample, result.measurement
     box = measurement.box_xyxy
     original = geometry.boxes_to_original(box[None], width=result.width, height=result.height)[0]
@@ -34,9 +34,9 @@ def prediction(result: Result, geometry: Geometry) -> dict[str, Any]:
 
 
 class PredictionFile:
-    """`predictions.jsonl`, written as results arrive; every host writes its part, `join` joins them.
+    """Writes `predictions.jsonl` as results arrive; every host writes a part, and `join` combines them.
 
-    The folder must be one that all hosts see, as it must be for checkpoints.
+    All hosts must share the folder, as for checkpoints.
     """
 
     def __init__(self, path: Path, geometry: Geometry):
@@ -44,7 +44,7 @@ class PredictionFile:
         self._file = self._part(jax.process_index()).open("w")
 
     def write(self, result: Result) -> None:
-        """Add a line."""
+        """Append a line."""
         self._file.write(json.dumps(prediction(result, self._geometry)) + "\n")
 
     def __enter__(self) -> "PredictionFile":
@@ -54,7 +54,7 @@ class PredictionFile:
         self._file.close()
 
     def join(self, *, batch_size: int) -> None:
-        """Join the hosts' parts in the split's order: each host had an equal chunk of each global batch."""
+        """Combine the hosts' parts in the split's order; each host had an equal part of each global batch."""
         self._file.close()
         hosts = jax.process_count()
         multihost_utils.sync_global_devices("predictions written")

@@ -1,4 +1,4 @@
-"""A network over a split, streamed: the devices compute a batch while the host measures the one before."""
+"""Streaming a split through a network: devices compute a batch while the host measures the previous one."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -27,20 +27,20 @@ from lctr_jax.models.parameters import Parameters
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Result:
-    """One image, measured: what predictions, pictures and reports are made of.
+    """One measured image, from which predictions, figures and reports are made.
 
-    The arrays are parts of whole batches: `detach` what is to be kept.
+    Its arrays are views of whole batches; use `detach` for results that are kept.
 
     Attributes:
         image: the frame that the network saw.
-        width: of the original image, pixels.
-        height: of the original image, pixels.
-        sample: what the network said, and the truth.
-        measurement: how they compare.
-        probability: of the classes `sample.top5`.
-        relation_map: see `Output`.
+        width: of the original image in pixels.
+        height: of the original image in pixels.
+        sample: the network's results and the ground truth.
+        measurement: their comparison.
+        probability: of the classes in `sample.top5`.
+        relation_map: see `models.output.Output`.
         class_map: of the class whose map is boxed.
-        map_class: whose that is.
+        map_class: which class that is.
     """
 
     image: UInt8[np.ndarray, "size size 3"]
@@ -55,21 +55,21 @@ class Result:
 
     @property
     def localization_map(self) -> Float[np.ndarray, "grid_h grid_w"]:
-        """The map that was boxed."""
+        """The map that boxes are made from."""
         return self.sample.score_map(self.map_class)
 
     @property
     def iou(self) -> float | None:
-        """Of the reported box; None where no true box is known."""
+        """IoU of the reported box; None without true boxes."""
         return None if self.measurement.scores is None else self.measurement.scores.iou
 
     @property
     def error(self) -> ErrorType | None:
-        """What is wrong with the reported box; None where no true box is known."""
+        """Error type of the reported box; None without true boxes."""
         return None if self.measurement.scores is None else self.measurement.scores.error
 
     def detach(self) -> "Result":
-        """Return the same result with arrays of its own, without masks and curves over all thresholds."""
+        """Return a copy with its own arrays, without masks and without pixel histograms."""
         return replace(
             _copied(self),
             sample=replace(_copied(self.sample), mask=None),
@@ -78,7 +78,7 @@ class Result:
 
 
 def _copied(record: Any) -> Any:
-    """A dataclass with copies of its arrays."""
+    """Return a dataclass with copies of its arrays."""
     arrays = {name: value.copy() for name, value in vars(record).items() if isinstance(value, np.ndarray)}
     return replace(record, **arrays)
 
@@ -87,7 +87,7 @@ AnySums = TypeVar("AnySums", Sums, ContentFreeSums)
 
 
 class Totals(NamedTuple):
-    """Sums over all images of all hosts, from which every number follows."""
+    """Sums over all images of all hosts, from which all metrics are computed."""
 
     measured: Sums
     content_free: ContentFree
@@ -105,11 +105,18 @@ def evaluate_split(
     on_result: Callable[[Result], None] = lambda result: None,
     on_batch: Callable[[], None] = lambda: None,
 ) -> Totals:
-    """Measure every image of a split; `on_result` sees this host's, in order. `batch_size` is global.
+    """Measure every image of a split; memory does not grow with the number of images.
 
-    `on_batch` is called on every host equally often, between batches.
-
-    Memory does not grow with the number of images.
+    Args:
+        forward: see `forward.compile_forward`.
+        parameters: of the network.
+        split: the records.
+        settings: of the measurement.
+        geometry: how images become frames.
+        batch_size: global batch size.
+        num_workers: number of data workers.
+        on_result: called for every image of this host, in order.
+        on_batch: called between batches, equally often on every host.
     """
     accumulator = Accumulator(settings)
     content_free = _new_content_free(settings)
@@ -120,7 +127,7 @@ def evaluate_split(
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for batch, maps in _one_ahead(forward, parameters, batches):
             rows = range(len(batch["records"]))
-            # OpenCV and NumPy release the interpreter while they work.
+            # OpenCV and NumPy release the GIL.
             for result in threads.map(lambda row: _measure(batch, maps, row, settings, geometry), rows):  # noqa: B023
                 accumulator.add(result.sample, result.measurement)
                 boxes, mask = result.sample.boxes_xyxy, result.sample.mask
@@ -147,7 +154,7 @@ def _new_content_free(settings: Settings) -> ContentFree:
 def _one_ahead(
     forward: Forward, parameters: Parameters, batches: Any
 ) -> Iterator[tuple[dict, ForwardOutput]]:
-    """Each batch with its maps on the host, the next batch already on its way through the devices."""
+    """Yield each batch with its maps on the host, while the devices compute the next one."""
     pending = None
     for batch in batches:
         ahead = batch, forward(parameters, batch["image"], batch["label"])
@@ -189,16 +196,16 @@ def _mask_in_frame(record: dict[str, Any], geometry: Geometry) -> np.ndarray | N
     try:
         return geometry.transform_mask(decode_mask(record["mask"]))
     except CorruptImageError as error:
-        raise CorruptImageError(f"mask of {record['id']!r}: {error}; mend or remove the file") from error
+        raise CorruptImageError(f"mask of {record['id']!r}: {error}; repair or remove the file") from error
 
 
 def _gather_hosts(sums: AnySums) -> list[AnySums]:
-    """Every host's sums."""
+    """Return every host's sums."""
     hosts = jax.process_count()
     if hosts == 1:
         return [sums]
     arrays: dict[str, np.ndarray] = vars(sums)
-    # As pairs of 32 bits, which is how wide JAX's integers are: exact.
+    # As pairs of 32 bits, because JAX's integers have 32 bits by default.
     words = {name: np.ascontiguousarray(value).reshape(-1).view(np.uint32) for name, value in arrays.items()}
     gathered = multihost_utils.process_allgather(words)
     everyones = {

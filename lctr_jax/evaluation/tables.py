@@ -1,4 +1,4 @@
-"""What is too long for `metrics.json`, as CSV: a row a class, and a row a threshold."""
+"""CSV tables of an evaluation: one row per class, and one row per threshold."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,10 +15,10 @@ PER_CLASS, CURVES = "per_class.csv", "curves.csv"
 
 
 def write_tables(folder: Path, sums: Sums, class_names: Sequence[str]) -> None:
-    """Write `per_class.csv` and, where there are true boxes, `curves.csv`; accuracies in percent.
+    """Write `per_class.csv` and, with true boxes, `curves.csv`; accuracies are in percent.
 
-    A class without true boxes has empty columns. `threshold` is the share of the map's maximum above which a
-    pixel is foreground.
+    Classes without true boxes have empty columns. `threshold` is the fraction of the map's maximum above
+    which a pixel is foreground.
     """
     _write(folder / PER_CLASS, [{"name": class_names[row["label"]], **row} for row in class_table(sums)])
     if sums.counts.boxed:

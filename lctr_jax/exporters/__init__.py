@@ -1,1 +1,1 @@
-"""The network as a file that needs none of this package: StableHLO and ONNX."""
+"""Export of networks to files that do not need this package: StableHLO and ONNX."""

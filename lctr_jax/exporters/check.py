@@ -1,4 +1,4 @@
-"""An exported file against the network that it was made from."""
+"""Comparison of an exported file with its network."""
 
 import cv2
 import jax
@@ -15,7 +15,7 @@ from lctr_jax.models.parameters import Parameters, bind
 from lctr_jax.models.spec import ModelSpec
 
 TOLERANCE = 1e-4
-"""Largest error that passes. Boxes are cut from 256 gray levels, 4e-3 apart."""
+"""Largest accepted error. Boxes are made from 256 gray levels, which are 4e-3 apart."""
 
 BATCHES = (1, 3)
 
@@ -23,9 +23,9 @@ BATCHES = (1, 3)
 def largest_errors(
     run: Program, spec: ModelSpec, parameters: Parameters, *, input_type: InputType
 ) -> dict[str, float]:
-    """Each output's largest difference from the network's own, over batches of `BATCHES` images.
+    """Return each output's largest error over batches of `BATCHES` images.
 
-    Relative to the output's largest magnitude; the score map's is 1. NaN where an output holds one.
+    Relative to the output's largest magnitude (1 for the score map); NaN if an output contains NaN.
     """
     pixels = _test_images(sum(BATCHES), side=spec.image_size)
     images = pixels if input_type == "uint8" else np.asarray(normalize(jnp.asarray(pixels)))
@@ -40,7 +40,7 @@ def require_agreement(errors: dict[str, float], *, tolerance: float = TOLERANCE)
     """Refuse a file that computes something else.
 
     Raises:
-        ValueError: an error is larger than the tolerance, or no number.
+        ValueError: an error exceeds the tolerance or is NaN.
     """
     wrong = [f"{name} by {error:.1e}" for name, error in errors.items() if not error <= tolerance]
     if wrong:
@@ -51,7 +51,7 @@ def require_agreement(errors: dict[str, float], *, tolerance: float = TOLERANCE)
 
 
 def _expected(spec: ModelSpec, parameters: Parameters, pixels: np.ndarray) -> Outputs:
-    """By the way that evaluation goes: the network's maps, their product, enlarged by OpenCV."""
+    """Compute the outputs as evaluation does: the network's maps, their product, resized by OpenCV."""
     with matmul_precision(spec):
         forward = jax.jit(lambda parameters, images: bind(spec, parameters)(images))
         output = jax.device_get(forward(parameters, normalize(jnp.asarray(pixels))))
@@ -68,7 +68,7 @@ def _relative_error(got: np.ndarray, expected: np.ndarray) -> float:
 
 
 def _test_images(count: int, *, side: int) -> UInt8[np.ndarray, "count side side 3"]:
-    """Soft random patches: unlike noise, they give the network something to attend to."""
+    """Return smooth random images, to which a network attends more selectively than to noise."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (count, 6, 6, 3), np.uint8)
     return np.stack([cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC) for image in coarse])

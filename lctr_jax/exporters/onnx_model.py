@@ -1,4 +1,4 @@
-"""The program in ONNX, by jax2onnx."""
+"""Export to ONNX through jax2onnx."""
 
 import json
 import logging
@@ -12,15 +12,15 @@ import jax.numpy as jnp
 
 from lctr_jax.exporters.program import INPUT, OUTPUT_NAMES, InputType, Program
 
-OPSET = 20  # the oldest with GELU; runtimes since early 2024 have it
+OPSET = 20  # the oldest with GELU; supported by runtimes since early 2024
 INSTALL = (
     "pip install -e '.[export]' && pip install --no-deps 'jax2onnx>=0.17.1,<0.18' "
-    "(docs/export.md says why apart)"
+    "(docs/export.md explains why separately)"
 )
 
 
 def require_onnx() -> None:
-    """See that everything is there before any work is done.
+    """Check that all packages are installed, before any work is done.
 
     Raises:
         ModuleNotFoundError: a package is missing.
@@ -33,14 +33,14 @@ def require_onnx() -> None:
 
 
 def export_onnx(program: Program, facts: Mapping[str, Any], *, side: int, input_type: InputType) -> bytes:
-    """The program as an ONNX file's content, for any number of images; `facts` become its properties."""
+    """Return the content of an ONNX file for any batch size; `facts` become its metadata."""
     import jax2onnx
     import onnx_ir
     from onnx_ir.passes import common
 
     (batch,) = jax.export.symbolic_shape("batch")
     with warnings.catch_warnings():
-        # jax2onnx asks for float64 constants while it traces; they are float32, as everything here.
+        # jax2onnx requests float64 constants while tracing; the exported ones are float32.
         warnings.filterwarnings("ignore", "Explicitly requested dtype float64", UserWarning)
         model = jax2onnx.to_onnx(
             lambda images: tuple(map(program(images).__getitem__, OUTPUT_NAMES)),
@@ -51,16 +51,16 @@ def export_onnx(program: Program, facts: Mapping[str, Any], *, side: int, input_
             input_names=[INPUT],
             output_names=OUTPUT_NAMES,
         )
-    # The converter leaves constants that nothing reads, of which onnxruntime would complain one by one.
+    # jax2onnx leaves unused constants, for each of which onnxruntime would print a warning.
     for tidy in (common.LiftSubgraphInitializersToMainGraphPass(), common.RemoveUnusedNodesPass()):
         tidy(model)
     model.metadata_props.update({name: json.dumps(value) for name, value in facts.items()})
-    logging.getLogger("onnx_ir.serde").setLevel(logging.ERROR)  # of intermediate values without a type
+    logging.getLogger("onnx_ir.serde").setLevel(logging.ERROR)  # about intermediate values without a type
     return onnx_ir.to_proto(model).SerializeToString()
 
 
 def open_onnx(content: bytes) -> Program:
-    """The file's content as a function of images, run by onnxruntime on the CPU."""
+    """Open a file's content as a function of images, run by onnxruntime on the CPU."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])

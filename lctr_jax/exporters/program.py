@@ -1,4 +1,4 @@
-"""What is exported: one function of images, with the parameters in it."""
+"""The exported program: a function of images that includes the parameters."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -23,27 +23,27 @@ INPUT = "images"
 LOGITS, MAP, SCORE_MAP = "logits", "localization_map", "score_map"
 OUTPUT_NAMES = (LOGITS, MAP, SCORE_MAP)
 
-LARGEST_FILE = 2**31 - 2**20  # both formats' containers count bytes in 31 bits; 1 MiB for all but weights
+LARGEST_FILE = 2**31 - 2**20  # both formats use 31-bit sizes; 1 MiB is reserved for all but the weights
 
 
 def make_program(spec: ModelSpec, parameters: Parameters) -> Program:
-    """Images [batch, side, side, 3] to outputs by name.
+    """Return a function from images [batch, side, side, 3] to outputs by name.
 
-    Images are RGB, uint8 in 0..255 or floats normalized by `MEAN` and `STD`. `logits` [batch, classes];
-    `localization_map` [batch, grid_h, grid_w], relation map times class map of the predicted class;
-    `score_map` [batch, side, side], the same enlarged bilinearly and stretched to [0, 1], which is what
-    thresholds cut. A map that is flat or not finite gives zeros.
+    Images are RGB, uint8 in 0..255 or floats normalized by `MEAN` and `STD`. The outputs are `logits` [batch,
+    classes]; `localization_map` [batch, grid_h, grid_w], relation map times class map of the predicted class;
+    and `score_map` [batch, side, side], the same map resized bilinearly and scaled to [0, 1], to which
+    thresholds apply. A map that is flat or not finite gives zeros.
 
     Raises:
-        ValueError: the parameters are more than a file holds.
+        ValueError: the parameters exceed the size of a file.
     """
     size = sum(leaf.size for leaf in jax.tree.leaves(parameters)) * 4
     if size > LARGEST_FILE:
         raise ValueError(
             f"network: got {size / 2**30:.1f} GiB of parameters, expected less than 2 GiB, "
-            "which is what a file of either format holds"
+            "the limit of both file formats"
         )
-    parameters = jax.tree.map(jnp.asarray, parameters)  # NumPy's cannot be indexed by what is traced
+    parameters = jax.tree.map(jnp.asarray, parameters)  # NumPy arrays cannot be indexed by traced values
     to_height, to_width = (_enlargement(side, spec.image_size) for side in spec.grid)
 
     def program(images: Array) -> Outputs:
@@ -58,7 +58,7 @@ def make_program(spec: ModelSpec, parameters: Parameters) -> Program:
 
 
 def describe_program(metadata: Metadata, *, input_type: InputType) -> dict[str, Any]:
-    """What whoever runs the file must know, as JSON has it."""
+    """Return the metadata needed to use the file, in JSON-compatible types."""
     side = metadata.spec.image_size
     takes = {
         "uint8": "RGB in 0..255",
@@ -78,7 +78,7 @@ def describe_program(metadata: Metadata, *, input_type: InputType) -> dict[str, 
 
 
 def _enlargement(length: int, to_length: int) -> Float32[np.ndarray, "to_length length"]:
-    """OpenCV's bilinear weights as a matrix: the score map is then OpenCV's in every format."""
+    """Return OpenCV's bilinear weights as a matrix, so that every format resizes like OpenCV."""
     identity = np.eye(length, dtype=np.float32)
     return cv2.resize(identity, (length, to_length), interpolation=cv2.INTER_LINEAR)
 

@@ -1,4 +1,4 @@
-"""The program in StableHLO, as `jax.export` keeps it."""
+"""Export to StableHLO through `jax.export`."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def export_stablehlo(program: Program, *, side: int, input_type: InputType) -> bytes:
-    """The program lowered for `PLATFORMS`, for any number of images."""
+    """Lower the program for `PLATFORMS` and any batch size, and serialize it."""
     (batch,) = jax.export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, side, side, 3), jnp.dtype(input_type))
     return bytes(jax.export.export(jax.jit(program), platforms=PLATFORMS)(images).serialize())
 
 
 def open_stablehlo(content: bytes) -> Program:
-    """The file's content as a function of images, to be run on this machine's own device."""
-    exported: Any = jax.export.deserialize(bytearray(content))  # its `call` is annotated for one array
+    """Open a file's content as a function of images, run on this machine's default device."""
+    exported: Any = jax.export.deserialize(bytearray(content))  # its `call` is annotated for a single array
     return exported.call

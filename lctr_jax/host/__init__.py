@@ -1,1 +1,1 @@
-"""What the machine gives a process: locks, open files, cores, memory, paths."""
+"""The machine: locks, open files, cores, memory, paths."""

@@ -1,7 +1,7 @@
-"""What a container or a scheduler allows this process: CPU quota and memory of its control groups.
+"""CPU quota and memory limits of this process's control groups, as set by a container or scheduler.
 
 Version 2 has one tree with `cpu.max` and `memory.max`, version 1 one tree per controller. A group's limit
-also holds for the groups below it, so all of them up to the root are read.
+also applies to the groups below it, so all groups up to the root are read.
 """
 
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from pathlib import Path
 
 _ROOT, _OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _NO_LIMIT = 1 << 60
-"""Version 1 writes "no limit" as the largest multiple of a page."""
+"""Version 1 writes "no limit" as the largest multiple of the page size."""
 
 
 def cpu_quota(root: Path = _ROOT, own: Path = _OWN) -> float | None:
-    """The smallest quota in cores, None where there is none."""
+    """Return the smallest CPU quota in cores; None without a quota."""
     quotas = []
     for folder in _groups("cpu", root, own):
         match _read(folder / "cpu.max").split():
@@ -26,7 +26,7 @@ def cpu_quota(root: Path = _ROOT, own: Path = _OWN) -> float | None:
 
 
 def memory_left(root: Path = _ROOT, own: Path = _OWN) -> int | None:
-    """The smallest number of bytes left below a limit, file caches not counted; None without a limit."""
+    """Return the least number of bytes left below a limit, not counting file caches; None without a limit."""
     left = []
     for folder in _groups("memory", root, own):
         for limit, usage in (
@@ -45,7 +45,7 @@ def _reclaimable(folder: Path) -> int:
 
 
 def _groups(controller: str, root: Path, own: Path) -> Iterator[Path]:
-    """This process's group and all above it. In a container the own path may not exist below the root."""
+    """Yield this process's group and all above it. In a container its path may not exist below the root."""
     for line in _read(own).splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers and controller not in controllers.split(","):

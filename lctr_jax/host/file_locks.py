@@ -1,4 +1,4 @@
-"""`flock`, and what to do on file systems that have none."""
+"""File locks by `flock`, with a fallback for file systems without locks."""
 
 import errno
 import fcntl
@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import IO, Any
 
-# NFS without lockd; FUSE and parallel file systems mounted without locks; 9p; some overlays.
+# NFS without lockd; FUSE and parallel file systems mounted without locks; 9p; some overlay file systems.
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 
 _log = logging.getLogger(__name__)
@@ -14,7 +14,7 @@ _warned: set[Path] = set()
 
 
 def lock_exclusively(file: IO[Any], *, wait: bool, risk: str) -> bool:
-    """Lock an open file until it is closed; where the file system has no locks, warn once and go on.
+    """Lock an open file until it is closed; warn once and continue if the file system has no locks.
 
     Args:
         file: an open file with a name.

@@ -1,4 +1,4 @@
-"""How many cores this process may use, and how much memory and shared memory is left."""
+"""The number of usable cores, and available memory and shared memory."""
 
 import math
 import os
@@ -11,14 +11,14 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 def usable_cores() -> int:
-    """The cores of this process's affinity mask, or fewer where a control group has a smaller quota."""
+    """Return the number of cores in this process's affinity mask, or fewer under a CPU quota."""
     cores = len(os.sched_getaffinity(0))
     quota = cgroups.cpu_quota()
     return cores if quota is None else max(1, min(cores, math.floor(quota)))
 
 
 def available_memory() -> int | None:
-    """Bytes that can be allocated without swapping; None where the system does not say."""
+    """Return the number of bytes that can be allocated without swapping; None if unknown."""
     try:
         found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
     except OSError:
@@ -29,7 +29,7 @@ def available_memory() -> int | None:
 
 
 def free_shared_memory(folder: Path = SHARED_MEMORY) -> int:
-    """Bytes free in shared memory; 0 where there is none or it cannot be written to."""
+    """Return the number of bytes free in shared memory; 0 if there is none or it is not writable."""
     try:
         status = os.statvfs(folder)
     except OSError:

@@ -1,1 +1,1 @@
-"""A checkpoint in use: loading, localization in images."""
+"""Use of a checkpoint: loading it, finding and reading images, localization."""

@@ -1,15 +1,15 @@
-"""Count the predictions that localize nothing: boxes of the whole image, and maps with nothing to box."""
+"""Counts of predictions that localize nothing: boxes of the whole image, and flat maps."""
 
 import numpy as np
 
 from lctr_jax.inference.result import Prediction
 
 _WHOLE = 0.95
-"""A box of more than this share of its image says nothing about where the object is."""
+"""A box that covers a larger share of its image does not show where the object is."""
 
 
 class Coverage:
-    """Counts over the images of a prediction."""
+    """Counts over the images of a prediction run."""
 
     def __init__(self) -> None:
         self._images = self._whole = self._missing = 0
@@ -23,7 +23,7 @@ class Coverage:
         self._whole += prediction.boxed[0].found and (right - left) * (bottom - top) > _WHOLE * width * height
 
     def describe(self, *, threshold: float, source: str) -> str | None:
-        """Say how many boxes localize nothing; None if all localize something."""
+        """Describe how many boxes localize nothing; None if there are none."""
         parts = []
         if self._whole:
             parts.append(

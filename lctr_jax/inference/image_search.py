@@ -1,4 +1,4 @@
-"""Find the images that files and folders name, one at a time: a folder may hold a million."""
+"""Search files and folders for images, one at a time, since a folder may contain a million."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -6,14 +6,14 @@ from pathlib import Path
 
 from lctr_jax.data.image_formats import IMAGE_SUFFIXES
 
-_Identity = tuple[int, int]  # of a folder on disk, whatever links lead to it
+_Identity = tuple[int, int]  # of a folder on disk, independent of links
 
 
 def find_images(arguments: Sequence[Path], *, out: Path) -> Iterator[Path]:
-    """The images, folders searched to the bottom in order of names, each once.
+    """Yield the images, with folders searched recursively in order of names, each image once.
 
-    Links are followed, and every folder is read once, so that links to folders above end. What lies in `out`,
-    perhaps from an earlier run, is not looked for. `count_images` checks the arguments.
+    Links are followed, and every folder is read once, which ends cycles of links. The folder `out`, perhaps
+    of an earlier run, is not searched. `count_images` checks the arguments.
     """
     files = {os.path.abspath(argument) for argument in arguments if not argument.is_dir()}
     seen, given = {_identity(out)}, set()
@@ -26,7 +26,7 @@ def find_images(arguments: Sequence[Path], *, out: Path) -> Iterator[Path]:
 
 
 def count_images(arguments: Sequence[Path], *, out: Path) -> int:
-    """How many images `find_images` gives.
+    """Count the images that `find_images` yields.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
@@ -36,7 +36,7 @@ def count_images(arguments: Sequence[Path], *, out: Path) -> int:
         if not argument.exists():
             raise FileNotFoundError(f"{argument}: no such image or folder")
         if argument.is_dir() and _identity(argument) == _identity(out):
-            raise ValueError(f"--out: {out} is a folder of images to be read; choose another one")
+            raise ValueError(f"--out: {out} is one of the image folders to read; choose another folder")
         if argument.is_dir() and next(_in_folder(argument, {_identity(out)}), None) is None:
             known = ", ".join(sorted(IMAGE_SUFFIXES))
             raise ValueError(f"{argument}: no images in this folder; expected files ending in {known}")
@@ -44,7 +44,7 @@ def count_images(arguments: Sequence[Path], *, out: Path) -> int:
 
 
 def relative_name(path: Path, arguments: Sequence[Path]) -> str:
-    """The image's path relative to the folder around all arguments, with forward slashes."""
+    """Return the image's path relative to the common folder of all arguments, with forward slashes."""
     folders = [os.path.abspath(argument if argument.is_dir() else argument.parent) for argument in arguments]
     return Path(os.path.relpath(os.path.abspath(path), os.path.commonpath(folders))).as_posix()
 
@@ -53,7 +53,7 @@ def _in_folder(folder: Path, seen: set[_Identity | None]) -> Iterator[Path]:
     if (identity := _identity(folder)) in seen:
         return
     seen.add(identity)
-    for name in sorted(os.listdir(folder)):  # names alone: a path object each would be ten times the memory
+    for name in sorted(os.listdir(folder)):  # names only: path objects would take ten times the memory
         if name.startswith("."):
             continue
         path = os.path.join(folder, name)

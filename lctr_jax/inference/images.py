@@ -1,4 +1,4 @@
-"""Decode images upright, a batch at a time."""
+"""Read images in batches, rotated by their EXIF orientation."""
 
 import itertools
 import sys
@@ -15,9 +15,9 @@ from lctr_jax.errors import one_line
 def read_batches(
     paths: Iterable[Path], *, batch_size: int, unreadable: dict[str, str]
 ) -> Iterator[dict[Path, Image.Image]]:
-    """Images by path, decoded in threads, a batch in memory at a time.
+    """Yield images by path, decoded in threads, one batch at a time.
 
-    What cannot be read is left out, reported on stderr, and noted in `unreadable` with its reason.
+    Unreadable files are skipped, reported on stderr, and added to `unreadable` with the reason.
     """
     with ThreadPoolExecutor() as threads:
         remaining = iter(paths)
@@ -38,10 +38,10 @@ def _read_or_error(path: Path) -> Image.Image | Exception:
 
 
 def read_upright(path: Path) -> Image.Image:
-    """The RGB image as viewers show it.
+    """Read an RGB image, rotated as viewers show it.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is not an image, or a damaged one.
+        ValueError: it is not an image, or is damaged.
     """
     return decode_rgb(path.read_bytes(), upright=True)

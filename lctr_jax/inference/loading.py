@@ -1,4 +1,4 @@
-"""A checkpoint opened for use: images in, logits and maps out."""
+"""Load a checkpoint for use: images in, logits and maps out."""
 
 import os
 from dataclasses import dataclass, replace
@@ -19,9 +19,12 @@ from lctr_jax.models.spec import ModelSpec
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A trained network and what its checkpoint says of it; call it on images.
+    """A trained network with its checkpoint's metadata; call it on images.
 
-    `dtype`: what it is computed in, as `model.dtype` names it.
+    Attributes:
+        parameters: of the network, on the device.
+        metadata: of the checkpoint.
+        dtype: compute type, a value of `model.dtype`.
     """
 
     parameters: Parameters
@@ -29,14 +32,16 @@ class LoadedModel:
     dtype: str = "auto"
 
     def __call__(self, images: Array | np.ndarray, classes: Array | np.ndarray | None = None) -> Output:
-        """Logits and maps, compiled once for each shape of the images.
+        """Compute logits and maps; compiled once for each shape of the images.
 
-        `images` [batch, height, width, 3]: float, normalized by ImageNet's mean and standard deviation.
-        `classes` [batch] or [batch, asked]: whose class maps to give, -1 for those of the predicted class,
-        which is also the default.
+        Args:
+            images: float [batch, height, width, 3], normalized with ImageNet's mean and standard deviation
+                (`lctr_jax.normalize`).
+            classes: [batch] or [batch, asked], classes whose maps are returned; -1, the default, is the
+                predicted class.
 
         Raises:
-            ValueError: the images or the classes are not of that form.
+            ValueError: the images or classes have another form.
         """
         if images.ndim != 4 or images.shape[-1] != 3 or not jnp.issubdtype(images.dtype, jnp.floating):
             raise ValueError(
@@ -49,16 +54,16 @@ class LoadedModel:
 
     @property
     def spec(self) -> ModelSpec:
-        """The network's hyperparameters."""
+        """Hyperparameters of the network."""
         return self.metadata.spec
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """One name a class, or None where the checkpoint holds none."""
+        """One name per class, or None if the checkpoint has none."""
         return self.metadata.class_names
 
     def _execution(self) -> ModelSpec:
-        """The spec as it is computed where the parameters are; fused attention is for training."""
+        """Return the resolved spec for the parameters' devices; fused attention is for training only."""
         spec = replace(self.spec, dtype=self.dtype, precision="auto", attention="plain")
         return resolve(spec, device_kind(jax.tree.leaves(self.parameters)[0].devices()))
 
@@ -81,21 +86,22 @@ class LoadedModel:
 
 
 def load(path: str | os.PathLike[str], *, dtype: str | None = None) -> LoadedModel:
-    """Open a checkpoint: the converter's, or a training run's newest.
+    """Load a checkpoint of the converter, or the newest one of a training run.
 
-    `dtype` is what to compute in: "float32", "bfloat16", "float16", or "auto", what suits the device. Without
-    it a network that was trained in float32, or converted, stays in float32, and another one is "auto".
+    Args:
+        path: a checkpoint or a training run's folder.
+        dtype: compute type: "float32", "bfloat16", "float16", or "auto" for the device's. By default a
+            network trained in float32, or converted, uses float32, and others use "auto".
 
     Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: there is no checkpoint, it is damaged, or it holds a backbone without a head; or the data
-            type is unknown.
+        FileNotFoundError: `path` does not exist.
+        ValueError: there is no checkpoint, it is damaged or has no head, or the data type is unknown.
     """
     metadata, parameters = load_weights(path)
     require_whole(metadata, path=path)
     if dtype is None:
         dtype = "float32" if metadata.spec.dtype == "float32" else "auto"
-    replace(metadata.spec, dtype=dtype)  # refuses an unknown one
+    replace(metadata.spec, dtype=dtype)  # raises for an unknown one
     return LoadedModel(jax.device_put(parameters), metadata, dtype)
 
 

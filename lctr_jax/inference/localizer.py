@@ -1,4 +1,4 @@
-"""A loaded network as a localizer: photographs in, classes, boxes and maps out."""
+"""Localization with a loaded network: photographs in; classes, boxes and maps out."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,23 +23,23 @@ BoxMode = Literal["largest", "all"]
 
 
 class Localizer:
-    """Localize the predicted class of each image, or other classes.
+    """Localizes the predicted class of each image, or other classes.
 
-    A box is the bounding rectangle of a connected region of the class's map above the threshold, mapped back
-    to the image. The largest region's is the `lctr` protocol's box.
+    A box is the bounding rectangle of a connected region of the class's map above the threshold, in pixels of
+    the image. That of the largest region is the box of the `lctr` protocol.
 
     Args:
         model: the network.
         geometry: how an image becomes the network's square input.
-        threshold: share of a map's maximum above which a pixel is foreground.
+        threshold: fraction of a map's maximum above which a pixel is foreground.
         classes: names or indices of the classes to localize in every image, instead of the predicted one.
-        top: how many of the most likely classes to localize, where `classes` is empty.
-        boxes: one box per class, of its largest region, or one per region.
-        min_area: leave out regions smaller than this share of the network's input.
+        top: number of most likely classes to localize, if `classes` is empty.
+        boxes: "largest" gives one box per class, of its largest region; "all" gives one per region.
+        min_area: ignore regions smaller than this share of the network's input.
         batch_size: images per forward pass.
 
     Raises:
-        ValueError: a class is not the network's, or a number is out of range.
+        ValueError: a class is unknown, or a number is out of range.
     """
 
     def __init__(
@@ -70,7 +70,9 @@ class Localizer:
     ) -> list[Prediction]:
         """Localize in up to `batch_size` RGB images of any size.
 
-        `labels` names one class per image to localize instead; None stands for the predicted class.
+        Args:
+            images: the images.
+            labels: one class per image to localize instead; None stands for the predicted class.
         """
         size = self._geometry.image_size
         frames = np.zeros((self.batch_size, size, size, 3), np.uint8)
@@ -89,7 +91,7 @@ class Localizer:
     def _asked_classes(
         self, images: Array, labels: Sequence[int | None] | None
     ) -> Int[np.ndarray, "batch asked"]:
-        """The classes to localize, -1 for the predicted one."""
+        """Return the classes to localize, -1 for the predicted one."""
         if labels is not None:
             asked = np.full((self.batch_size, 1), -1, np.int32)
             asked[: len(labels), 0] = [-1 if label is None else label for label in labels]
@@ -165,6 +167,6 @@ class Localizer:
 
 
 def folder_label(path: Path, class_names: Sequence[str] | None) -> int | None:
-    """The index of the class that an image's folder names, None if it names none."""
+    """Return the index of the class named by an image's folder; None if it is not a class."""
     folder = path.absolute().parent.name
     return class_names.index(folder) if class_names and folder in class_names else None

@@ -1,4 +1,4 @@
-"""What localization in one image gives: ranked classes, boxes and maps."""
+"""The result of localization in one image: ranked classes, boxes and maps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _NO_OUTLINE = np.zeros((0, 2))
 
 
 class RankedClass(NamedTuple):
-    """A class and how likely it is."""
+    """A class and its probability."""
 
     label: int
     name: str
@@ -23,12 +23,12 @@ class BoxedClass(NamedTuple):
 
     Attributes:
         ranked: the class.
-        box_xyxy: corners, the right and lower end exclusive.
+        box_xyxy: corners, half-open.
         found: False if nothing is above the threshold, as in a flat map. The box is then the whole region
             that the network saw.
-        score: the class's probability times the map's mean inside the box relative to its maximum; 0 if
+        score: probability of the class times the map's mean inside the box relative to its maximum; 0 if
             nothing was found.
-        outline: contour of the region that the box encloses; empty if nothing was found.
+        outline: contour of the region that the box encloses, in pixels; empty if nothing was found.
     """
 
     ranked: RankedClass
@@ -39,16 +39,22 @@ class BoxedClass(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The class's name."""
+        """Name of the class."""
         return self.ranked.name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What the network says of an image.
+    """The network's results for an image.
 
-    `top`: the best classes, best first. `region_xyxy`: the part of the image that the network saw and the
-    maps cover, in its pixels. `class_map` and `localization_map`: of the first boxed class.
+    Attributes:
+        image: the RGB image.
+        top: the most likely classes, best first.
+        boxed: the localized classes with their boxes.
+        region_xyxy: the part of the image that the network saw and the maps cover, in pixels of the image.
+        relation_map: see `models.output.Output`.
+        class_map: of the first localized class.
+        localization_map: of the first localized class.
     """
 
     image: UInt8[np.ndarray, "height width 3"]
@@ -61,10 +67,10 @@ class Prediction:
 
     @property
     def found(self) -> list[BoxedClass]:
-        """What there is to draw."""
+        """The boxes with something above the threshold."""
         return [boxed for boxed in self.boxed if boxed.found]
 
     @property
     def found_xyxy(self) -> Float[np.ndarray, "boxes 4"]:
-        """The boxes of what was found."""
+        """Their corners."""
         return np.array([boxed.box_xyxy for boxed in self.found]).reshape(-1, 4)

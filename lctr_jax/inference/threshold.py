@@ -1,4 +1,4 @@
-"""The threshold of a score map above which pixels belong to the object, for a checkpoint in use."""
+"""The threshold used with a checkpoint."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ UNCALIBRATED = "LCTR's published one for CUB, not calibrated for this network"
 
 
 def resolve_threshold(given: float | None, checkpoint: str) -> tuple[Threshold, str]:
-    """The threshold and where it comes from: given, the run's own evaluation's, or the published one.
+    """Return the threshold and its source: given, from the run's evaluation, or the published one.
 
     Raises:
-        ValueError: the given one is not a share of the map's maximum, or the run's metrics cannot be read.
+        ValueError: the given one is not in [0, 1), or the run's metrics cannot be read.
     """
     if given is not None:
         return Threshold(given), "given"
@@ -26,10 +26,10 @@ def resolve_threshold(given: float | None, checkpoint: str) -> tuple[Threshold, 
 
 
 def read_threshold(metrics: Path) -> tuple[Threshold, str] | None:
-    """The threshold that an evaluation's `metrics.json` holds, if any, and where it comes from.
+    """Return the threshold in an evaluation's `metrics.json`, if any, and its source.
 
     Raises:
-        ValueError: the file does not hold an evaluation's metrics.
+        ValueError: the file does not contain an evaluation's metrics.
     """
     evaluated = read_object(metrics)
     if "threshold" not in evaluated:

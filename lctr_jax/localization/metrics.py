@@ -151,7 +151,7 @@ METRICS = (
     Metric(
         name="gt_known_loc",
         title="GT-known Loc",
-        meaning="The box has IoU ≥ 0.5 with a true box, whatever the class.",
+        meaning="The box has IoU ≥ 0.5 with a true box, regardless of the class.",
         threshold="reported",
         needs="boxes",
         from_counts=_at_threshold(lambda counts: counts.located),

@@ -1,1 +1,1 @@
-"""What an option of a config may be: ranges and choices, declared beside its default, and their check."""
+"""Allowed ranges and choices of config options, declared next to their defaults, and their check."""

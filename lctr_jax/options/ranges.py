@@ -1,6 +1,6 @@
-"""Declare beside an option's default what it may be, and refuse anything else.
+"""Declare the allowed values of an option next to its default, and refuse all others.
 
-A group of options is a dataclass. Its fields say what they take: `lr: Annotated[float, Range(0)] = 5e-5`, or
+A group of options is a dataclass whose fields are annotated: `lr: Annotated[float, Range(0)] = 5e-5`, or
 `schedule: Annotated[str, Choice("per_epoch", "per_step")] = "per_epoch"`.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Range:
-    """Finite numbers from `low` to `high`; `below` leaves out `high` itself, `above` leaves out `low`."""
+    """Finite numbers from `low` to `high`; `below` excludes `high`, `above` excludes `low`."""
 
     low: int | float = -math.inf
     high: int | float = math.inf
@@ -37,7 +37,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Interval:
-    """Two numbers (low, high) of a range, the first no greater than the second."""
+    """Two numbers (low, high) within a range, low not greater than high."""
 
     of: Range
 
@@ -50,7 +50,7 @@ class Interval:
 
 
 class Choice:
-    """One of some words."""
+    """One of several words."""
 
     def __init__(self, *words: str):
         self._words = words
@@ -66,11 +66,11 @@ _KINDS = (Range, Interval, Choice)
 
 
 def check_options(group: str, options: Any) -> None:
-    """Compare every field of a dataclass with what its annotation declares.
+    """Check every field of a dataclass against its annotation.
 
     Raises:
-        ValueError: the first one that it does not allow, as GROUP.FIELD (FIELD alone where the group has no
-            name) with value and expectation.
+        ValueError: a field is not allowed; the message has GROUP.FIELD (or FIELD if the group has no name),
+            the value and what is expected.
     """
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
@@ -80,6 +80,6 @@ def check_options(group: str, options: Any) -> None:
 
 
 def _violated(declared: Any, value: Any) -> str | None:
-    """What was expected, in words, where `value` is not it."""
+    """Return what is expected if `value` is not allowed, otherwise None."""
     allowed = [each for each in getattr(declared, "__metadata__", ()) if isinstance(each, _KINDS)]
     return next((str(each) for each in allowed if value not in each), None)

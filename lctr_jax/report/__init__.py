@@ -1,1 +1,1 @@
-"""Pictures and pages made of an evaluation's results."""
+"""Figures and pages from the results of evaluation and prediction."""

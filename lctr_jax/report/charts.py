@@ -1,4 +1,4 @@
-"""Charts as inline SVG in the page's own colors and fonts, so that they follow its light or dark theme."""
+"""Charts as inline SVG in the page's colors and fonts, which follow its light or dark theme."""
 
 import io
 import re
@@ -10,7 +10,7 @@ from markupsafe import Markup
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Matplotlib wants colors of its own; in the finished SVG each becomes the page's variable of that name.
+# Placeholder colors for Matplotlib; in the finished SVG each is replaced by the CSS variable of that name.
 _PAPER, _INK, _MUTED, _RULE, _ACCENT, _CORRECT, _PART, _OTHER = (f"#0{i}0{i}0{i}" for i in range(1, 9))
 _VARIABLES = {
     _PAPER: "paper",
@@ -23,8 +23,8 @@ _VARIABLES = {
     _OTHER: "other",
 }
 _STYLE = {
-    "svg.fonttype": "none",  # text stays text: it takes the page's font, and can be searched and read aloud
-    "figure.figsize": (4.6, 3.1),  # inches of 72 units: legible at a phone's width
+    "svg.fonttype": "none",  # text remains text: it uses the page's font and can be searched and read aloud
+    "figure.figsize": (4.6, 3.1),  # inches of 72 units: legible on a phone
     "figure.constrained_layout.use": True,
     "font.size": 9,
     "axes.edgecolor": _MUTED,
@@ -54,9 +54,11 @@ _LINES = {
 
 
 def threshold_chart(points: Sequence[Mapping[str, str]], metrics: Mapping[str, Any]) -> Markup:
-    """Accuracy at every threshold, the chosen one marked, the best baseline as a line.
+    """Plot the accuracy at every threshold, with the chosen threshold and the best baseline.
 
-    `points` are the rows of `eval/curves.csv`: `threshold` and accuracies in percent by name.
+    Args:
+        points: rows of `eval/curves.csv`: `threshold`, and accuracies in percent by name.
+        metrics: content of `metrics.json`.
     """
 
     def draw(axes: "Axes") -> None:
@@ -80,7 +82,7 @@ def threshold_chart(points: Sequence[Mapping[str, str]], metrics: Mapping[str, A
 
 
 def iou_chart(metrics: Mapping[str, Any]) -> Markup:
-    """How many images at each IoU, those that count as localized in the color of success."""
+    """Plot the histogram of IoU, with localized images highlighted."""
     edges, counts = metrics["iou_histogram_edges"], metrics["iou_histogram"]
     half = len(counts) // 2
 
@@ -97,7 +99,7 @@ def iou_chart(metrics: Mapping[str, Any]) -> Markup:
 
 
 def _draw(name: str, draw: Callable[["Axes"], None]) -> Markup:
-    # Only now: a program that draws no chart should not wait for Matplotlib.
+    # Imported here, because it is slow and programs without charts do not need it.
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -111,7 +113,7 @@ def _draw(name: str, draw: Callable[["Axes"], None]) -> Markup:
 
 
 def _inline(svg: str, name: str) -> Markup:
-    """The drawing without its file's prologue and fixed size, its ids its own, its colors the page's."""
+    """Convert a drawing to inline SVG: without prologue and fixed size, with unique ids and CSS colors."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)

@@ -1,4 +1,4 @@
-"""What a page says of the programs that made it."""
+"""Versions of the software that made a page."""
 
 import platform
 from importlib.metadata import version
@@ -9,7 +9,7 @@ _PACKAGES = ("jax", "flax", "numpy", "opencv-python-headless", "pillow")
 
 
 def describe_environment() -> dict[str, str]:
-    """Versions of this package, of Python and of what the numbers depend on."""
+    """Return the versions of this package, of Python and of packages that affect results."""
     return {
         "lctr_jax": lctr_jax.__version__,
         "Python": f"{platform.python_version()}, {platform.system()} {platform.machine()}",

@@ -1,4 +1,4 @@
-"""Which images of an evaluation are worth looking at, chosen while they stream by."""
+"""Selection of an evaluation's images for the report, in a streaming fashion."""
 
 import hashlib
 import heapq
@@ -10,40 +10,40 @@ from lctr_jax.evaluation.stream import Result
 from lctr_jax.localization.error_taxonomy import ERROR_TYPES
 
 GROUPS = {"random": 24, "best": 18, "worst": 18}
-"""How many images each group keeps."""
+"""Number of images in each group."""
 
 PER_ERROR = 6
-"""How many images of each error type are kept on top, so that none is without an example."""
+"""Number of additional images of each error type, so that each has examples."""
 
 Key = tuple[float, ...]
 
 
 @dataclass
 class Shelf:
-    """Keeps the things of largest key, `size` at most."""
+    """Keeps the items with the largest keys, at most `size`."""
 
     size: int
     _heap: list[tuple[Key, str, Any]] = field(default_factory=list)
 
     def wants(self, key: Key, name: str) -> bool:
-        """Whether such a thing would be kept now; names, which are unique, break ties."""
+        """Return whether such an item would be kept; ties are broken by name, which is unique."""
         return len(self._heap) < self.size or (key, name) > self._heap[0][:2]
 
     def put(self, key: Key, name: str, thing: Any) -> None:
-        """Keep a wanted thing in place of the least."""
+        """Insert an item, replacing the one with the smallest key if the shelf is full."""
         add = heapq.heappush if len(self._heap) < self.size else heapq.heapreplace
         add(self._heap, (key, name, thing))
 
     def __iter__(self) -> Iterator[Any]:
-        """Largest key first."""
+        """Iterate over the items, largest key first."""
         return (thing for _, _, thing in sorted(self._heap, key=lambda item: item[:2], reverse=True))
 
 
 class Gallery:
-    """The best, the worst, random images and random ones of each error type; memory does not grow.
+    """Selects the best, the worst, random images, and random images of each error type, in constant memory.
 
-    Best and worst go by IoU and, where that is equal or unknown, by how sure the network was of the right or
-    wrong class. The random choice depends on the images' ids alone, not on their order.
+    Best and worst are by IoU; ties, and images with unknown IoU, by the probability of a right or wrong
+    class. The random choice depends only on the images' ids, not on their order.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Gallery:
         self._shelves |= {name: Shelf(PER_ERROR) for name in ERROR_TYPES}
 
     def add(self, result: Result) -> None:
-        """Look at the next result, and keep it if it belongs here."""
+        """Consider the next result, and keep it if it belongs to a group."""
         name = result.sample.id
         wanting = {
             shelf: key for shelf, key in _keys(result).items() if self._shelves[shelf].wants(key, name)
@@ -62,7 +62,7 @@ class Gallery:
                 self._shelves[shelf].put(key, name, result)
 
     def pictures(self) -> list[tuple[Result, Sequence[str]]]:
-        """Every kept image once, with the groups that it is in."""
+        """Return every selected image once, with its groups."""
         images: dict[str, Result] = {}
         groups: dict[str, list[str]] = {}
         for shelf, content in self._shelves.items():
@@ -73,7 +73,7 @@ class Gallery:
 
 
 def _keys(result: Result) -> dict[str, Key]:
-    """The shelves that a result may go to, and where it stands on each."""
+    """Return the groups that a result may belong to, with its key in each."""
     iou = result.iou or 0.0
     sure = float(result.probability[0]) * (1 if result.sample.top1_correct else -1)
     chance: Key = (_chance(result.sample.id),)
@@ -82,5 +82,5 @@ def _keys(result: Result) -> dict[str, Key]:
 
 
 def _chance(name: str) -> float:
-    """A number in [0, 1) that is the image's own."""
+    """Return a number in [0, 1) that depends only on the name."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=6).digest()) / 2**48

@@ -1,4 +1,4 @@
-"""An image on a page: its picture, and what there is to say about it."""
+"""Images on a page, with their description."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,18 @@ from lctr_jax.report.pictures import Picture, as_boxes, encode_maps, encode_phot
 
 @dataclass(frozen=True, kw_only=True)
 class GalleryItem:
-    """What a page shows of an image.
+    """The content of a page about one image.
 
-    `boxed_classes`: whose maps were boxed, one a predicted box; the maps shown are the first one's.
-    `missed_classes`: whose maps were flat, so that there was nothing to box. `top`: classes with their
-    probabilities, best first. `true_class`, `iou` and `error` are None where the
-    truth is not known. `groups`: the parts of the gallery that hold it.
+    Attributes:
+        name: of the image.
+        picture: photograph, maps and boxes.
+        boxed_classes: class of each predicted box; the maps shown are those of the first.
+        missed_classes: classes with flat maps, which have no box.
+        top: classes with their probabilities, best first.
+        true_class: None if unknown.
+        iou: None if unknown.
+        error: error type; None if unknown.
+        groups: groups of the gallery that contain the image.
     """
 
     name: str
@@ -30,17 +36,17 @@ class GalleryItem:
 
     @property
     def correct(self) -> bool:
-        """Whether the best class is the true one."""
+        """Whether the predicted class is the true one."""
         return self.top[0][0] == self.true_class
 
     @property
     def filter_class(self) -> str:
-        """The class that the gallery's filter goes by: the true one or, where that is unknown, the best."""
+        """The class used by the gallery's filter: the true one, or the predicted one if that is unknown."""
         return self.top[0][0] if self.true_class is None else self.true_class
 
     @property
     def description(self) -> str:
-        """The picture in words."""
+        """Alternative text for the picture."""
         words = [f"{self.name}: predicted {self.top[0][0]} with {100 * self.top[0][1]:.0f}%"]
         if self.true_class is not None:
             words.append("which is right" if self.correct else f"is {self.true_class}")
@@ -50,12 +56,12 @@ class GalleryItem:
 
 
 def class_name(class_names: Sequence[str], label: int) -> str:
-    """The class's name, or its number where there is no name."""
+    """Return the name of a class, or its index if it has no name."""
     return class_names[label] if label < len(class_names) else str(label)
 
 
 def gallery_item(result: Result, *, groups: Sequence[str], class_names: Sequence[str]) -> GalleryItem:
-    """Return the gallery item of an evaluated image."""
+    """Build the card of an evaluated image."""
     sample, size = result.sample, result.image.shape[0]
     names = [class_name(class_names, label) for label in sample.top5.tolist()]
     true_class = class_name(class_names, sample.label)

@@ -1,4 +1,4 @@
-"""An evaluation's numbers in words: what each one counts, at which threshold, against what."""
+"""An evaluation's metrics for the report: meaning, threshold, and comparison with baselines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ BASELINES = {
     "untrained": "Same network, untrained",
     "before_training": "Same network, before training",
 }
-"""Names of the baselines that an evaluation may hold."""
+"""Names of the baselines in an evaluation."""
 
 OUTCOMES = {
     "correct": ("Correct", "IoU of at least 0.5, and the class is right."),
@@ -30,7 +30,7 @@ OUTCOMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class MetricRow:
-    """A row of the table of metrics; `interval` is the 95% bootstrap interval, `value` in percent."""
+    """A row of the table of metrics; `value` and `interval` (95% bootstrap) are in percent."""
 
     name: str
     value: float
@@ -50,14 +50,14 @@ class Bar:
 
 
 def metric_rows(metrics: Metrics) -> list[MetricRow]:
-    """Return a row for every metric that the evaluation has, in reading order."""
+    """Return all metrics of the evaluation, in reading order."""
     source = metrics.get("threshold_source", "")
     held_out = source if source.startswith("held-out") else "held-out"
     thresholds: dict[ThresholdKind, str] = {
         "none": "none",
         "reported": f"{metrics['threshold']:.3f}, {source}" if source else "none",
-        "held-out": f"one a curve, {held_out}",
-        "oracle": "oracle: the best on these images",
+        "held-out": f"one per IoU level, {held_out}",
+        "oracle": "oracle: best on these images",
         "all": "all",
     }
     intervals = metrics.get("intervals_95", {})
@@ -75,7 +75,7 @@ def metric_rows(metrics: Metrics) -> list[MetricRow]:
 
 
 def comparison(metrics: Metrics, name: str = "gt_known_loc") -> list[Bar]:
-    """A metric of the network and of what it has to beat; empty where the baselines lack it."""
+    """Return the bars of a metric for the network and its baselines; empty if the baselines lack it."""
     baselines: Mapping[str, Metrics] = metrics.get("baselines", {})
     rows = {key: row for key, row in baselines.items() if name in row}
     if name not in metrics or not rows:
@@ -95,13 +95,13 @@ def comparison(metrics: Metrics, name: str = "gt_known_loc") -> list[Bar]:
 
 
 def comparisons(metrics: Metrics) -> list[tuple[str, list[Bar]]]:
-    """Title and bars of every metric that has baselines, GT-known Loc first."""
+    """Return title and bars of every metric that has baselines, GT-known Loc first."""
     compared = [(metric.title, comparison(metrics, metric.name)) for metric in METRICS if metric.compared]
     return [(title, bars) for title, bars in compared if bars]
 
 
 def verdict(metrics: Metrics) -> str:
-    """Whether the network beats the best baseline, in a sentence; empty without boxes."""
+    """State in one sentence whether the network beats the best baseline; empty without boxes."""
     bars = comparison(metrics)
     if not bars:
         return ""
@@ -109,14 +109,16 @@ def verdict(metrics: Metrics) -> str:
     rival = f"the best baseline ({best.name}, {best.value:.1f})"
     low, high = metrics["intervals_95"]["gt_known_loc"]
     if low > best.value:
-        return f"Better than every baseline: the whole 95% interval lies above {rival}."
+        return f"Better than every baseline: the 95% interval is entirely above {rival}."
     if high < best.value:
-        return f"Worse than {rival}: the whole 95% interval lies below it."
-    return f"Not told apart from {rival}: it lies within the 95% interval."
+        return f"Worse than {rival}: the 95% interval is entirely below it."
+    return f"Not significantly different from {rival}, which lies within the 95% interval."
 
 
 def _how(baseline: Metrics) -> str:
-    """How a baseline was made as good as it is."""
+    """Describe how a baseline was optimized."""
     if "threshold" in baseline:
         return f"at its own best threshold on these images, {baseline['threshold']:.3f}"
-    return "the best size on these images" if baseline["size_source"] == "oracle" else "no image looked at"
+    return (
+        "best size on these images" if baseline["size_source"] == "oracle" else "does not look at the image"
+    )

@@ -1,23 +1,29 @@
-"""A localization map and boxes drawn over an image."""
+"""Draw localization maps and boxes over images."""
 
 import cv2
 import numpy as np
 from jaxtyping import Float, Num, UInt8
 
 PREDICTED, TRUE = (255, 64, 208), (255, 255, 255)
-"""RGB: magenta and white, which the color map of the heat lacks, told apart by every kind of eye."""
+"""RGB: magenta and white, which are not in the color map and distinguishable for color-blind readers."""
 
-_OPACITY = 0.6  # of the colors where they are not clear
-_FADE = 0.5  # share of the map's range below which they let the image through
+_OPACITY = 0.6  # of opaque colors
+_FADE = 0.5  # fraction of the map's range below which colors are partly transparent
 _EDGE = (0, 0, 0)
 
 
 def color_map(
     score_map: Float[np.ndarray, "grid_h grid_w"], *, width: int, height: int
 ) -> UInt8[np.ndarray, "height width 4"]:
-    """The map in colors, RGBA: dark blue over green to dark red, and the clearer the lower it is.
+    """Return the map in RGBA: dark blue over green to dark red, more transparent for lower values.
 
-    It is enlarged bilinearly and stretched to its own range; one that is flat or not finite is all clear.
+    It is resized bilinearly and scaled to its own range; a map that is flat or not finite is fully
+    transparent.
+
+    Args:
+        score_map: any resolution and range.
+        width: of the result in pixels.
+        height: of the result in pixels.
     """
     enlarged = cv2.resize(score_map.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     spread = float(np.ptp(enlarged))
@@ -30,7 +36,7 @@ def color_map(
 def draw_map(
     image: UInt8[np.ndarray, "height width 3"], score_map: Float[np.ndarray, "grid_h grid_w"]
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """The image under the map's colors."""
+    """Draw the map's colors over the image."""
     height, width = image.shape[:2]
     colors = color_map(score_map, width=width, height=height)
     opacity = colors[..., 3:] / np.float32(255 / _OPACITY)
@@ -44,7 +50,7 @@ def draw_boxes(
     *,
     thickness: int = 2,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """A copy of the image with boxes in its pixels, outlined inside their far ends, with a dark edge."""
+    """Draw boxes (in pixels, half-open) on a copy of the image, with a dark edge."""
     drawn = np.ascontiguousarray(image).copy()
     for corners in np.round(boxes_xyxy).astype(int).tolist():
         x0, y0, x1, y1 = corners

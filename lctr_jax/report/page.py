@@ -1,4 +1,4 @@
-"""Pages from templates: one file each, which needs no network and may not ask for any."""
+"""Self-contained HTML pages from templates, without network access."""
 
 import base64
 import hashlib
@@ -9,10 +9,10 @@ from markupsafe import Markup
 
 
 def render_page(template: str, **values: Any) -> str:
-    """The page, all values escaped; its security policy lets in nothing but what it carries."""
+    """Render a page with all values escaped; its content security policy allows no external resources."""
     templates = Environment(
         loader=PackageLoader("lctr_jax.report", "templates"),
-        autoescape=True,  # class and file names are anybody's
+        autoescape=True,  # class and file names are untrusted
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

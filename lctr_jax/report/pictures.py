@@ -1,4 +1,4 @@
-"""Pictures encoded to travel inside a page: small WebP files as data URIs."""
+"""Images embedded in pages, as small WebP files in data URIs."""
 
 import base64
 import io
@@ -12,9 +12,9 @@ from PIL import Image
 from lctr_jax.report.overlay import color_map
 
 PHOTO_SIDE = 320
-"""Longest side of a photograph in a page, pixels."""
+"""Longest side of a photograph in a page, in pixels."""
 
-_MAP_SIDE = 64  # maps are smooth: the browser enlarges them as well as we could
+_MAP_SIDE = 64  # maps are smooth, so the browser can enlarge them
 _QUALITY = 78
 
 Box = tuple[float, float, float, float]
@@ -22,7 +22,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedMaps:
-    """One image's maps as data URIs: the relation map, the class map, and their product that is boxed."""
+    """One image's maps as data URIs: relation map, class map, and their product, the localization map."""
 
     relation: str
     of_class: str
@@ -33,8 +33,14 @@ class EncodedMaps:
 class Picture:
     """A photograph with its maps and boxes.
 
-    `width` and `height` are those of the pixels in which `region_xyxy`, where the maps lie, and the boxes
-    are given; the photograph itself may be smaller.
+    Attributes:
+        photo: data URI, possibly reduced in size.
+        width: of the coordinate system of the boxes, in pixels.
+        height: of the coordinate system of the boxes, in pixels.
+        region_xyxy: the region covered by the maps.
+        maps: as data URIs.
+        predicted_xyxy: predicted boxes.
+        true_xyxy: true boxes.
     """
 
     photo: str
@@ -47,7 +53,7 @@ class Picture:
 
 
 def encode_photo(image: UInt8[np.ndarray, "height width 3"], *, side: int = PHOTO_SIDE) -> str:
-    """The image as a data URI, no side longer than `side`."""
+    """Encode an image as a data URI, reduced to a longest side of `side` pixels."""
     photo = Image.fromarray(image)
     photo.thumbnail((side, side))
     return encode_picture(photo)
@@ -58,7 +64,7 @@ def encode_maps(
     class_map: Float[np.ndarray, "grid_h grid_w"],
     localization_map: Float[np.ndarray, "grid_h grid_w"],
 ) -> EncodedMaps:
-    """A relation map, a class map and the localization map that they make, in colors."""
+    """Encode a relation map, a class map and their localization map in colors."""
     relation, of_class, fused = (
         encode_picture(Image.fromarray(color_map(score_map, width=_MAP_SIDE, height=_MAP_SIDE)))
         for score_map in (relation_map, class_map, localization_map)
@@ -67,12 +73,12 @@ def encode_maps(
 
 
 def as_boxes(boxes_xyxy: Float[np.ndarray, "boxes 4"]) -> list[Box]:
-    """The rows as plain numbers, for a template."""
+    """Convert the rows to plain numbers for a template."""
     return [(x0, y0, x1, y1) for x0, y0, x1, y1 in np.round(boxes_xyxy, 2).tolist()]
 
 
 def encode_picture(image: Image.Image) -> str:
-    """A picture as a data URI, with its transparency if it has any."""
+    """Encode an image as a data URI, including transparency."""
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=_QUALITY, method=4)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

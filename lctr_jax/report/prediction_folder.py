@@ -1,4 +1,4 @@
-"""Predictions on one's own images on disk: a line and an overlay picture each, and a page of them all."""
+"""Predictions on disk: one line and one overlay per image, and a page of all images."""
 
 import json
 import os
@@ -18,21 +18,27 @@ from lctr_jax.report.pictures import Picture, as_boxes, encode_maps, encode_phot
 from lctr_jax.report.prediction_journal import Journal
 
 OVERLAY_SIDE = 1024
-"""Longest side of an overlay picture, pixels."""
+"""Longest side of an overlay, in pixels."""
 
 MAX_ITEMS = 300
-"""Most images of a page: with more, it shows as many, spread evenly."""
+"""Largest number of images on a page; if there are more, a subset is spread evenly."""
 
 _LONGEST_STEM = 230  # bytes
-_CAPTION = 28  # height of the line of text under an overlay
+_CAPTION = 28  # height of the text line below an overlay
 _INK, _PAPER = (32, 32, 32), (250, 250, 250)
 
 
 class PredictionFolder:
-    """Writes predictions as they arrive; memory grows only with the page, which is bounded.
+    """Writes predictions as they arrive; memory is bounded.
 
-    `total` images are expected at most. No picture overwrites a file of `keep`. `facts` go into every line.
-    Where the folder holds an unfinished run of the same `settings`, what it wrote stays.
+    If the folder contains an unfinished run with the same `settings`, its results are kept.
+
+    Args:
+        folder: where to write.
+        total: largest number of images to expect.
+        keep: files that must not be overwritten.
+        facts: additional keys of every line.
+        settings: what must be equal to resume an unfinished run.
     """
 
     def __init__(
@@ -56,11 +62,11 @@ class PredictionFolder:
         self._count = self.num_done
 
     def skip_done(self, paths: Iterable[Path]) -> Iterator[Path]:
-        """Those of the paths that the unfinished run had not written."""
+        """Yield the paths that the unfinished run has not written."""
         return (path for path in paths if str(path) not in self._journal.done)
 
     def add(self, path: Path, prediction: Prediction, *, file: str) -> None:
-        """Write an image's line and overlay, and perhaps put it on the page; `file`: its relative path."""
+        """Write an image's line and overlay, and possibly add it to the page; `file` is its relative path."""
         overlay = self._free_name(path.stem)
         draw_prediction(prediction).save(self._folder / overlay, quality=90)
         line = {
@@ -73,11 +79,11 @@ class PredictionFolder:
         if self._count in self._on_page:
             self._journal.add_item(prediction_item(str(path), prediction))
         self._lines.write(json.dumps(line) + "\n")
-        self._lines.flush()  # what is written is not done again
+        self._lines.flush()  # so that finished images are not repeated after an interruption
         self._count += 1
 
     def write_page(self, *, unreadable: Mapping[str, str], facts: Mapping[str, Any]) -> None:
-        """Write the page of what was added; `unreadable` says why, by file."""
+        """Write the page of all added images; `unreadable` gives the reason for each skipped file."""
         page = render_page(
             "predictions.html.j2",
             title="Predictions",
@@ -96,7 +102,7 @@ class PredictionFolder:
         self._lines.close()
 
     def _free_name(self, stem: str) -> str:
-        """`STEM_boxes.jpg`, numbered where another image of that name came before, in whatever case."""
+        """Return `STEM_boxes.jpg`, numbered if the name is taken, ignoring case."""
         stem = os.fsdecode(os.fsencode(stem)[:_LONGEST_STEM])  # a file name has at most 255 bytes
         number, name = 1, f"{stem}_boxes.jpg"
         while name.casefold() in self._taken:
@@ -107,7 +113,7 @@ class PredictionFolder:
 
 
 def prediction_line(prediction: Prediction) -> dict[str, Any]:
-    """What a line says of the image itself; `box` is the first of `boxes`."""
+    """Return the keys of a line that describe the prediction; `box` is the first of `boxes`."""
     height, width = prediction.image.shape[:2]
     boxes = [
         {
@@ -133,9 +139,9 @@ def prediction_line(prediction: Prediction) -> dict[str, Any]:
 
 
 def draw_prediction(prediction: Prediction) -> Image.Image:
-    """The image under its map, with its boxes, the best class in a line below; `OVERLAY_SIDE` at most.
+    """Draw the image with its map and boxes, and the predicted class below; at most `OVERLAY_SIDE` pixels.
 
-    Boxes of other classes than the best bear their names.
+    Boxes of other classes are labeled with their names.
     """
     photo = Image.fromarray(prediction.image)
     photo.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
@@ -159,7 +165,7 @@ def draw_prediction(prediction: Prediction) -> Image.Image:
 
 
 def prediction_item(name: str, prediction: Prediction) -> GalleryItem:
-    """Return the gallery item of an image without ground truth."""
+    """Build the card of an image without ground truth."""
     height, width = prediction.image.shape[:2]
     return GalleryItem(
         name=name,

@@ -1,4 +1,4 @@
-"""What a folder of predictions already holds, so that an interrupted run goes on where it stopped."""
+"""Progress of a prediction run in its folder, so that an interrupted run can be resumed."""
 
 import json
 from collections.abc import Mapping
@@ -14,11 +14,14 @@ _SETTINGS, _ITEMS = ".unfinished.json", ".unfinished_items.jsonl"
 
 
 class Journal:
-    """Lines and gallery items of an unfinished run in `folder`, or of none.
+    """Lines and cards of an unfinished run in `folder`, if any.
 
-    `done`: the overlays by the id of each image that is finished. An earlier run counts as unfinished while
-    its settings lie in the folder, and goes on where they equal `settings`; a line that was cut off is
-    removed.
+    A run is unfinished while its settings are stored in the folder; it is resumed if they equal `settings`.
+    An incomplete last line is removed.
+
+    Attributes:
+        done: overlay file name of each finished image, by id.
+        cards: cards of the page so far.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]):
@@ -37,13 +40,13 @@ class Journal:
             (folder / _SETTINGS).write_text(json.dumps(settings))
 
     def add_item(self, item: GalleryItem) -> None:
-        """Store an item of the page's gallery."""
+        """Store a card of the page."""
         self.items.append(item)
         with self._items_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(item)) + "\n")
 
     def finish(self) -> None:
-        """Everything is written: the next run starts anew."""
+        """Mark the run as finished, so that the next one starts anew."""
         (self._folder / _SETTINGS).unlink(missing_ok=True)
         self._items_file.unlink(missing_ok=True)
 
@@ -55,7 +58,7 @@ class Journal:
 
 
 def _whole_lines(path: Path, *keys: str) -> list[dict[str, Any]]:
-    """The objects of a file of JSON lines; the file is cut before the first line without these keys."""
+    """Read the objects of a JSON lines file; truncate it before the first line without these keys."""
     lines, size = [], 0
     if not path.exists():
         path.write_bytes(b"")
@@ -80,7 +83,7 @@ def _item(stored: dict[str, Any]) -> GalleryItem:
 
 
 def _as_tuples(value: Any) -> Any:
-    """What JSON gives, as the dataclasses have it."""
+    """Convert JSON lists to tuples, as in the dataclasses."""
     if isinstance(value, dict):
         return {name: _as_tuples(inner) for name, inner in value.items()}
     return tuple(map(_as_tuples, value)) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""`eval/report.html`: what an evaluation measured, and where the network fails, on one page."""
+"""`eval/report.html`: the results of an evaluation, with examples of errors, on one page."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,9 +23,15 @@ def write_report(
     options: Mapping[str, Any],
     facts: Mapping[str, str],
 ) -> None:
-    """Write `report.html` beside the files that it reads its numbers from.
+    """Write `report.html` next to the files that it reads.
 
-    `options` are the run's, nested; `facts`, such as versions, go beside them.
+    Args:
+        folder: contains `metrics.json` and the tables.
+        gallery: the selected images.
+        title: of the page.
+        class_names: one per class.
+        options: of the run, nested.
+        facts: further information, such as versions.
     """
     metrics = read_object(folder / "metrics.json")
     boxed = bool(metrics["num_images_with_boxes"])
@@ -58,7 +64,7 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def _flatten(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested options as `group.option`, the way that the command line writes them."""
+    """Yield nested options as `group.option`, as on the command line."""
     for name, value in options.items():
         if isinstance(value, Mapping):
             yield from _flatten(value, f"{prefix}{name}.")

@@ -1,4 +1,4 @@
-"""A contact sheet: images, each plain and under its map, with their boxes, in one picture."""
+"""A contact sheet: images with and without their maps, with boxes, in one picture."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,14 +15,14 @@ from lctr_jax.localization.settings import Settings
 from lctr_jax.report.gallery_items import class_name
 from lctr_jax.report.overlay import PREDICTED, TRUE, draw_boxes, draw_map
 
-_CELL = 160  # side of one picture, pixels
+_CELL = 160  # side of one image in pixels
 _TEXT = 20  # height of the caption line
 _GAP = 8
 _INK, _PAPER = (32, 32, 32), (250, 250, 250)
 
 
 class Sheet:
-    """Collects `count` results spread evenly over a split of `total` images while they stream by."""
+    """Collects `count` results spread evenly over a split of `total` images."""
 
     def __init__(self, total: int, *, count: int, class_names: Sequence[str]):
         positions = np.linspace(0, total - 1, min(count, total)).round()
@@ -32,13 +32,13 @@ class Sheet:
         self._results: list[Result] = []
 
     def add(self, result: Result) -> None:
-        """Look at the next result, and keep it if its turn has come."""
+        """Consider the next result, and keep it if it is one of those to show."""
         if self._seen in self._wanted:
             self._results.append(result.detach())
         self._seen += 1
 
     def draw(self, *, columns: int = 4, settings: Settings | None = None) -> Image.Image | None:
-        """What was collected, in rows, boxed anew where `settings` are given; None if nothing was."""
+        """Draw the collected results in rows, with boxes by `settings` if given; None if there are none."""
         collected = self._results
         if settings:
             collected = [
@@ -48,7 +48,7 @@ class Sheet:
         return _arrange(entries, columns=columns) if entries else None
 
     def write(self, path: Path) -> None:
-        """Write what was collected, if anything was."""
+        """Write the sheet, unless it is empty."""
         if picture := self.draw():
             picture.save(path)
 
@@ -61,7 +61,7 @@ def _caption(result: Result, class_names: Sequence[str]) -> str:
 
 
 def _arrange(entries: Sequence[UInt8[np.ndarray, "height width 3"]], *, columns: int) -> Image.Image:
-    """Entries of one size in rows, under a legend."""
+    """Arrange entries of equal size in rows below a legend."""
     height, width = entries[0].shape[:2]
     rows = -(-len(entries) // columns)
     sheet = np.full(
@@ -80,7 +80,7 @@ def _arrange(entries: Sequence[UInt8[np.ndarray, "height width 3"]], *, columns:
 
 
 def _draw(result: Result, caption: str) -> UInt8[np.ndarray, "height width 3"]:
-    """An image with its boxes, and the same under its map."""
+    """Draw an image with its boxes, next to the same with its map."""
     scale = _CELL / result.image.shape[0]
     true_xyxy, box_xyxy = result.sample.boxes_xyxy * scale, result.measurement.box_xyxy[None] * scale
     image = cv2.resize(result.image, (_CELL, _CELL), interpolation=cv2.INTER_LINEAR)

@@ -7,7 +7,7 @@ from lctr_jax.localization.metrics import METRICS, Metric, ThresholdKind
 
 
 def format_summary(metrics: Mapping[str, Any]) -> str:
-    """Return the metrics with the protocol, the threshold and the baselines that they belong to."""
+    """Format the metrics together with protocol, threshold and baselines."""
     images = metrics["num_images"]
     lines = [f"{metrics['split']} ({images} images): {_row(metrics, 'none')}"]
     if "gt_known_loc" in metrics:
@@ -30,7 +30,7 @@ def format_summary(metrics: Mapping[str, Any]) -> str:
 
 
 def _row(metrics: Mapping[str, Any], threshold: ThresholdKind) -> str:
-    """The metrics of one kind of threshold; with intervals where baselines stand beside them."""
+    """Format the metrics of one kind of threshold, with intervals for those compared with baselines."""
     return "  ".join(
         f"{metric.title} {_with_interval(metrics, metric)}"
         for metric in METRICS

@@ -1,1 +1,1 @@
-"""One run from its config: options, folder, training, evaluation."""
+"""A run described by a config: options, workdir, training, evaluation, dry run, ablation."""

@@ -1,4 +1,4 @@
-"""Every method by one config over several seeds: the runs of an ablation, and their table."""
+"""The runs of an ablation, every method with several seeds, and their table."""
 
 import json
 import shlex
@@ -26,7 +26,7 @@ from lctr_jax.run.train import train_and_evaluate
 
 @dataclass(frozen=True, kw_only=True)
 class AblationRun:
-    """One method and seed: its folder, its config, and the run that trains its head, if another does."""
+    """One method and seed: its folder, its config, and the run that trains its head, if it is another one."""
 
     workdir: Path
     config: RunConfig
@@ -34,14 +34,14 @@ class AblationRun:
 
 
 def plan_runs(workdir: Path, config: RunConfig, *, methods: Sequence[str], seeds: int) -> list[AblationRun]:
-    """The runs in order, seed after seed, so that a table of fewer seeds is whole before the next begins.
+    """Return the runs in order of seeds, so that all methods have a seed before the next one starts.
 
     Raises:
-        ValueError: a method is unknown or given twice, or there are no seeds.
+        ValueError: a method is unknown or repeated, or there are no seeds.
     """
     if unknown := [method for method in methods if method not in METHODS and not is_module_path(method)]:
         raise ValueError(
-            f"--methods: got {unknown[0]!r}, expected some of {','.join(METHODS)}, or module paths"
+            f"--methods: got {unknown[0]!r}, expected a list from {','.join(METHODS)}, or module paths"
         )
     if len(set(methods)) < len(methods):
         raise ValueError(f"--methods: got {','.join(methods)}, expected each once")
@@ -59,11 +59,11 @@ def plan_runs(workdir: Path, config: RunConfig, *, methods: Sequence[str], seeds
 
 
 def carry_out(run: AblationRun, mesh: Mesh, interruption: Interruption) -> bool:
-    """Train and evaluate, or evaluate alone; false where the folder holds the finished run already.
+    """Train and evaluate, or only evaluate; return false if the folder contains the finished run.
 
     Raises:
-        ValueError: the folder holds a run of another config, or as training and evaluation raise it.
-        FileNotFoundError: the data or the weights to start from are missing.
+        ValueError: the folder contains a run of another config; also raised by training and evaluation.
+        FileNotFoundError: the data or the initial weights are missing.
     """
     metrics = run.workdir / "eval" / "metrics.json"
     config = settle_dtype(run.config, mesh)
@@ -72,7 +72,7 @@ def carry_out(run: AblationRun, mesh: Mesh, interruption: Interruption) -> bool:
     first = jax.process_index() == 0
     with open_experiment(config, run.workdir, mesh, interruption) as experiment:
         if first:
-            metrics.unlink(missing_ok=True)  # of another evaluation: what is there counts as finished
+            metrics.unlink(missing_ok=True)  # from another evaluation; the file marks a finished run
         if run.trained_in is None:
             train_and_evaluate(experiment)
             return True
@@ -83,7 +83,7 @@ def carry_out(run: AblationRun, mesh: Mesh, interruption: Interruption) -> bool:
 
 
 def write_table(workdir: Path, *, methods: Sequence[str], seeds: int, minutes: float) -> None:
-    """Print the table and write it as `ablation.md` and, with every run's values, `ablation.json`."""
+    """Print the table and write it as `ablation.md` and, with the values of every run, `ablation.json`."""
     summaries = {}
     for method in methods:
         folders = [workdir / method / str(seed) for seed in range(seeds)]

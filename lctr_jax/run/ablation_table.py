@@ -1,4 +1,4 @@
-"""Methods side by side: a row each, mean and standard deviation over seeds."""
+"""A table of methods, one per row, with mean and standard deviation over seeds."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,14 +11,14 @@ TABLE_COLUMNS = {
     "baseline before_training": "GT-known Loc before training",
     "baseline untrained": "GT-known Loc at random weights",
 }
-"""What the table shows of a summary's metrics, where it has them; the last two at their best threshold."""
+"""Metrics shown in the table, if available; the last two are at their best threshold."""
 
 _CONTENT_FREE = {"full_image": "full image", "centered_box": "best centered square"}
 _FACTS = {"protocol": "protocol", "split": "split", "num_images": "images", "threshold_source": "threshold"}
 
 
 def markdown_table(summaries: Mapping[str, dict[str, Any]]) -> str:
-    """The table of methods' summaries (`summarize.summarize_runs`), and a line on what they share."""
+    """Format the table of methods' summaries (`summary.summarize_runs`), and a line on common settings."""
     first = next(iter(summaries.values()))
     shown = [key for key in TABLE_COLUMNS if all(key in summary["metrics"] for summary in summaries.values())]
     rows = [["method", *(TABLE_COLUMNS[key] for key in shown)], ["---"] * (1 + len(shown))]
@@ -41,5 +41,5 @@ def _shared(summary: dict[str, Any]) -> str:
         for key, name in _CONTENT_FREE.items()
         if f"baseline {key}" in summary["metrics"]
     ]
-    content_free = f" GT-known Loc without looking: {', '.join(baselines)}." if baselines else ""
+    content_free = f" GT-known Loc of content-free baselines: {', '.join(baselines)}." if baselines else ""
     return f"Percent, {over}; {facts}.{content_free}"

@@ -1,4 +1,4 @@
-"""From a config's options to the parts of training."""
+"""Build the parts of a training from the options of a config."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -30,16 +30,16 @@ from lctr_jax.training.training_config import TrainingOptions
 
 
 def open_training(experiment: Experiment) -> tuple[Split, ModelSpec, Evaluator]:
-    """What to train on, the network, and what evaluates it: all that can be wrong is told here, at once.
+    """Open the training split, define network and evaluator, and check all options that depend on them.
 
     Raises:
-        ValueError: an option is impossible, or the data or the checkpoint to start from does not fit.
-        FileNotFoundError: the data or the checkpoint is missing.
+        ValueError: an option is invalid, or the data or initial checkpoint does not match.
+        FileNotFoundError: the data or the initial checkpoint is missing.
     """
     config, options = experiment.config, experiment.config.train
     check_batch("train.batch_size", options.batch_size, experiment.mesh, parts=options.micro_batches)
     if config.init_from:
-        require_readable(config.init_from)  # before the data, which may take hours to prepare
+        require_readable(config.init_from)  # before the data, whose preparation may take hours
     split = experiment.open(config.data.train_split)
     spec = config.spec(num_classes=len(split.class_names))
     spec = settle_execution(spec, experiment.mesh, experiment.log.say)
@@ -51,7 +51,7 @@ def open_training(experiment: Experiment) -> tuple[Split, ModelSpec, Evaluator]:
 
 
 def open_batches(experiment: Experiment, split: Split, spec: ModelSpec) -> TrainIterator:
-    """This process's part of the training batches."""
+    """Return an iterator over this process's part of the training batches."""
     config = experiment.config
     return train_batches(
         split,
@@ -68,7 +68,7 @@ def open_batches(experiment: Experiment, split: Split, spec: ModelSpec) -> Train
 def feed_devices(
     experiment: Experiment, batches: TrainIterator
 ) -> grain.DatasetIterator[tuple[Batch, Sequence[str]]]:
-    """Each batch on the devices, and its images' ids, which stay on the host."""
+    """Prefetch batches to the devices, together with their images' ids, which stay on the host."""
     sharding = batch_sharding(experiment.mesh)
     wanted = ("image", "label", "replaced")
     return device_prefetch(
@@ -77,7 +77,7 @@ def feed_devices(
 
 
 def initialize_state(experiment: Experiment, spec: ModelSpec, *, init_from: str) -> TrainState:
-    """The state before the first step, from those weights or, without, at random; on the devices."""
+    """Initialize the state before the first step, randomly or from a checkpoint, on the devices."""
     config, log = experiment.config, experiment.log
     parameters = experiment.initial(spec)
     log.say(f"{config.model['name']}: {count_parameters(parameters)}")
@@ -99,12 +99,12 @@ def initialize_state(experiment: Experiment, spec: ModelSpec, *, init_from: str)
 
 
 def make_optimizer(options: TrainingOptions) -> optax.GradientTransformation:
-    """The optimizer, at a rate of 1."""
+    """Build the optimizer at a learning rate of 1."""
     return adamw(weight_decay=options.weight_decay)
 
 
 def make_schedule(plan: Plan) -> optax.Schedule:
-    """The learning rate by step."""
+    """Build the learning-rate schedule by step."""
     options = plan.options
     return learning_rate(
         lr=options.lr,
@@ -121,7 +121,7 @@ def make_schedule(plan: Plan) -> optax.Schedule:
 def compile_training(
     config: RunConfig, mesh: Mesh, state: TrainState, spec: ModelSpec, *, steps_per_epoch: int
 ) -> Wrapped:
-    """The step for such states, which `make_optimizer` initialized."""
+    """Compile the training step for such states, whose optimizer state is from `make_optimizer`."""
     return compile_step(
         mesh,
         state,

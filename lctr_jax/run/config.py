@@ -1,7 +1,7 @@
-"""Every option of a run, grouped by the package that reads it; defaults are LCTR's published recipe for CUB.
+"""All options of a run, grouped by the package that uses them; defaults are LCTR's published recipe for CUB.
 
-A file in `configs/` starts from `default_config()` and says what differs; the command line overrides both.
-The options and their meaning stand in the dataclasses that `parse_config` fills.
+A file in `configs/` starts from `default_config()` and sets what differs; the command line overrides both.
+The options are documented in the dataclasses that `parse_config` fills.
 """
 
 import dataclasses
@@ -26,8 +26,17 @@ from lctr_jax.training.training_config import LogOptions, TrainingOptions
 class RunConfig:
     """A run's options, checked and typed.
 
-    `model`: a size's `name` in `lctr_jax.models.spec.BACKBONES` and the fields that replace the size's own.
-    `init_from`: weights to start from, a checkpoint of the converter or of a run; empty for random ones.
+    Attributes:
+        seed: of initialization, data order and augmentation.
+        init_from: checkpoint or weights file to start from, of the converter or of a run; empty for random
+            weights.
+        model: `name`, a size in `models.spec.BACKBONES`, and fields of `ModelSpec` that replace those of the
+            size.
+        data: the data set.
+        augmentation: of training images.
+        train: training.
+        eval: evaluation.
+        log: destinations of the log.
     """
 
     seed: Annotated[int, Range(0, 2**32 - 1)]
@@ -40,37 +49,38 @@ class RunConfig:
     log: LogOptions
 
     def __post_init__(self) -> None:
-        """Refuse an impossible seed, and what no network can be built from, whatever the data set.
+        """Check the seed, and that the network can be built.
 
         Raises:
-            ValueError: naming the option, what it is and what it should be.
+            ValueError: an option is invalid; the message names it, its value and what is expected.
         """
         check_options("", self)
         self.spec(num_classes=1)
 
     def spec(self, *, num_classes: int) -> ModelSpec:
-        """The network for a data set of that many classes.
+        """Return the network's hyperparameters for a data set with that many classes.
 
         Raises:
-            ValueError: an unknown size, an impossible value, or fewer classes than the data set has.
+            ValueError: the size is unknown, a value is invalid, or there are fewer classes than in the data
+                set.
         """
         fields = {name: value for name, value in self.model.items() if value is not None}
         if fields.setdefault("num_classes", num_classes) < num_classes:
             raise ValueError(
                 f"model.num_classes: got {fields['num_classes']}, expected at least {num_classes}, "
-                "the data set's classes"
+                "the number of classes in the data set"
             )
         return model_spec(fields.pop("name"), **fields)
 
 
 def default_config() -> ConfigDict:
-    """The published recipe, to be changed in place."""
+    """Return the published recipe, to be modified."""
     return ConfigDict(
         {
             "seed": 0,
             "init_from": "",
             "model": _model_defaults(),
-            # A number too: `object` lets an option be of any type.
+            # `object` allows both a number and a string.
             "data": dataclasses.asdict(DataOptions()) | {"num_workers": FieldReference(AUTO, object)},
             "augmentation": dataclasses.asdict(Augmentation()),
             "train": dataclasses.asdict(TrainingOptions()),
@@ -81,7 +91,7 @@ def default_config() -> ConfigDict:
 
 
 def _model_defaults() -> dict[str, Any]:
-    """Every field of `ModelSpec`: the recipe's own value, or none, which leaves the size's."""
+    """Return every field of `ModelSpec` with the recipe's value, or a placeholder for that of the size."""
     defaults = {"name": "deit_small", "drop_path": 0.1, "method": "lctr"}
     defaults |= {"dtype": "auto", "precision": "auto", "attention": "auto", "rematerialize": "elementwise"}
     fields: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(ModelSpec)}
@@ -89,10 +99,10 @@ def _model_defaults() -> dict[str, Any]:
 
 
 def parse_config(config: ConfigDict) -> RunConfig:
-    """The config, each group through its own checks.
+    """Check and convert a config.
 
     Raises:
-        ValueError: an option is impossible.
+        ValueError: an option is invalid.
     """
     values = config.to_dict()
     _check_tuples(values)
@@ -109,7 +119,7 @@ def parse_config(config: ConfigDict) -> RunConfig:
 
 
 def _check_tuples(values: dict[str, Any]) -> None:
-    """Refuse tuples of another length or of other things than numbers, which the command line lets pass."""
+    """Refuse tuples of another length or with non-numbers, which the command line accepts."""
     got: dict[str, Any] = flatten_dict(values, sep=".")
     defaults: dict[str, Any] = flatten_dict(default_config().to_dict(), sep=".")
     for name, default in defaults.items():

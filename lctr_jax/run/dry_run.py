@@ -1,4 +1,4 @@
-"""`--dry_run`: report what a training run would cost, from one step of it; nothing is written."""
+"""`--dry_run`: estimate the cost of a training run from one step; nothing is written."""
 
 import dataclasses
 import time
@@ -24,14 +24,14 @@ from lctr_jax.training.steps import Batch
 
 
 def dry_run(experiment: Experiment) -> None:
-    """Build all of a training, take a step on its first batch, and print shapes, memory and time.
+    """Build a training, take a step on its first batch, and print shapes, memory and time.
 
-    The step is taken twice and the second one timed: in the first, devices allocate and tune as well. The
-    run's folder is neither read nor written.
+    The step is taken twice and the second one is timed, because the first one includes memory allocation and
+    autotuning. The run's folder is neither read nor written.
 
     Raises:
-        ValueError: an option is impossible, or the data does not fit.
-        FileNotFoundError: the data or the checkpoint to start from is missing.
+        ValueError: an option is invalid, or the data does not match.
+        FileNotFoundError: the data or the initial checkpoint is missing.
     """
     config = experiment.config
     split, spec, _ = assembly.open_training(experiment)
@@ -46,7 +46,7 @@ def dry_run(experiment: Experiment) -> None:
         (batch, _), seconds_reading = _timed(lambda: next(feed))
     _print_shapes(console, spec, state.weights, batch)
 
-    # Counted with plain attention: what a fused kernel multiplies does not show in a trace.
+    # Counted with plain attention, because a trace does not show the products inside a fused kernel.
     plain = dataclasses.replace(spec, attention="plain")
     counted, step_fn = (
         assembly.compile_training(
@@ -78,7 +78,7 @@ def _costs(
         "compilation": f"{seconds_compiling:.1f} s; the first step took {seconds_first:.2f} s",
         "step": f"{seconds:.3f} s, {plan.options.batch_size / seconds:,.1f} images/s",
         "data": compare_rates(taken=plan.options.batch_size / seconds, made=made),
-        "training": f"{plan.total_steps:,} steps, {training} if the data keeps up; evaluation comes on top",
+        "training": f"{plan.total_steps:,} steps, {training} if the data keeps up, plus evaluation",
     }
 
 
@@ -93,9 +93,9 @@ def _print_shapes(console: Console, spec: ModelSpec, parameters: Parameters, bat
 
 
 def _memory(compiled: Compiled) -> str:
-    """What has to fit into each device's memory, as the compiler has planned it."""
+    """Describe the memory per device as planned by the compiler."""
     planned = compiled.memory_analysis()
-    assert planned is not None  # known to the compilers for CPU, GPU and TPU
+    assert planned is not None  # available from the compilers for CPU, GPU and TPU
     peak = planned.temp_size_in_bytes + planned.argument_size_in_bytes
     peak += planned.output_size_in_bytes - planned.alias_size_in_bytes
     return (
@@ -105,7 +105,7 @@ def _memory(compiled: Compiled) -> str:
 
 
 def _timed(function: Callable[[], Any]) -> tuple[Any, float]:
-    """What the function returns, once the devices have it, and the seconds that it took."""
+    """Return a function's result, once it is on the devices, and the seconds it took."""
     began = time.perf_counter()
     result = jax.block_until_ready(function())
     return result, time.perf_counter() - began

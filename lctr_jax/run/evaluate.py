@@ -1,4 +1,4 @@
-"""The evaluating half of the main job: a checkpoint, or what training ended with, to numbers and pictures."""
+"""Evaluation of a checkpoint or of the final weights of training, with report."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -29,11 +29,11 @@ def evaluate_checkpoint(experiment: Experiment, checkpoint: str) -> None:
     """Evaluate a checkpoint of training or of the converter, without training.
 
     Raises:
-        ValueError: the checkpoint is not of the config's network, or an option is impossible.
+        ValueError: the checkpoint does not match the config's network, or an option is invalid.
         FileNotFoundError: the data or the checkpoint is missing.
     """
     config = experiment.config
-    metadata, parameters = load_weights(checkpoint)  # before the data, which may take hours to prepare
+    metadata, parameters = load_weights(checkpoint)  # before the data, whose preparation may take hours
     if config.init_from and config.eval.untrained_baseline:
         require_readable(config.init_from)
     require_whole(metadata, path=checkpoint)
@@ -41,7 +41,7 @@ def evaluate_checkpoint(experiment: Experiment, checkpoint: str) -> None:
     spec = config.spec(num_classes=len(experiment.open(config.eval.split).class_names))
     if spec.head != metadata.spec.head:
         experiment.log.say(
-            f"model.method: {metadata.spec.method}, the checkpoint's, instead of {spec.method}"
+            f"model.method: using the checkpoint's, {metadata.spec.method}, instead of {spec.method}"
         )
         spec = replace(spec, method=metadata.spec.method)
     require_spec(metadata, spec, path=checkpoint)
@@ -60,9 +60,15 @@ def evaluate(
     checkpoint: str | None = None,
     steps: int = 0,
 ) -> None:
-    """Evaluate parameters and write all of WORKDIR/eval.
+    """Evaluate parameters and write everything in WORKDIR/eval.
 
-    They are the `checkpoint`'s or, where that is None, those that this run has trained for `steps` steps.
+    Args:
+        experiment: the run.
+        evaluator: for networks of `spec`.
+        spec: the network.
+        parameters: to evaluate.
+        checkpoint: where they come from; None if this run has trained them.
+        steps: number of steps for which this run has trained them.
     """
     config, log, folder = experiment.config, experiment.log, experiment.workdir / "eval"
     split = experiment.open(config.eval.split)
@@ -97,10 +103,10 @@ def evaluate(
 
 
 def _match_classes(experiment: Experiment, metadata: Metadata, checkpoint: str) -> Experiment:
-    """Label the data by the checkpoint's classes, unless the config says that the two orders are one.
+    """Map the data's labels to the checkpoint's classes by name, unless the config says to match by index.
 
     Raises:
-        ValueError: the checkpoint has no class names, or the data set has other classes.
+        ValueError: the checkpoint has no class names, or the classes differ.
     """
     config, names = experiment.config, metadata.class_names
     by_index = "--config.eval.match_classes=index"
@@ -115,8 +121,8 @@ def _match_classes(experiment: Experiment, metadata: Metadata, checkpoint: str) 
     try:
         split = matched.open(config.eval.split)
     except ClassMismatchError as error:
-        subset = f"for data of some of its classes, add --config.model.num_classes={len(names)}; "
-        hint = f"{subset if error.subset else ''}if class i of both is the same nevertheless, add {by_index}"
+        subset = f"for data with some of its classes, add --config.model.num_classes={len(names)}; "
+        hint = f"{subset if error.subset else ''}if class i is nevertheless the same in both, add {by_index}"
         raise ValueError(f"{checkpoint}: {error}; {hint}") from error
     own = experiment.open(config.eval.split).class_names
     if list(own) != list(split.class_names):
@@ -131,7 +137,7 @@ def _data_set(config: RunConfig) -> str:
 
 
 def _references(experiment: Experiment, spec: ModelSpec) -> dict[str, Parameters]:
-    """Networks that learned nothing of this task: at random weights, and as training starts."""
+    """Return untrained networks as baselines: random weights, and the initial weights of training."""
     config = experiment.config
     if not config.eval.untrained_baseline:
         return {}

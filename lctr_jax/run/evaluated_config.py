@@ -1,4 +1,4 @@
-"""`eval/config.json`: which options, weights and data an evaluation's numbers come from."""
+"""`eval/config.json`: the options, weights and data of an evaluation."""
 
 import json
 from collections.abc import Mapping
@@ -24,12 +24,13 @@ _NOT_COMPARED = (
 )
 
 Evaluated = Mapping[str, Any]
-"""`training`: options that the weights were trained with, None if unknown; `checkpoint`: whose weights, where
-they were not trained by the same command; `evaluation`: options of the evaluation."""
+"""`training`: options with which the weights were trained, None if unknown; `checkpoint`: source of the
+weights, None if they were trained by the same command; `evaluation`: options of the evaluation.
+"""
 
 
 def record_evaluated(folder: Path, config: RunConfig, *, checkpoint: str | None) -> None:
-    """Write the file beside `metrics.json`; `checkpoint` is None for weights trained by this command."""
+    """Write the file next to `metrics.json`; `checkpoint` is None for weights trained by this command."""
     options = as_json(config)
     evaluated = {
         "training": options if checkpoint is None else _training_options(Path(checkpoint)),
@@ -40,10 +41,10 @@ def record_evaluated(folder: Path, config: RunConfig, *, checkpoint: str | None)
 
 
 def read_evaluated(metrics: Path) -> Evaluated | None:
-    """Read the file beside a `metrics.json`; None where there is none.
+    """Read the file next to a `metrics.json`; None if there is none.
 
     Raises:
-        ValueError: it is not what `record_evaluated` writes.
+        ValueError: it was not written by `record_evaluated`.
     """
     path = metrics.with_name(CONFIG_FILE)
     if not path.is_file():
@@ -56,7 +57,7 @@ def read_evaluated(metrics: Path) -> Evaluated | None:
 
 
 def differences(first: Evaluated, second: Evaluated) -> list[str]:
-    """`option is .. and ..` for every option, seed aside, that makes two evaluations differ."""
+    """Describe every option except the seed in which two evaluations differ, as `option is .. and ..`."""
     found: dict[str, str] = {}
     for options in (_training, _evaluation):
         ours, theirs = options(first), options(second)
@@ -67,7 +68,7 @@ def differences(first: Evaluated, second: Evaluated) -> list[str]:
 
 
 def is_same_training(first: Evaluated, second: Evaluated) -> bool:
-    """Whether two evaluations are of one seed or, where seeds are unknown, of one checkpoint."""
+    """Return whether two evaluations have the same seed or, if unknown, the same checkpoint."""
     if first["training"] and second["training"]:
         return first["training"].get("seed") == second["training"].get("seed")
     return first["checkpoint"] == second["checkpoint"]
@@ -87,7 +88,7 @@ def _flatten(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _training_options(checkpoint: Path) -> dict[str, Any] | None:
-    """The options of the run that a checkpoint is part of: RUN, RUN/checkpoints[/best][/STEP]."""
+    """Return the options of the run that a checkpoint belongs to: RUN, RUN/checkpoints[/best][/STEP]."""
     checkpoint = checkpoint.expanduser().resolve()
     for folder in (checkpoint, *checkpoint.parents[:3]):
         if (folder / CONFIG_FILE).is_file() and (folder / CHECKPOINTS).is_dir():

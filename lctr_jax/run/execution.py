@@ -1,4 +1,4 @@
-"""How a run computes: what the config leaves open is settled for the run's devices, tried there, and said."""
+"""Resolution of a run's execution options ("auto") for its devices, with a test of the attention."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,18 +14,18 @@ from lctr_jax.run.config import RunConfig
 
 
 def settle_dtype(config: RunConfig, mesh: Mesh) -> RunConfig:
-    """The config with the data type that "auto" means on these devices.
+    """Resolve the data type "auto" for these devices.
 
-    The run's folder records it, so that a run which goes on elsewhere goes on in the same numbers.
+    The run's folder records it, so that a run resumed on other devices uses the same data type.
     """
     dtype = resolve_dtype(config.model["dtype"], device_kind(mesh.devices.flat))
     return dataclasses.replace(config, model={**config.model, "dtype": dtype})
 
 
 def settle_execution(spec: ModelSpec, mesh: Mesh, say: Callable[[str], None]) -> ModelSpec:
-    """The spec with nothing left open, its attention tried on this process's devices; says what it is.
+    """Resolve all options, test the attention on this process's devices, and report the result.
 
-    Attention that one of the processes cannot use is replaced by the plain one on all. Called by all of them.
+    If one process cannot use the attention, all use plain attention. A collective call.
     """
     spec = resolve(spec, device_kind(mesh.devices.flat))
     refusal = attention_refusal(spec, mesh.local_devices[0])
@@ -37,5 +37,5 @@ def settle_execution(spec: ModelSpec, mesh: Mesh, say: Callable[[str], None]) ->
 
 
 def _anywhere(here: bool) -> bool:
-    """Whether it is so on any process."""
+    """Return whether the value is true on any process."""
     return bool(multihost_utils.process_allgather(here).any()) if jax.process_count() > 1 else here

@@ -1,4 +1,4 @@
-"""What a run is made of: config, folder, devices, log, and the parts that both of its jobs need."""
+"""The common parts of training and evaluation: config, workdir, devices, log, splits, evaluator."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -26,9 +26,16 @@ from lctr_jax.training.log import RunLog
 
 @dataclass(frozen=True)
 class Experiment:
-    """A run's options, folder, devices, log and stopping; `run.train` and `run.evaluate` work on it.
+    """A run's options, folder, devices, log and signal handling, used by `run.train` and `run.evaluate`.
 
-    `class_names`: of the checkpoint that is evaluated, to which labels are matched; None: the data set's own.
+    Attributes:
+        config: the options.
+        workdir: the run's folder.
+        mesh: the devices.
+        log: terminal and files.
+        interruption: signal handling.
+        class_names: of the evaluated checkpoint, to which labels are mapped; None for the data set's own.
+        trains: whether the run trains.
     """
 
     config: RunConfig
@@ -42,21 +49,21 @@ class Experiment:
 
     @cached_property
     def workers(self) -> Workers:
-        """How many worker processes read; asked for by all processes of a run alike.
+        """Number of worker processes; all processes of a run must request it.
 
         Raises:
-            ValueError: the host cannot feed the number of workers asked for.
+            ValueError: there are not enough resources for the requested number.
         """
         return decide_workers(self.config, self.mesh, trains=self.trains)
 
     def open(self, name: str) -> Split:
-        """A split of the config's data set, prepared if it is not yet; labeled by `class_names`, if given.
+        """Open a split of the config's data set, prepared if necessary and labeled by `class_names` if given.
 
-        Each is opened once: files that change during the run do not change it.
+        Each split is opened once, so files that change during the run do not affect it.
 
         Raises:
-            ValueError: the data set or the split is unknown, its files are not as they should be, or its
-                classes are not those of `class_names`.
+            ValueError: the data set or split is unknown, its files are invalid, or its classes differ from
+                `class_names`.
             FileNotFoundError: the data is missing.
         """
         if name not in self._splits:
@@ -64,7 +71,7 @@ class Experiment:
         split = self._splits[name]
         if self.class_names is None:
             return split
-        subset = self.config.model["num_classes"] == len(self.class_names)  # asked for by the user
+        subset = self.config.model["num_classes"] == len(self.class_names)  # set by the user
         return match_class_names(split, self.class_names, subset=subset)
 
     def _open(self, name: str) -> Split:
@@ -78,10 +85,10 @@ class Experiment:
         return split
 
     def open_log(self) -> None:
-        """Report to the run's folder from now on, and to the trackers that the config names.
+        """Start writing to the run's folder, and to the config's trackers.
 
         Raises:
-            ValueError: a tracker does not answer.
+            ValueError: a tracker cannot be reached.
         """
         options = {
             name: value if isinstance(value, bool | int | float | str) else str(value)
@@ -90,11 +97,11 @@ class Experiment:
         self.log.open(self.workdir, self.config.log, options)
 
     def initial(self, spec: ModelSpec) -> Parameters:
-        """The random parameters that the config's seed gives."""
+        """Initialize random parameters with the config's seed."""
         return initialize(spec, jax.random.key(self.config.seed))
 
     def evaluator(self, spec: ModelSpec) -> Evaluator:
-        """What evaluates networks of this spec as the config asks."""
+        """Build the evaluator for networks of this spec."""
         return Evaluator(
             self.config.eval,
             spec,
@@ -115,15 +122,21 @@ def open_experiment(
     hold: bool = True,
     trains: bool = True,
 ) -> Iterator[Experiment]:
-    """The run, its folder held against other ones; `interruption` is the process's only one.
+    """Open a run, locking its folder against other runs.
 
-    Signal handlers that the run sets are replaced by the former ones when it ends. Not `hold`: nothing is
-    going to be written, and the folder is not even made. Not `trains`: only an evaluation is going to read
-    data.
+    Signal handlers set by the run are restored when it ends.
+
+    Args:
+        config: the options.
+        workdir: the run's folder.
+        mesh: the devices.
+        interruption: the process's only one.
+        hold: whether to create and lock the folder; false if nothing will be written.
+        trains: whether the run trains; otherwise only evaluation reads data.
 
     Raises:
-        ValueError: another run holds the folder, or it is none.
-        OSError: it cannot be made or written to.
+        ValueError: another run uses the folder, or it is not a folder.
+        OSError: it cannot be created or is not writable.
     """
     first, error = jax.process_index() == 0, None
     with ExitStack() as stack:

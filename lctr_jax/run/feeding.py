@@ -1,4 +1,4 @@
-"""How a run's devices are fed: how many worker processes, what they make, and which side is short."""
+"""Number and speed of a run's data workers."""
 
 import jax
 from jax.sharding import Mesh
@@ -8,14 +8,14 @@ from lctr_jax.data.pipeline import TrainIterator
 from lctr_jax.distributed.processes import count_processes_here
 from lctr_jax.run.config import RunConfig
 
-_SECONDS = 0.5  # of one core, to learn how many images it makes
+_SECONDS = 0.5  # duration of the measurement on one core
 
 
 def decide_workers(config: RunConfig, mesh: Mesh, *, trains: bool) -> Workers:
-    """The number of worker processes of this process; called by all processes of the run.
+    """Return the number of worker processes of this process. A collective call.
 
     Raises:
-        ValueError: the host cannot feed the number of workers asked for.
+        ValueError: there are not enough resources for the requested number.
     """
     side = config.spec(num_classes=1).image_size
     sizes = [config.eval.batch_size, *([config.train.batch_size] if trains else [])]
@@ -29,22 +29,22 @@ def decide_workers(config: RunConfig, mesh: Mesh, *, trains: bool) -> Workers:
 
 
 def images_made(workers: Workers, batches: TrainIterator) -> float:
-    """Images per second that the workers of all processes make, from a short try on one core."""
+    """Estimate the images per second of all processes' workers, from a short measurement on one core."""
     return batches.measure_rate(_SECONDS) * max(1, workers.count) * jax.process_count()
 
 
 def describe_feeding(workers: Workers, batches: TrainIterator) -> str:
-    """The line of a run's start: how many workers, and what they make, where there are any."""
-    made = f"; they make about {images_made(workers, batches):,.0f} images/s" if workers.count else ""
+    """Format the number of workers and, if there are any, their speed."""
+    made = f"; they provide about {images_made(workers, batches):,.0f} images/s" if workers.count else ""
     return f"{workers}{made}"
 
 
 def compare_rates(*, taken: float, made: float) -> str:
-    """Say which of devices and data is short, from the images per second of each, over all processes."""
-    rates = f"devices take {taken:,.0f} images/s, the data workers make about {made:,.0f}"
+    """Describe whether devices or data loading limit the speed, given the images per second of each."""
+    rates = f"devices process {taken:,.0f} images/s, the data workers provide about {made:,.0f}"
     if made >= taken:
         return f"{rates}: the data keeps up"
     return (
-        f"{rates}: the data is short; give the run more cores, or set data.num_workers or "
+        f"{rates}: the data limits the speed; give the run more cores, or set data.num_workers or "
         "augmentation.fast_decode=True"
     )

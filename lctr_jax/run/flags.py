@@ -1,4 +1,4 @@
-"""The flags of a command that takes a config: `--config FILE`, `--config.a.b=value` and its own."""
+"""Flags of commands with a config: `--config FILE`, `--config.a.b=value` and the command's own."""
 
 import re
 from pathlib import Path
@@ -15,33 +15,33 @@ _PROCESSES = ("coordinator", "num_processes", "process_id", "meeting_timeout")
 
 
 def parse_flags(values: Any, argv: list[str], *, usage: str) -> Path:
-    """Read `argv` into `values`, absl's `FlagValues` with the command's own flags; returns the config's file.
+    """Parse `argv` into `values`, absl's `FlagValues` with the command's own flags; return the config's file.
 
-    The config itself is then `values.config`.
+    The config is then `values.config`.
 
     Raises:
-        ValueError: a flag or an option is unknown or impossible, or --config is missing.
+        ValueError: a flag or option is unknown or invalid, or --config is missing.
         FileNotFoundError: there is no such config.
     """
     argv, file = _resolve_config(respell(argv, "-", "_"), usage=usage)
     try:
-        config_flags.DEFINE_config_file(  # looks for a --flagfile already
+        config_flags.DEFINE_config_file(  # it also looks for --flagfile
             "config", None, "a file, or a name; --config.a.b=value replaces an option", flag_values=values
         )
         unread = values(argv)[1:]
     except flags.Error as error:
         raise ValueError(f"command line: {error}; usage: {usage}") from error
     except (AttributeError, KeyError) as error:
-        # ml_collections names the nearest option at the end of its message.
+        # ml_collections appends the closest option to its message.
         hint = re.search(r"Did you mean .*", str(error.args[0]).rstrip("'"))
         raise ValueError(f"command line: no such option: {hint.group() if hint else error}") from error
     if unread:
-        raise ValueError(f"command line: got {' '.join(unread)!r}, which means nothing here; usage: {usage}")
+        raise ValueError(f"command line: unexpected argument {' '.join(unread)!r}; usage: {usage}")
     return file
 
 
 def define_processes(values: flags.FlagValues) -> None:
-    """Add the flags that tell a process its place among others."""
+    """Define the flags for a process's place in a run of several processes."""
     flags.DEFINE_string("coordinator", None, "HOST:PORT, where process 0 listens", flag_values=values)
     flags.DEFINE_integer("num_processes", None, "how many there are", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("process_id", None, "which of them this is, from 0", flag_values=values)
@@ -51,12 +51,12 @@ def define_processes(values: flags.FlagValues) -> None:
 
 
 def read_processes(values: Any) -> dict[str, Any]:
-    """What those flags say, as `join_processes` takes it."""
+    """Return those flags as arguments of `join_processes`."""
     return {name: values[name].value for name in _PROCESSES}
 
 
 def _resolve_config(argv: list[str], *, usage: str) -> tuple[list[str], Path]:
-    """Return the command line with the file that --config means, and the file."""
+    """Replace the value of --config by the file it refers to; return the command line and the file."""
     resolved, file, arguments = [], None, iter(argv)
     for argument in arguments:
         flag, equals, value = argument.partition("=")

@@ -1,4 +1,4 @@
-"""A run is tied to its training images and initial weights: by what they are, not by where they lie."""
+"""Verification that a resumed run uses the same training images and initial weights, even if moved."""
 
 import json
 from collections.abc import Mapping
@@ -13,10 +13,11 @@ _FILE = "training_images.json"
 
 
 class Inputs(NamedTuple):
-    """What a run started from, as its checkpoints record it.
+    """Digests of a run's inputs, as recorded in its checkpoints.
 
-    `images`: digest of the training images with their labels, in order. `weights`: digest of the weights of
-    `init_from`; empty where they were random.
+    Attributes:
+        images: of the training images with their labels, in order.
+        weights: of the weights in `init_from`; empty if they are random.
     """
 
     images: str
@@ -26,12 +27,16 @@ class Inputs(NamedTuple):
 def tie_to_inputs(
     workdir: Path, split: RecordSource, init_from: str, started: Mapping[str, str] | None
 ) -> Inputs:
-    """Compare a run's inputs with those that it was started with; a new run records its own in the folder.
+    """Compare a run's inputs with those it was started with; a new run records its own.
 
-    `started`: what the checkpoint that the run goes on from recorded; None for a new run.
+    Args:
+        workdir: the run's folder.
+        split: the training split.
+        init_from: the initial weights.
+        started: digests from the checkpoint that the run is resumed from; None for a new run.
 
     Raises:
-        ValueError: the training images or the initial weights are others.
+        ValueError: the training images or the initial weights have changed.
     """
     contents = read_contents(split)
     inputs = Inputs(contents.digest, weights_digest(init_from) if init_from else "")
@@ -40,19 +45,19 @@ def tie_to_inputs(
         return inputs
     if inputs.images != started["images"]:
         raise ValueError(
-            f"{workdir}: the training images are not those that its run was started with"
+            f"{workdir}: the training images differ from those that its run was started with"
             f"{_describe(workdir, contents)}; restore them, or choose another --workdir"
         )
     if inputs.weights != started["weights"]:
         raise ValueError(
-            f"init_from: {init_from or 'nothing'} holds other weights than the run in {workdir} was started "
-            "with; give those, or choose another --workdir"
+            f"init_from: {init_from or 'nothing'} contains other weights than those that the run in "
+            f"{workdir} was started with; use those, or choose another --workdir"
         )
     return inputs
 
 
 def _describe(workdir: Path, now: Contents) -> str:
-    """Which images differ, where the folder still has the list."""
+    """Describe which images differ, if the folder still has the list."""
     try:
         before = Contents(**json.loads((workdir / _FILE).read_text()))
     except (OSError, ValueError, TypeError):

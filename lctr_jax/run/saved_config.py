@@ -1,4 +1,4 @@
-"""A run's folder belongs to one config: it is written there, and a run that disagrees with it is refused."""
+"""A workdir belongs to one config, which is stored in it; runs with another config are refused."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ from flax.traverse_util import flatten_dict
 from lctr_jax.json_objects import read_object
 from lctr_jax.run.config import RunConfig
 
-# What may change while a run goes on: none of it changes the parameters that training ends with.
+# Options that may change when a run is resumed, because they do not affect the trained parameters.
 FREE = (
     "eval",
     "log",
@@ -28,25 +28,25 @@ FREE = (
     "train.micro_batches",
 )
 
-# Where things lie: what lies there is compared instead (`run/inputs.py`); boxes serve evaluation alone.
+# Locations, whose content is compared instead (`run/inputs.py`); boxes are only used in evaluation.
 _PLACES = ("init_from", "data.root", "data.boxes")
 
 
 def as_json(config: RunConfig) -> dict[str, Any]:
-    """The options as JSON has them, in files and in checkpoints: tuples are lists."""
+    """Convert the options to JSON types, in which tuples are lists."""
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
 def require_same(workdir: Path, options: Mapping[str, Any], started: Mapping[str, Any]) -> None:
-    """Compare the options, as JSON has them, with those that the folder's run was started with.
+    """Compare the options (in JSON types) with those that the folder's run was started with.
 
     Raises:
-        ValueError: some differ that matter.
+        ValueError: options differ that affect the trained parameters.
     """
     if different := _differences(started, options):
         raise ValueError(
-            f"{workdir}: holds a run of another config: {'; '.join(different)}; "
-            "choose another --workdir, or give the options it was started with"
+            f"{workdir}: contains a run of another config: {'; '.join(different)}; "
+            "choose another --workdir, or use the options it was started with"
         )
 
 
@@ -56,7 +56,7 @@ def record_config(workdir: Path, config: RunConfig) -> None:
 
 
 def is_recorded(workdir: Path, config: RunConfig) -> bool:
-    """Whether `config.json` is of this very config, in what may change, too.
+    """Return whether `config.json` contains exactly this config, including options that may change.
 
     Raises:
         OSError: the file cannot be read.

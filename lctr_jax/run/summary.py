@@ -11,10 +11,10 @@ from lctr_jax.localization.metrics import METRICS
 from lctr_jax.run.evaluated_config import differences, is_same_training, read_evaluated
 
 ROWS = (*(metric.name for metric in METRICS), "threshold")
-"""Rows of the table, where a run has them; every baseline's compared metrics follow."""
+"""Rows of the table, if a run has them; the compared metrics of every baseline follow."""
 
 SAME = ("protocol", "split", "num_images", "map_class", "first_box_only", "threshold_source")
-"""What runs must share for an average to mean anything."""
+"""What runs must share to be averaged."""
 
 
 def summarize_folders(runs: Sequence[Path]) -> dict[str, Any]:
@@ -30,12 +30,12 @@ def summarize_folders(runs: Sequence[Path]) -> dict[str, Any]:
 
 
 def has_config(run: Path) -> bool:
-    """Whether a run says which options its numbers come from."""
+    """Return whether a run contains the options of its evaluation."""
     return read_evaluated(_metrics_path(run)) is not None
 
 
 def _check_seeds(runs: Sequence[Path]) -> None:
-    """Refuse what are not seeds of one config, as far as the runs hold one."""
+    """Refuse runs that are not different seeds of one config, as far as they contain one."""
     paths: dict[Path, Path] = {}
     for run in runs:
         if (same := paths.setdefault(_metrics_path(run).resolve(), run)) is not run:
@@ -46,21 +46,21 @@ def _check_seeds(runs: Sequence[Path]) -> None:
         if different := differences(ours, theirs):
             raise ValueError(
                 f"runs: {first} and {second} differ in more than their seed: {'; '.join(different)}; "
-                "expected runs that differ in their seed alone"
+                "expected runs that differ only in their seed"
             )
         if is_same_training(ours, theirs):
             raise ValueError(
-                f"runs: {first} and {second} have the same seed or checkpoint, so they are one run twice; "
+                f"runs: {first} and {second} have the same seed or checkpoint, so they are the same run; "
                 "expected runs that differ in their seed"
             )
 
 
 def read_metrics(run: Path) -> dict[str, Any]:
-    """Reads a run's `eval/metrics.json`; RUN may also be that file.
+    """Read a run's `eval/metrics.json`; `run` may also be that file.
 
     Raises:
         FileNotFoundError: the run has not been evaluated.
-        ValueError: the file holds something else.
+        ValueError: the file has other content.
     """
     path = _metrics_path(run)
     if not path.is_file():
@@ -93,10 +93,10 @@ def _metrics_path(run: Path) -> Path:
 
 
 def summarize_runs(runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Returns mean, sample standard deviation and values of every metric that all runs have.
+    """Return mean, sample standard deviation and values of every metric that all runs have.
 
     Raises:
-        ValueError: the runs differ in protocol, split, number of images, or where their threshold is from.
+        ValueError: the runs differ in protocol, split, number of images, or source of the threshold.
     """
     _check_comparable(runs)
     rows = {name: _metric_rows(metrics) for name, metrics in runs.items()}
@@ -116,7 +116,7 @@ def _check_comparable(runs: dict[str, dict[str, Any]]) -> None:
             if metrics.get(key) != first.get(key):
                 raise ValueError(
                     f"runs: {key} is {first.get(key)!r} in {first_name} but {metrics.get(key)!r} in {name}; "
-                    "expected runs that differ in their seed alone"
+                    "expected runs that differ only in their seed"
                 )
 
 
@@ -129,7 +129,7 @@ def _metric_rows(metrics: dict[str, Any]) -> dict[str, float]:
 
 
 def _compared(baseline: Mapping[str, Any]) -> dict[str, Any]:
-    """The baseline's values of the metrics that are shown beside baselines."""
+    """Return a baseline's values of the metrics that are compared with baselines."""
     return {
         metric.name: baseline[metric.name]
         for metric in METRICS

@@ -1,4 +1,4 @@
-"""The training half of the main job: data, network and optimizer as the config describes them, to the end."""
+"""Training of a run from its config, including resuming, checkpoints and validation."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
@@ -31,11 +31,11 @@ from lctr_jax.training.state import TrainState
 
 
 def train_and_evaluate(experiment: Experiment) -> None:
-    """Train, from the folder's newest sound checkpoint if there is one, then evaluate.
+    """Train, resuming from the folder's newest undamaged checkpoint, if any; then evaluate.
 
     Raises:
-        ValueError: an option is impossible, the data or a checkpoint does not fit, or the loss diverges.
-        FileNotFoundError: the data or the checkpoint to start from is missing.
+        ValueError: an option is invalid, the data or a checkpoint does not match, or the loss diverges.
+        FileNotFoundError: the data or the initial checkpoint is missing.
         Interrupted: the run was asked to stop.
     """
     split, spec, evaluator = assembly.open_training(experiment)
@@ -80,7 +80,7 @@ def _train(experiment: Experiment, split: Split, spec: ModelSpec, evaluator: Eva
 def _open_checkpoints(
     experiment: Experiment, metadata: Metadata
 ) -> Iterator[tuple[RunCheckpoints, BestCheckpoint | None]]:
-    """The run's checkpoints and, if the config asks for it, its best one."""
+    """Open the run's checkpoints and, if configured, its best one."""
     workdir, options = experiment.workdir, experiment.config.train
     with ExitStack() as stack:
         checkpoints = stack.enter_context(
@@ -95,19 +95,20 @@ def _open_checkpoints(
 def _take_up(
     experiment: Experiment, split: Split, checkpoints: RunCheckpoints, batches: TrainIterator
 ) -> tuple[bool, dict[str, str]]:
-    """Set the batches to where the newest checkpoint, if any, left off; record the config in the folder.
+    """Restore the position in the data from the newest checkpoint, if any, and record the config.
 
-    Returns whether the evaluation that was due there is done, and what the run's inputs are.
+    Returns:
+        Whether the validation due at that step is done, and digests of the run's inputs.
 
     Raises:
-        ValueError: the folder holds a run of another config, of other images or of other initial weights.
+        ValueError: the folder contains a run of another config, other images or other initial weights.
     """
     progress = checkpoints.progress()
     if progress:
         require_same(experiment.workdir, as_json(experiment.config), progress.config)
         batches.set_state(progress.batches)
     inputs, error = {}, None
-    if jax.process_index() == 0:  # it alone reads all images, and writes the checkpoints' texts
+    if jax.process_index() == 0:  # only process 0 reads all images and writes the JSON of checkpoints
         try:
             started = progress.inputs if progress else None
             inputs = tie_to_inputs(experiment.workdir, split, experiment.config.init_from, started)._asdict()
@@ -146,7 +147,7 @@ def _start(
     spec: ModelSpec,
     checkpoints: RunCheckpoints,
 ) -> TrainState:
-    """The newest checkpoint's state, or a new one, placed on the devices."""
+    """Restore the newest checkpoint's state, or initialize a new one, on the devices."""
     if checkpoints.latest_step is None:
         return assembly.initialize_state(experiment, spec, init_from=experiment.config.init_from)
     state = checkpoints.restore(assembly.initialize_state(experiment, spec, init_from=""))

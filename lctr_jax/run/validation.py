@@ -1,4 +1,4 @@
-"""Validation during training: main metrics on the evaluation split, and a few of its images under maps."""
+"""Validation during training: main metrics on the evaluation split, and some of its images with maps."""
 
 import numpy as np
 
@@ -14,8 +14,7 @@ def validate(
 ) -> dict[str, float]:
     """Log and return the metrics of these weights, and log a sheet of the same images every time.
 
-    Boxes are drawn at the best threshold of this validation, which its metrics use too, or, without true
-    boxes, at the config's.
+    Boxes are drawn at the validation's own best threshold or, without true boxes, at the config's.
     """
     config, log = experiment.config, experiment.log
     split = experiment.open(config.eval.split)

@@ -1,4 +1,4 @@
-"""A run's folder: made, writable, one run's at a time, and gone again if the run never started."""
+"""The workdir of a run: created, locked, and removed again if the run fails before it starts."""
 
 import os
 import shutil
@@ -11,20 +11,20 @@ from lctr_jax.distributed.processes import alone_among_tasks
 from lctr_jax.host.file_locks import lock_exclusively
 
 _LOCK = ".lock"
-_WITHOUT_LOCKS = "let no second run use this folder at the same time"
+_WITHOUT_LOCKS = "do not let a second run use this folder at the same time"
 _STARTED_WITH = {_LOCK, "config.json", "metrics.jsonl", "tensorboard", "checkpoints"}
-"""What a run makes before its first step."""
+"""What a run creates before its first step."""
 
 
 @contextmanager
 def lock_workdir(workdir: Path, *, active: bool) -> Iterator[None]:
-    """Make the folder and hold it; only the host with `active` does. The lock goes with the process.
+    """Create and lock the folder, on the host with `active`. The lock ends with the process.
 
-    A folder that was made here and holds no result when an error ends the run is removed again.
+    A folder that was created here and has no results is removed if an error ends the run.
 
     Raises:
-        ValueError: another run holds it, or it is no folder.
-        OSError: it cannot be made or written to.
+        ValueError: another run uses it, or it is not a folder.
+        OSError: it cannot be created or is not writable.
     """
     if not active:
         yield
@@ -56,13 +56,13 @@ def lock_workdir(workdir: Path, *, active: bool) -> Iterator[None]:
 
 
 def _remove_failed_start(workdir: Path, made: list[Path]) -> None:
-    """Remove what a run without any step, checkpoint or result has left, and the folders made for it."""
+    """Remove the files of a run without any step, checkpoint or result, and the folders created for it."""
     with suppress(OSError):
         if workdir in made and _holds_nothing(workdir):
             shutil.rmtree(workdir)
         for folder in made:
             if folder.exists():
-                folder.rmdir()  # fails where something else is in it by now
+                folder.rmdir()  # fails if it is not empty
 
 
 def _holds_nothing(workdir: Path) -> bool:

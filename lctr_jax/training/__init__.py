@@ -1,1 +1,1 @@
-"""Optimizer, state, the jitted step and the loop."""
+"""Optimizer, training state, the jitted training step, the loop and logging."""

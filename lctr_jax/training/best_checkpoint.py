@@ -1,4 +1,4 @@
-"""The checkpoint that did best at the looks that a run takes at its evaluation split, and at its end."""
+"""The checkpoint with the best validation metric."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ BEST = "best"
 
 
 class BestCheckpoint:
-    """WORKDIR/checkpoints/best/STEP: the weights with the best validation metric so far."""
+    """The weights with the best validation metric so far, in WORKDIR/checkpoints/best/STEP."""
 
     def __init__(self, workdir: Path, metadata: Metadata, *, metric: str):
         self._metadata, self._metric = metadata, metric
@@ -24,9 +24,10 @@ class BestCheckpoint:
         self._manager = self._checkpoints.manager
 
     def offer(self, state: TrainState, step: int, scalars: Mapping[str, float]) -> bool:
-        """Keep the state's weights if they did better than those kept, and say whether; returns once on disk.
+        """Save the state's weights if their metric is better than the saved one's, and return whether it was.
 
-        At once, so that a kill cannot lose a validation that a later checkpoint records as done.
+        Returns once the checkpoint is on disk: a later checkpoint of the run states that this validation is
+        done, so its result must not be lost if the run is killed.
         """
         score, best = scalars[self._metric], self._manager.best_step()
         best_metrics = None if best is None else self._manager.metrics(best)
@@ -38,5 +39,5 @@ class BestCheckpoint:
         return True
 
     def close(self) -> None:
-        """Stop writing."""
+        """Finish writing."""
         self._checkpoints.close()

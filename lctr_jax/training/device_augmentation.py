@@ -1,4 +1,4 @@
-"""The part of the augmentation that runs on the device, inside the jitted training step.
+"""The part of the augmentation that runs on the devices, inside the jitted training step.
 
 Pure functions of a key and a batch, without loops over samples, so they keep the batch's sharding.
 """
@@ -24,7 +24,18 @@ def augment_batch(
     num_classes: int,
     augmentation: Augmentation,
 ) -> tuple[Images, Float[Array, "batch classes"]]:
-    """Return normalized, erased and mixed images, and their targets as distributions over the classes."""
+    """Normalize, erase and mix images.
+
+    Args:
+        key: random key of the step.
+        images: RGB in 0..255.
+        labels: class of each image.
+        num_classes: number of classes.
+        augmentation: probabilities and strengths.
+
+    Returns:
+        Normalized images, and their targets as distributions over the classes.
+    """
     erase_key, mix_key = jax.random.split(key)
     prepared = normalize(images)
     if augmentation.erasing:
@@ -43,10 +54,16 @@ def random_erase(
     area: tuple[float, float] = (0.02, 1 / 3),
     aspect: tuple[float, float] = (0.3, 1 / 0.3),
 ) -> Images:
-    """Fill a rectangle of some normalized images with normal noise (Zhong et al., AAAI 2020).
+    """Fill a rectangle of some images with normal noise (Zhong et al., AAAI 2020).
 
-    The rectangle has an area uniform in `area` (as a share of the image) and a height / width log-uniform in
-    `aspect`; it never spans a whole side. Ten draws that do not fit leave the image alone.
+    A rectangle never spans a whole side. An image for which ten draws do not fit is left unchanged.
+
+    Args:
+        key: random key.
+        images: normalized images.
+        probability: share of images to erase.
+        area: range of the rectangle's area as a share of the image, drawn uniformly.
+        aspect: range of height / width, drawn log-uniformly.
     """
     batch, height, width, _ = images.shape
     choose_key, shape_key, place_key, noise_key = jax.random.split(key, 4)
@@ -72,10 +89,17 @@ def mixup_cutmix(
     cutmix_alpha: float = 1.0,
     switch_probability: float = 0.5,
 ) -> tuple[Images, Float[Array, "batch classes"]]:
-    """Mix the batch with its reverse: mixup (Zhang et al., ICLR 2018) or cutmix (Yun et al., ICCV 2019).
+    """Mix the batch with its reverse by mixup (Zhang et al., ICLR 2018) or cutmix (Yun et al., ICCV 2019).
 
-    One draw for the whole batch: cutmix with `switch_probability`, else mixup; an alpha of 0 rules its method
-    out, and with both at 0 nothing changes. The labels are mixed by the share of each image that remains.
+    One choice is made for the whole batch. Labels are mixed by the share of each image.
+
+    Args:
+        key: random key.
+        images: normalized images.
+        labels_one_hot: distributions over the classes.
+        mixup_alpha: parameter of mixup's beta distribution; 0 disables mixup.
+        cutmix_alpha: parameter of cutmix's beta distribution; 0 disables cutmix.
+        switch_probability: probability of cutmix if both are enabled.
     """
     if mixup_alpha == 0 and cutmix_alpha == 0:
         return images, labels_one_hot
@@ -99,7 +123,7 @@ def _draw_rectangles(
     area: tuple[float, float],
     aspect: tuple[float, float],
 ) -> tuple[Array, Array]:
-    """The first of ten draws that fits, as (height, width) [batch, 2], and whether there is one [batch]."""
+    """Return the first of ten draws that fits, (height, width) [batch, 2], and whether any does [batch]."""
     area_key, aspect_key = jax.random.split(key)
     shape = (batch, _ERASE_ATTEMPTS)
     areas = jax.random.uniform(area_key, shape, minval=area[0], maxval=area[1]) * height * width
@@ -112,7 +136,7 @@ def _draw_rectangles(
 
 
 def _rectangle_mask(start: Array, stop: Array, *, height: int, width: int) -> Array:
-    """True inside [start, stop), both (row, column) [..., 2]; [..., height, width]."""
+    """Return a mask [..., height, width], true in [start, stop), which are (row, column) [..., 2]."""
     rows, columns = (
         jnp.expand_dims(jnp.arange(length), tuple(range(start.ndim - 1))) for length in (height, width)
     )
@@ -127,7 +151,7 @@ def _mix(key: Key[Array, ""], images: Images, *, alpha: float) -> tuple[Array, A
 
 
 def _cut(key: Key[Array, ""], images: Images, *, alpha: float) -> tuple[Array, Array]:
-    """Replace a rectangle whose sides are sqrt(1 - lambda) of the image's, centered anywhere, clipped."""
+    """Replace a clipped rectangle with sides sqrt(1 - lambda) times the image's and a uniform center."""
     _, height, width, _ = images.shape
     share_key, center_key = jax.random.split(key)
     limits = jnp.array([height, width], jnp.float32)

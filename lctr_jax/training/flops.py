@@ -1,4 +1,4 @@
-"""How much a function computes, from its trace: XLA's own analysis takes a loop's body once."""
+"""FLOPs of a traced function. XLA's cost analysis counts the body of a loop only once."""
 
 import math
 from collections.abc import Iterator
@@ -9,9 +9,10 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 
 def product_flops(function: Any, *arguments: Any) -> int:
-    """Floating point operations of the matrix products and convolutions of a call, a multiply-add being two.
+    """Count the FLOPs of the matrix products and convolutions in a call; a multiply-add counts as two.
 
-    Arrays may be given as shapes. All devices together; every case of a branch counts.
+    Arguments may be arrays or shapes. The count is for all devices together and includes all cases of a
+    conditional.
     """
     return _count(jax.make_jaxpr(function)(*arguments).jaxpr)
 

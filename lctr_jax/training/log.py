@@ -1,4 +1,4 @@
-"""What a run reports as it goes: lines on the terminal, and numbers and pictures to its writers."""
+"""The log of a run: lines on the terminal, scalars and images to its writers."""
 
 import math
 import sys
@@ -15,7 +15,7 @@ from lctr_jax.training.writers import JsonLines, MetricWriter, Options, TensorBo
 
 
 class RunLog:
-    """Speaks on the terminal from the start, and writes once the run's folder is known to be its own.
+    """Prints to the terminal from the start, and writes files once `open` is called.
 
     Only the host with `active` does either. A resumed run appends.
     """
@@ -26,10 +26,15 @@ class RunLog:
         self._said: set[str] = set()
 
     def open(self, workdir: Path, log: LogOptions, options: Options) -> None:
-        """Report to WORKDIR from now on, and to the trackers asked for; `options` are the run's.
+        """Start writing to WORKDIR and to the configured trackers.
+
+        Args:
+            workdir: the run's folder.
+            log: which trackers to use.
+            options: the run's options by dotted name.
 
         Raises:
-            ValueError: a tracker does not answer.
+            ValueError: a tracker cannot be reached.
         """
         if not self._active:
             return
@@ -46,22 +51,22 @@ class RunLog:
             writer.scalars(step, scalars)
 
     def show(self, step: int, name: str, picture: UInt8[np.ndarray, "height width 3"]) -> None:
-        """Record a picture, such as `eval/maps`."""
+        """Record an image, such as `eval/maps`."""
         for writer in self._writers:
             writer.image(step, name, picture)
 
     def conclude(self, metrics: Mapping[str, float]) -> None:
-        """Record the numbers that the run ended at, beside its options."""
+        """Record the run's final metrics together with its options."""
         for writer in self._writers:
             writer.result(metrics)
 
     def say(self, text: str) -> None:
-        """Print a line for the person who watches."""
+        """Print a line to stderr."""
         if self._active:
             print(text, file=sys.stderr, flush=True)
 
     def say_once(self, text: str) -> None:
-        """Print a line unless it was printed so before."""
+        """Print a line unless it was printed before."""
         if text not in self._said:
             self._said.add(text)
             self.say(text)
@@ -71,15 +76,17 @@ class RunLog:
 
     def __exit__(self, error: type[BaseException] | None, *details: object) -> None:
         for writer in self._writers:
-            with suppress(OSError) if error else nullcontext():  # a full disk is full for every file
+            with suppress(OSError) if error else nullcontext():  # a full disk would fail every writer
                 writer.close(failed=error is not None)
 
 
 def progress_line(step: int, *, total_steps: int, scalars: Mapping[str, float], seconds_left: float) -> str:
-    """One readable line of progress, rate, share of time spent waiting for data, and time left."""
+    """Format one line of progress: losses, rate, share of time spent waiting for data, and time left."""
     minutes, seconds = divmod(round(seconds_left), 60)
     waiting, rate = scalars["train/waiting_for_data"], scalars["train/images_per_second"]
-    short = f" (short: devices could take {rate / (1 - waiting):.0f} img/s)" if 0.05 < waiting < 1 else ""
+    short = (
+        f" (limiting: devices could process {rate / (1 - waiting):.0f} img/s)" if 0.05 < waiting < 1 else ""
+    )
     replaced = f"replaced {scalars['train/replaced']:.0f}  " if scalars["train/replaced"] else ""
     skipped = f"skipped {scalars['train/skipped_steps']:.0f}  " if scalars.get("train/skipped_steps") else ""
     loss, accuracy = (scalars.get(f"train/{name}", math.nan) for name in ("loss", "accuracy"))

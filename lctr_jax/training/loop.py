@@ -15,10 +15,11 @@ from lctr_jax.training.steps import Batch, StepMetrics
 
 
 class Training:
-    """A training from where `agenda` stands on; `batches`, with their ids, start with that step's.
+    """A training run from the current step of `agenda` on; `batches`, with their ids, start at that step.
 
-    `save` is given a state, its step, and whether the evaluation due there, if any, is done: a run resumed
-    from it begins its agenda with that, so that an evaluation that was cut off comes first.
+    `save` receives a state, its step, and whether the validation due at that step, if any, is done. A run
+    resumed from this checkpoint starts its agenda with that value, so an interrupted validation is repeated
+    first.
     """
 
     def __init__(
@@ -36,14 +37,14 @@ class Training:
         self._state, self._step_fn, self._batches = state, step_fn, batches
         self._agenda, self._log, self._interruption = agenda, log, interruption
         self._save, self._evaluate = save, evaluate
-        self._before: StepMetrics | None = None  # what the step before gives; None before the first
+        self._before: StepMetrics | None = None  # metrics of the previous step; None before the first
         self._meter = Meter(log, agenda.plan)
 
     def run(self) -> TrainState:
-        """Train to the plan's last step, and return the state there.
+        """Train to the last step of the plan, and return the final state.
 
         Raises:
-            NonFiniteLossError: the loss or the gradient of a step is not finite; no such state is saved.
+            NonFiniteLossError: the loss or gradient of a step is not finite; no such state is saved.
             Interrupted: the run was asked to stop; its state is saved.
         """
         actions = {
@@ -68,18 +69,18 @@ class Training:
         waited = time.perf_counter() - asked
         before, first = self._before, self._before is None
         if before is None or not before.loss.is_ready():  # pyright: ignore[reportAttributeAccessIssue]
-            waited = 0.0  # the devices had the step before to work on, or nothing to do yet
+            waited = 0.0  # the devices were still busy with the previous step, or had nothing to do yet
         self._state, metrics = self._step_fn(self._state, batch)
         self._before = metrics
         if first:
             seconds = time.perf_counter() - asked
             self._log.say(f"first batch and compilation: {seconds:.1f} s")
             self._meter.skip(seconds)
-            self._interruption.listen()  # a stop before this step would have lost nothing
+            self._interruption.listen()  # before the first step there is nothing to save
         self._meter.add(self._agenda.step + 1, metrics, ids, seconds_waiting=waited)
 
     def _run_evaluation(self) -> None:
-        jax.block_until_ready(self._state)  # steps under way count as training
+        jax.block_until_ready(self._state)  # pending steps count as training time
         paused = time.perf_counter()
         self._log.say(f"step {self._agenda.step}: evaluating")
         self._evaluate(self._state, self._agenda.step)

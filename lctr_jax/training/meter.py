@@ -1,4 +1,4 @@
-"""Progress of a run, read from the devices one window of steps late, so that they never wait for the host."""
+"""Progress of a run, read from the devices one logging window late, so that they never wait for the host."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ _IDS_SHOWN = 64
 
 
 class NonFiniteLossError(ValueError):
-    """A step's loss or gradient is NaN or infinite."""
+    """The loss or gradient of a step is NaN or infinite."""
 
 
 class _Window(NamedTuple):
@@ -27,7 +27,7 @@ class _Window(NamedTuple):
 
 
 class Meter:
-    """Collects a window of `log_every_steps` steps, then reports the window before it."""
+    """Collects the metrics of `log_every_steps` steps, and then reports the previous window."""
 
     def __init__(self, log: RunLog, plan: Plan):
         self._log, self._plan = log, plan
@@ -38,10 +38,17 @@ class Meter:
         self._opened_at = time.perf_counter()
 
     def add(self, step: int, metrics: StepMetrics, ids: Sequence[str], *, seconds_waiting: float) -> None:
-        """Count a step, the ids of its images on this host, and how long devices may have waited for them.
+        """Record a step.
+
+        Args:
+            step: number of the step, from 1.
+            metrics: the step's metrics, which may still be being computed.
+            ids: ids of the step's images on this host.
+            seconds_waiting: time that the devices may have waited for the batch.
 
         Raises:
-            NonFiniteLossError: an earlier step's loss or gradient is not finite, and that is not skipped.
+            NonFiniteLossError: the loss or gradient of an earlier step is not finite, and such steps are not
+                skipped.
         """
         self._open.append(metrics)
         self._ids.append(ids)
@@ -50,18 +57,19 @@ class Meter:
             self._close(step)
 
     def skip(self, seconds: float) -> None:
-        """Leave out time that was not training: an evaluation, a compilation."""
+        """Exclude time that is not training, such as validation or compilation."""
         self._opened_at += seconds
 
     def flush(self, step: int) -> None:
-        """Report everything up to `step`, waiting for the devices."""
+        """Report everything up to `step`; waits for the devices."""
         if self._open:
             self._close(step)
         self._report()
 
     def _close(self, step: int) -> None:
         if self._closed is None:
-            jax.block_until_ready(self._open)  # nothing older to wait for: the time would be dispatch alone
+            # The first window has no earlier one to wait for; without this only its dispatch would be timed.
+            jax.block_until_ready(self._open)
         self._report()
         now = time.perf_counter()
         self._closed = _Window(step, self._open, self._ids, now - self._opened_at, self._seconds_waiting)
@@ -83,10 +91,10 @@ class Meter:
         }
         scalars |= {
             "train/epoch": step / self._plan.steps_per_epoch,
-            "train/learning_rate": float(values[-1]["learning_rate"]),  # the last step's, not a mean
+            "train/learning_rate": float(values[-1]["learning_rate"]),  # of the last step, not the mean
             "train/images_per_second": self._plan.options.batch_size * len(metrics) / seconds,
             "train/waiting_for_data": seconds_waiting / seconds,
-            "train/replaced": float(sum(each["replaced"] for each in values)),  # a count, not a mean
+            "train/replaced": float(sum(each["replaced"] for each in values)),  # a sum, not the mean
         }
         if self._plan.options.skip_nonfinite or "loss_scale" in values[-1]:
             scalars["train/skipped_steps"] = float(finite.count(False))
@@ -119,7 +127,7 @@ def _present(metrics: StepMetrics) -> dict[str, Any]:
 
 
 def _overflowed(values: Mapping[str, Any]) -> bool:
-    """Whether the scaled loss's gradient left float16's range, which a smaller scale mends."""
+    """Return whether only the scaled gradient overflowed float16, which a smaller loss scale prevents."""
     return bool(values.get("loss_scale", 0) > 1 and np.isfinite(values["loss"]))
 
 

@@ -1,4 +1,4 @@
-"""How many parameters a network has, and where."""
+"""A table of a network's parameters."""
 
 import math
 from typing import Any
@@ -10,13 +10,13 @@ from lctr_jax.models.parameters import Parameters
 
 
 def count_parameters(parameters: Parameters) -> str:
-    """Such as `25,761,232 parameters, 98.3 MiB`."""
+    """Format the number and size of the parameters, e.g. `25,761,232 parameters, 98.3 MiB`."""
     leaves = jax.tree.leaves(parameters)
     return f"{sum(leaf.size for leaf in leaves):,} parameters, {_mebibytes(leaves)} MiB"
 
 
 def parameter_table(parameters: Parameters) -> Table:
-    """A row a module, with its arrays' shapes; those of the blocks are stacked over the layers."""
+    """Build a table with one row per module; arrays of the blocks are stacked over the layers."""
     modules: dict[str, dict[str, Any]] = {}
     for path, leaf in jax.tree.leaves_with_path(parameters):
         *module, name = (entry.key for entry in path)

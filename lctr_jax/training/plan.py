@@ -1,4 +1,4 @@
-"""What is due when in a training: log, evaluation, checkpoint, the next step, the end."""
+"""What is due at each step of a training: logging, validation, checkpoint, the next step, the end."""
 
 import enum
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from lctr_jax.training.training_config import TrainingOptions
 
 @dataclass(frozen=True)
 class Plan:
-    """A training's options in steps: `options.epochs` epochs of `steps_per_epoch` steps."""
+    """The training options in units of steps: `options.epochs` epochs of `steps_per_epoch` steps."""
 
     options: TrainingOptions
     steps_per_epoch: int
 
     @property
     def total_steps(self) -> int:
-        """Steps of the whole training."""
+        """Number of steps of the whole training."""
         return self.options.epochs * self.steps_per_epoch
 
     def logs_at(self, step: int) -> bool:
-        """Return whether the log's window ends with this step."""
+        """Return whether a logging window ends at this step."""
         return step == self.total_steps or step % self.options.log_every_steps == 0
 
     def saves_at(self, step: int) -> bool:
@@ -27,9 +27,9 @@ class Plan:
         return step == self.total_steps or self._ends(self.options.checkpoint_every_epochs, step)
 
     def evaluates_at(self, step: int) -> bool:
-        """Return whether an evaluation during training is due after this step.
+        """Return whether a validation during training is due after this step.
 
-        After the last step the whole evaluation follows, so there only where the best weights are kept.
+        The full evaluation follows the last step, so a validation is due there only for `keep_best`.
         """
         if step == self.total_steps:
             return bool(self.options.keep_best)
@@ -40,7 +40,7 @@ class Plan:
 
 
 class Action(enum.Enum):
-    """What a training does next."""
+    """The next action of a training."""
 
     EVALUATE = enum.auto()
     SAVE = enum.auto()
@@ -48,10 +48,10 @@ class Action(enum.Enum):
 
 
 class Agenda:
-    """Where a training is in its plan: the steps taken, and what of the current step's duties is done.
+    """The position of a training in its plan: steps taken, and actions done at the current step.
 
-    After a step comes its evaluation, then its checkpoint, which so records that the evaluation is done. A
-    run that was stopped in between is resumed with `evaluated` as its checkpoint says.
+    A step is followed by its validation and then its checkpoint, which therefore records that the validation
+    is done. A run that was stopped in between resumes with `evaluated` from its checkpoint.
     """
 
     def __init__(self, plan: Plan, *, step: int = 0, evaluated: bool = True):
@@ -62,7 +62,7 @@ class Agenda:
 
     @property
     def next(self) -> Action | None:
-        """What is due now; None at the end."""
+        """The action due now; None at the end."""
         if not self.evaluated:
             return Action.EVALUATE
         if not self._saved:
@@ -70,7 +70,7 @@ class Agenda:
         return Action.STEP if self.step < self.plan.total_steps else None
 
     def done(self, action: Action) -> None:
-        """Record that the action is done; after a step, its evaluation and its checkpoint become due."""
+        """Record that an action is done; after a step, its validation and checkpoint become due."""
         match action:
             case Action.EVALUATE:
                 self.evaluated = True

@@ -1,4 +1,4 @@
-"""A trace of a few training steps, for TensorBoard's profile plugin and Perfetto."""
+"""Traces of training steps for TensorBoard's profile plugin and Perfetto."""
 
 import itertools
 import re
@@ -11,14 +11,14 @@ import jax
 
 
 class Span(NamedTuple):
-    """Steps, both ends included, counted from 1 as the log counts them."""
+    """A range of steps, inclusive, counted from 1 as in the log."""
 
     first: int
     last: int
 
 
 def parse_span(text: str) -> Span | None:
-    """What `train.profile` asks for: `A-B`, or nothing.
+    """Parse `train.profile`: "A-B", or None if it is empty.
 
     Raises:
         ValueError: it is neither.
@@ -35,10 +35,10 @@ def parse_span(text: str) -> Span | None:
 def traced(
     step_fn: Callable[..., Any], span: Span | None, folder: Path, *, steps_taken: int
 ) -> Iterator[Callable[..., Any]]:
-    """A step function that also leaves a trace of the calls that make the steps of `span` in `folder`.
+    """Wrap a step function so that it also writes a trace of the steps in `span` to `folder`.
 
-    Each call is marked `train` with its `step_num`. What Python does is left out: it would bury the rest.
-    A run that ends within the span, or fails there, keeps the trace so far.
+    Each call is marked `train` with its `step_num`. Python calls are not traced, because they would dominate.
+    If the run ends or fails within the span, the trace up to that point is kept.
     """
     if span is None:
         yield step_fn
@@ -64,9 +64,8 @@ def traced(
         with jax.profiler.StepTraceAnnotation("train", step_num=step):
             result = step_fn(*arguments)
             if tracing and jax.default_backend() == "cpu":
-                jax.block_until_ready(
-                    result
-                )  # a CPU has no line of its own for the step: the host's shows it
+                # CPU traces have no device timeline; waiting makes the host's annotation as long as the step.
+                jax.block_until_ready(result)
         if step == span.last:
             stop(result)
         return result

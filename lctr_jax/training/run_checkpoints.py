@@ -1,4 +1,4 @@
-"""A training run's checkpoints: what a killed run needs to go on as if nothing had happened."""
+"""Checkpoints of a training run, from which an interrupted run resumes with identical results."""
 
 import itertools
 import logging
@@ -27,11 +27,13 @@ _RUN = "run"
 
 
 class Progress(NamedTuple):
-    """What a checkpoint says of its run beside the arrays.
+    """What a checkpoint stores besides arrays.
 
-    `batches` is the data iterator's state, `config` every option of the run, the seed among them; `evaluated`
-    tells that the evaluation due at this step, if any, is done. `inputs` are digests of what the run started
-    from, its images and weights.
+    Attributes:
+        batches: state of the data iterator.
+        config: all options of the run, including the seed.
+        evaluated: whether the validation due at this step, if any, is done.
+        inputs: digests of the training images and the initial weights.
     """
 
     batches: dict[str, Any]
@@ -41,17 +43,17 @@ class Progress(NamedTuple):
 
 
 class RunCheckpoints:
-    """Checkpoints in WORKDIR/checkpoints/STEP, written in the background, each whole or absent.
+    """Checkpoints in WORKDIR/checkpoints/STEP, written in the background and visible only when complete.
 
-    Every random draw follows from the seed and the step. A newest checkpoint that is damaged is set aside, as
-    STEP.damaged, with a warning.
+    All random draws follow from the seed and the step. Checkpoints newer than the newest undamaged one are
+    renamed to STEP.damaged, with a warning.
 
     Raises:
         ValueError: there are checkpoints, and all are damaged.
     """
 
     def __init__(self, workdir: Path, metadata: Metadata, *, keep: int):
-        # Orbax announces every file, and the traceback of every thread's failure; we say what matters.
+        # Orbax logs every file, and a traceback for every failing thread; errors are reported by us.
         logging.getLogger("absl").setLevel(logging.CRITICAL)
         self.folder = workdir.resolve() / CHECKPOINTS
         _set_damaged_aside(self.folder)
@@ -61,11 +63,11 @@ class RunCheckpoints:
 
     @property
     def latest_step(self) -> int | None:
-        """The newest whole checkpoint's step; None without one."""
+        """Step of the newest complete checkpoint; None if there is none."""
         return self._manager.latest_step()
 
     def save(self, state: TrainState, step: int, progress: Progress) -> None:
-        """Start writing the state; a checkpoint of that step that exists already is kept."""
+        """Start writing the state, unless a checkpoint of that step exists."""
         if step == self.latest_step:
             return
         items = weights_items(self._metadata, state.weights) | {
@@ -76,19 +78,19 @@ class RunCheckpoints:
 
     @property
     def newest(self) -> Path | None:
-        """The newest whole checkpoint's folder; None without one. Waits for the one being written."""
+        """Folder of the newest complete checkpoint; None without one. Waits for pending writes."""
         self.wait()
         return None if self.latest_step is None else self.folder / str(self.latest_step)
 
     def progress(self) -> Progress | None:
-        """What the newest checkpoint says of its run; None without one."""
+        """Return what the newest checkpoint stores besides arrays; None if there is none."""
         if self.latest_step is None:
             return None
         args = ocp.args.Composite(**{_RUN: ocp.args.JsonRestore()})
         return Progress(**self._manager.restore(self.latest_step, args=args)[_RUN])
 
     def restore(self, like: TrainState) -> TrainState:
-        """The newest state, placed on devices as the arrays of `like` are."""
+        """Restore the newest state, placed on devices like the arrays of `like`."""
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         items = {
             PARAMETERS: ocp.args.StandardRestore(target.weights),
@@ -124,7 +126,7 @@ class RunCheckpoints:
 
 
 def _rest(state: TrainState) -> dict[str, Any]:
-    """What is kept beside the weights: the parameters too where the weights are their average."""
+    """Return the state except `weights`; includes the parameters if `weights` is their average."""
     rest = {"step": state.step, "optimizer": state.optimizer}
     if state.average:
         rest["parameters"] = state.parameters
@@ -134,7 +136,7 @@ def _rest(state: TrainState) -> dict[str, Any]:
 
 
 def _set_damaged_aside(folder: Path) -> None:
-    """Rename what is newer than the newest sound checkpoint, so that training can write those steps again."""
+    """Rename checkpoints newer than the newest undamaged one, so that their steps can be written again."""
     error = None
     if jax.process_index() == 0:
         try:

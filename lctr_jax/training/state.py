@@ -1,4 +1,4 @@
-"""What a training step changes."""
+"""The state that a training step updates."""
 
 from typing import Any, NamedTuple
 
@@ -12,21 +12,21 @@ from lctr_jax.models.parameters import Parameters, merge
 
 
 class TrainState(NamedTuple):
-    """The whole memory of training: with the config and the data, it determines every later step.
+    """The complete training state; with the config and the data it determines all later steps.
 
-    Random draws come from the seed and `step`, and the data's order from the seed and `step` too.
+    Random draws and the order of the data follow from the seed and `step`.
     """
 
     step: Int32[Array, ""]  # steps taken
-    parameters: Parameters  # what the optimizer trains
+    parameters: Parameters  # parameters that the optimizer updates
     optimizer: optax.OptState
-    average: Parameters  # the parameters' moving average over steps; empty where none is kept
+    average: Parameters  # moving average of the parameters; empty if disabled
     others: Parameters  # frozen modules and running statistics; empty for most methods
-    loss_scale: DynamicScale | None = None  # what the loss is multiplied by in float16
+    loss_scale: DynamicScale | None = None  # factor of the loss in float16
 
     @property
     def weights(self) -> Parameters:
-        """The whole network as it is evaluated and saved: with the average, where one is kept."""
+        """The weights that are evaluated and saved, with the moving average if enabled."""
         return merge(self.average or self.parameters, self.others)
 
 
@@ -38,11 +38,17 @@ def new_state(
     averaging: bool = False,
     loss_scaling: bool = False,
 ) -> TrainState:
-    """The state before the first step; `parameters` and `others` as `split_trained` gives them.
+    """Build the state before the first step.
 
-    `loss_scaling` is for float16, whose smallest numbers are too large for many gradients: the loss is
-    multiplied (Micikevicius et al., "Mixed Precision Training", ICLR 2018). The factor starts at 2^16, is
-    halved when a gradient overflows, and doubled after 2000 that do not, as in the published script's AMP.
+    Args:
+        parameters: trained parameters (`split_trained`).
+        optimizer: the transformation whose state to initialize.
+        others: frozen modules and running statistics (`split_trained`).
+        averaging: keep a moving average of the parameters.
+        loss_scaling: scale the loss, for float16, whose smallest positive numbers are too large for many
+            gradients (Micikevicius et al., "Mixed Precision Training", ICLR 2018). The factor starts at 2^16,
+            is halved when a gradient overflows, and doubled after 2000 steps without overflow, as in
+            PyTorch's AMP.
     """
     average = (
         jax.tree.map(jnp.copy, parameters) if averaging else {}

@@ -1,4 +1,4 @@
-"""One training step as a pure function, and how it is compiled for a mesh."""
+"""The training step as a pure function, and its compilation for a mesh."""
 
 import functools
 from typing import NamedTuple, cast
@@ -25,15 +25,15 @@ Batch = dict[str, Array]
 
 
 class StepMetrics(NamedTuple):
-    """One step's report: means over the global batch, and what the step did.
+    """Metrics of one step: means over the global batch, and settings of the step.
 
     Attributes:
         loss: mean cross entropy.
-        accuracy: share of images whose highest logit is their label's.
-        grad_norm: Euclidean norm of the whole gradient.
-        replaced: how many images stand in for unreadable ones.
-        learning_rate: the rate that the step used.
-        loss_scale: what the loss was multiplied by; None where nothing is scaled.
+        accuracy: share of images whose label has the highest logit.
+        grad_norm: Euclidean norm of the gradient.
+        replaced: number of images that replace unreadable ones.
+        learning_rate: of this step.
+        loss_scale: factor of the loss; None without loss scaling.
     """
 
     loss: Float32[Array, ""]
@@ -45,7 +45,7 @@ class StepMetrics(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """Of a batch: the mean loss, the logits, the loss's gradient, and what becomes of `TrainState.others`."""
+    """Mean loss and logits of a batch, the loss's gradient, and the updated `TrainState.others`."""
 
     loss: Float32[Array, ""]
     logits: Float[Array, "batch classes"]
@@ -64,12 +64,20 @@ def gradients(
     *,
     sharing: ParameterSharing | None = None,
 ) -> Gradients:
-    """The loss of normalized images by the network's own `loss`, and its gradient by `parameters`.
+    """Compute the loss of normalized images by the network's `loss`, and its gradient.
 
-    `others` are the network's arrays that are not differentiated (`split_trained`). With `sharing`, on one
-    device of several: arrays and gradient are this device's part of them, the loss is this device's share of
-    the mean over all, and running statistics are averaged over all. With `loss_scale` the backward pass is
-    that of the loss times this; what comes back is as without, rounding and range aside.
+    Args:
+        spec: the network.
+        parameters: trained parameters; with `sharing`, this device's shards.
+        images: normalized images; with `sharing`, this device's part of the batch.
+        targets: distributions over the classes.
+        keys: one random key per sample.
+        others: arrays of the network that are not differentiated (`split_trained`).
+        loss_scale: the backward pass is that of the loss times this factor; the results are divided by it
+            again.
+        sharing: how the parameters are sharded, inside `shard_map`. The loss is then this device's share of
+            the global mean, the gradient has the layout of the parameters, and running statistics are
+            averaged over devices.
     """
     scale = jnp.float32(1) if loss_scale is None else loss_scale
     devices = 1 if sharing is None else sharing.devices
@@ -103,7 +111,7 @@ def accumulated_gradients(
     micro_batches: int,
     sharing: ParameterSharing,
 ) -> Gradients:
-    """`gradients`, one micro-batch after the other: the same result in less memory.
+    """Compute `gradients` one micro-batch after the other: the same result in less memory.
 
     Running statistics are updated by every micro-batch in turn.
     """
@@ -138,10 +146,10 @@ def data_parallel_gradients(
     mesh: Mesh,
     micro_batches: int,
 ) -> Gradients:
-    """`accumulated_gradients` of a batch over all devices of the mesh, each working on the rows it holds.
+    """Compute `accumulated_gradients` of a global batch over all devices of the mesh.
 
-    Written for one device (`shard_map`), so that what crosses between them is written here too: parameters
-    and their gradients, as `ParameterSharing` says, the loss, and running statistics.
+    Uses `shard_map`, so the communication between devices is explicit: parameters and gradients
+    (`ParameterSharing`), the loss, and running statistics.
     """
     sharing = parameter_sharing(mesh, merge(parameters, others), read_dtypes(spec))
 
@@ -177,12 +185,22 @@ def train_step(
     augmentation: Augmentation,
     options: TrainingOptions,
 ) -> tuple[TrainState, StepMetrics]:
-    """One step on {image: uint8 [b, h, w, 3], label: int32 [b]}; pure, a function of its arguments alone.
+    """Take one training step; a pure function of its arguments.
 
-    `optimizer` gives updates at a rate of 1 (see `adamw`) and `schedule` the rate by `state.step`.
-    `replaced`, bool [b], is counted where the batch has it. With `options.skip_nonfinite`, and
-    wherever the state has a loss scale, a loss or a gradient that is not finite changes nothing but the count
-    of steps and the scale.
+    Args:
+        state: the state before the step.
+        batch: `image` uint8 [b, h, w, 3], `label` int32 [b], and optionally `replaced` bool [b].
+        mesh: devices of the run.
+        spec: the network.
+        optimizer: updates at a rate of 1 (see `adamw`).
+        schedule: learning rate by step.
+        seed: seed of the run; random draws follow from it and the step.
+        augmentation: augmentation of the batch.
+        options: micro-batches, moving average, and `skip_nonfinite`: with it, and with loss scaling, a step
+            whose loss or gradient is not finite changes only the number of steps and the loss scale.
+
+    Returns:
+        The new state and the metrics of the step.
     """
     loss_scale = None if state.loss_scale is None else cast(Array, state.loss_scale.scale)
     drop_key, augment_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
@@ -204,9 +222,8 @@ def train_step(
     with jax.numpy_dtype_promotion("standard"):  # Optax relies on implicit promotion; our own code does not
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
     parameters = cast(Parameters, optax.apply_updates(state.parameters, optax.tree.scale(-rate, updates)))
-    decay = options.ema_decay
-    average = state.average and jax.tree.map(
-        lambda old, new: decay * old + (1 - decay) * new, state.average, parameters
+    average = state.average and cast(
+        Parameters, optax.incremental_update(parameters, state.average, 1 - options.ema_decay)
     )
     norm = optax.tree.norm(gradient)
     next_scale = state.loss_scale and adjust(state.loss_scale, norm)
@@ -221,21 +238,22 @@ def train_step(
 
 
 def adjust(loss_scale: DynamicScale, grad_norm: Float32[Array, ""]) -> DynamicScale:
-    """The scale for the next step: smaller where this one's gradient overflowed, now and then larger.
+    """Update the loss scale: smaller after an overflow, larger after a period without.
 
-    Flax asks for a function to differentiate; this one's derivative is finite where the norm is.
+    Flax's `DynamicScale` expects a function to differentiate; the derivative of this one is finite if the
+    norm is.
     """
     return loss_scale.value_and_grad(lambda x: x * grad_norm)(jnp.float32(1)).dynamic_scale
 
 
 def compile_step(mesh: Mesh, state: TrainState, *, spec: ModelSpec, **settings) -> Wrapped:
-    """`train_step` with `settings`, jitted for such states on `mesh`; it reuses the old state's memory.
+    """Jit `train_step` with `settings` for such states on `mesh`; the memory of the old state is reused.
 
-    The mesh's devices decide what the spec leaves open; they need not be of this machine.
+    The devices of the mesh determine what "auto" means; they need not belong to this machine.
     """
     spec = resolve(spec, device_kind(mesh.devices.flat))
 
-    @functools.wraps(train_step)  # its name is what traces show
+    @functools.wraps(train_step)  # traces show its name
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
         with matmul_precision(spec):
             return train_step(state, batch, mesh=mesh, spec=spec, **settings)

@@ -1,6 +1,7 @@
-"""Experiment trackers as writers. Each package is optional, and is set up by its own environment variables.
+"""Experiment trackers as writers. Their packages are optional and read their own environment variables.
 
-The run's name there is its folder's. Its id is kept in the folder, so that a resumed run goes on there too.
+The run is named after its folder. Its id is stored there, so that a resumed run continues the same tracked
+run.
 """
 
 import os
@@ -15,10 +16,10 @@ from lctr_jax.training.writers import MetricWriter, Options
 
 
 class WeightsAndBiases(MetricWriter):
-    """A run of Weights & Biases: WANDB_PROJECT, WANDB_ENTITY, WANDB_MODE=offline and so on.
+    """A Weights & Biases run (WANDB_PROJECT, WANDB_ENTITY, WANDB_MODE=offline, ...).
 
     Raises:
-        ValueError: no such run can be had: no login, no network.
+        ValueError: the run cannot be created, e.g. without login or network.
     """
 
     def __init__(self, workdir: Path, options: Options):
@@ -34,19 +35,20 @@ class WeightsAndBiases(MetricWriter):
             )
         except wandb.Error as error:
             raise ValueError(f"log.wandb: {error}; log in, or set WANDB_MODE=offline") from error
-        # By a step of our own: theirs must rise, but a window's metrics come after the validation at its end.
+        # With a step metric of our own: wandb's must increase, but a window's metrics are logged after the
+        # validation at its last step.
         self._run.define_metric("*", step_metric="step")
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """To the charts, over `step`."""
+        """Log to the charts, over `step`."""
         self._run.log({"step": step, **values})
 
     def image(self, step: int, name: str, picture: UInt8[np.ndarray, "height width 3"]) -> None:
-        """To the media panel."""
+        """Log to the media panel."""
         self._run.log({"step": step, name: self._image(picture)})
 
     def result(self, metrics: Mapping[str, float]) -> None:
-        """To the run's summary."""
+        """Write to the run's summary."""
         self._run.summary.update(dict(metrics))
 
     def close(self, *, failed: bool) -> None:
@@ -55,14 +57,14 @@ class WeightsAndBiases(MetricWriter):
 
 
 class MLflow(MetricWriter):
-    """A run of MLflow: MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME and so on.
+    """An MLflow run (MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME, ...).
 
     Raises:
-        ValueError: the store cannot be had, or does not know the run that the folder belongs to.
+        ValueError: the store cannot be reached, or does not contain the run whose id is in the folder.
     """
 
     def __init__(self, workdir: Path, options: Options):
-        # Its usage statistics leave the machine even where the store is a local file.
+        # MLflow's usage statistics would be sent even for a local store.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
 
@@ -75,18 +77,18 @@ class MLflow(MetricWriter):
             raise ValueError(f"log.mlflow: {error}; see MLFLOW_TRACKING_URI and {id_file}") from error
         if known is None:
             id_file.write_text(run.info.run_id)
-            mlflow.log_params(dict(options))  # once: MLflow does not let them change
+            mlflow.log_params(dict(options))  # once, because MLflow does not allow changes
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """To the run's metrics."""
+        """Log to the run's metrics."""
         self._mlflow.log_metrics(dict(values), step=step)
 
     def image(self, step: int, name: str, picture: UInt8[np.ndarray, "height width 3"]) -> None:
-        """To the run's images."""
+        """Log to the run's images."""
         self._mlflow.log_image(picture, key=name, step=step, synchronous=True)
 
     def result(self, metrics: Mapping[str, float]) -> None:
-        """To the run's metrics."""
+        """Log to the run's metrics."""
         self._mlflow.log_metrics(dict(metrics))
 
     def close(self, *, failed: bool) -> None:

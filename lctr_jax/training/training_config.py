@@ -1,4 +1,4 @@
-"""`config.train` and `config.log`."""
+"""Options of `config.train` and `config.log`."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -13,30 +13,30 @@ _Rate = Annotated[float, Range(0)]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """How to train; the defaults are LCTR's published command for CUB.
+    """How to train; the defaults are those of LCTR's published command for CUB.
 
     Attributes:
-        epochs: over the training split.
-        batch_size: images a step, over all devices.
-        lr: peak rate at a batch of 512; the peak is lr * batch_size / 512.
-        warmup_lr: where the warm-up starts; not scaled by the batch.
-        min_lr: where the cosine ends; not scaled.
-        warmup_epochs: linear rise from warmup_lr to the peak.
-        schedule: "per_epoch", constant within an epoch, as published, or "per_step".
-        weight_decay: AdamW's, on weights only (not biases, norms, positions, CLS).
-        ema_decay: of a moving average of the weights, which is then what is evaluated; 0: off. The published
-            script sets it up, but it never takes effect there.
-        micro_batches: parts that a step's batch is computed in, one after the other, to save memory.
-        fsdp: devices that share one copy of the parameters; 1: a copy on each.
-        log_every_steps: window of the log.
-        checkpoint_every_epochs: 0: only at the end.
-        keep_checkpoints: the newest ones.
-        keep_best: also keep, in checkpoints/best, the weights with the highest value of this metric of the
-            looks that eval_every_epochs asks for and one at the end, such as "eval/top1_cls"; empty: do not.
-        eval_every_epochs: epochs from one validation on the evaluation split to the next; 0: never.
-        profile: "A-B", steps to trace into WORKDIR/profile; empty: none.
-        skip_nonfinite: leave out the update of a step whose loss or gradient is not finite, and count it,
-            instead of stopping.
+        epochs: passes over the training split.
+        batch_size: images per step, over all devices.
+        lr: peak learning rate for a batch size of 512; the actual peak is lr * batch_size / 512.
+        warmup_lr: learning rate at the start of the warm-up; not scaled by the batch size.
+        min_lr: learning rate at the end of the cosine; not scaled.
+        warmup_epochs: duration of the linear warm-up.
+        schedule: "per_epoch", constant within an epoch as published, or "per_step".
+        weight_decay: AdamW's, on weights only (not biases, norm scales, position embeddings, tokens).
+        ema_decay: decay of a moving average of the weights, which is evaluated and saved; 0 disables it. The
+            published script creates one but never uses it.
+        micro_batches: number of parts in which a step's batch is computed one after the other, to save
+            memory.
+        fsdp: number of devices that share one copy of the parameters; 1 keeps a copy on each.
+        log_every_steps: logging window.
+        checkpoint_every_epochs: checkpoint interval; 0 saves only at the end.
+        keep_checkpoints: number of newest checkpoints to keep.
+        keep_best: metric, such as "eval/top1_cls", by which the best weights of all validations are also
+            kept, in checkpoints/best; empty disables it.
+        eval_every_epochs: validation interval; 0 disables validation during training.
+        profile: steps "A-B" to trace into WORKDIR/profile; empty traces none.
+        skip_nonfinite: skip and count updates whose loss or gradient is not finite, instead of stopping.
     """
 
     epochs: _WholeNumber = 80
@@ -59,28 +59,29 @@ class TrainingOptions:
     skip_nonfinite: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained.
+        """Check the options.
 
         Raises:
-            ValueError: naming the option, what it is and what it should be.
+            ValueError: an option is invalid; the message names it, its value and what is expected.
         """
         check_options("train", self)
         parse_span(self.profile)
         if self.keep_best and not 0 < self.eval_every_epochs < self.epochs:
             raise ValueError(
-                f"train.keep_best: got {self.keep_best!r}, which needs looks before the end: set "
+                f"train.keep_best: got {self.keep_best!r}, which needs validation during training: set "
                 f"train.eval_every_epochs below train.epochs, got {self.eval_every_epochs} and {self.epochs}"
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogOptions:
-    """Where a run reports beside its folder, and how much it shows.
+    """Additional destinations of the log.
 
     Attributes:
-        wandb: to Weights & Biases.
-        mlflow: to MLflow.
-        images: of the evaluation split, drawn with their maps and boxes at every validation; 0: none.
+        wandb: log to Weights & Biases.
+        mlflow: log to MLflow.
+        images: number of images of the evaluation split drawn with maps and boxes at every validation; 0
+            draws none.
     """
 
     wandb: bool = False
@@ -88,11 +89,11 @@ class LogOptions:
     images: Annotated[int, Range(0)] = 8
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be written, before anything is computed.
+        """Check the options.
 
         Raises:
-            ModuleNotFoundError: a tracker is asked for whose package is not installed.
-            ValueError: a negative number of images.
+            ModuleNotFoundError: the package of a requested tracker is not installed.
+            ValueError: the number of images is negative.
         """
         for package in ("wandb", "mlflow"):
             if getattr(self, package) and importlib.util.find_spec(package) is None:

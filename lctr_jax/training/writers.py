@@ -1,4 +1,4 @@
-"""Where a run's numbers and pictures go: JSON lines and TensorBoard; `trackers` has the optional ones."""
+"""Writers of scalars and images: JSON lines and TensorBoard; `trackers` contains the optional ones."""
 
 import json
 import time
@@ -19,26 +19,26 @@ Options = Mapping[str, Option]
 
 
 class MetricWriter:
-    """A place that a run reports to. What the place has no room for, its writer leaves out."""
+    """Base class of writers; methods for unsupported kinds of data do nothing."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Numbers of a step by name, such as `train/loss`."""
+        """Write scalars of a step by name, such as `train/loss`."""
 
     def image(self, step: int, name: str, picture: UInt8[np.ndarray, "height width 3"]) -> None:
-        """A picture of a step."""
+        """Write an image of a step."""
 
     def result(self, metrics: Mapping[str, float]) -> None:
-        """The numbers that the run's options led to, by name."""
+        """Write the final metrics of the run."""
 
     def close(self, *, failed: bool) -> None:
-        """Write what is still held back; `failed`: an error ends the run."""
+        """Write buffered data and close; `failed`: the run ends with an error."""
 
 
 class JsonLines(MetricWriter):
-    """WORKDIR/metrics.jsonl: one object a step, for programs. Final numbers stand in eval/metrics.json.
+    """WORKDIR/metrics.jsonl: one JSON object per logged step. Final metrics are in eval/metrics.json.
 
     Raises:
-        OSError: the disk is full, or fails.
+        OSError: writing fails, e.g. because the disk is full.
     """
 
     def __init__(self, workdir: Path):
@@ -46,7 +46,7 @@ class JsonLines(MetricWriter):
         self._file = self._path.open("a", buffering=1)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """A line, with the time in seconds since 1970."""
+        """Append a line, with the time in seconds since 1970."""
         with _report_write_failure(self._path):
             self._file.write(json.dumps({"step": step, "time": round(time.time(), 3), **values}) + "\n")
 
@@ -57,30 +57,30 @@ class JsonLines(MetricWriter):
 
 
 class TensorBoard(MetricWriter):
-    """WORKDIR/tensorboard: scalars, images, and the options with what they led to (HParams).
+    """WORKDIR/tensorboard: scalars, images, and hyperparameters with the final metrics (HParams).
 
     Raises:
-        OSError: the disk is full, or fails.
+        OSError: writing fails, e.g. because the disk is full.
     """
 
     def __init__(self, workdir: Path, options: Options):
         self._folder = workdir / "tensorboard"
         self._folder.mkdir(exist_ok=True)
-        # Not `SummaryWriter`: a thread of its own writes there, and where that fails the run hears nothing of
-        # it, until the queue to it is full and the run hangs.
+        # Not `SummaryWriter`: its thread does not report write errors, and once its queue is full the run
+        # would hang.
         self._events = EventsWriter(str(self._folder / "events"))
         self._options = dict(options)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """To the Scalars tab, a curve a name."""
+        """Write to the Scalars tab, one curve per name."""
         self._write(step, *[summary.scalar(name, value) for name, value in values.items()])
 
     def image(self, step: int, name: str, picture: UInt8[np.ndarray, "height width 3"]) -> None:
-        """To the Images tab, with a slider over the steps."""
+        """Write to the Images tab, with a slider over the steps."""
         self._write(step, summary.image(name, picture, dataformats="HWC"))
 
     def result(self, metrics: Mapping[str, float]) -> None:
-        """To the HParams tab: a row of the table of runs."""
+        """Write to the HParams tab, one row per run."""
         self._write(0, *summary.hparams(self._options, dict(metrics)))
         self.scalars(0, metrics)
 
@@ -93,14 +93,14 @@ class TensorBoard(MetricWriter):
         with _report_write_failure(self._folder):
             for each in summaries:
                 self._events.write_event(Event(wall_time=time.time(), step=step, summary=each))
-            self._events.flush()  # for those who watch
+            self._events.flush()  # so that a running TensorBoard shows them
 
 
 @contextmanager
 def _report_write_failure(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:  # of a file that is open: the system does not say which
+    except OSError as error:  # of an open file; the system does not name it
         raise OSError(
-            f"{path} could not be written: {error.strerror}; make room, and give the same command again"
+            f"{path} could not be written: {error.strerror}; free disk space and repeat the command"
         ) from error

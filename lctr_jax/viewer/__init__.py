@@ -1,1 +1,1 @@
-"""A page to try a network on: drop in an image, choose a class, move the threshold."""
+"""The interactive demo: upload an image, choose a class, move the threshold."""

@@ -1,4 +1,4 @@
-"""A reading as what the page shows: HTML that carries its pictures."""
+"""HTML of the interactive demo, with embedded images."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.report.pictures import encode_maps, encode_photo, encode_picture
 from lctr_jax.viewer.reading import MAX_PHOTO_SIDE, Reading
 
-_SHADE = 200  # of 255: how dark the part below the threshold gets
+_SHADE = 200  # of 255: opacity of the shade over the background
 
 _TEMPLATES = Environment(
     loader=PackageLoader("lctr_jax.viewer", "templates"),
-    autoescape=True,  # class names are anybody's
+    autoescape=True,  # class names are untrusted
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -25,7 +25,7 @@ STYLE = _TEMPLATES.get_template("viewer.css").render()
 
 
 def draw_panels(reading: Reading, labels: Sequence[int], threshold: Threshold) -> str:
-    """The image under its map with a box for each class, and the maps of the first of them."""
+    """Draw the image with its map and a box for each class, and the maps of the first class."""
     width, height = reading.width, reading.height
     x0, y0, x1, y1 = (reading.region_xyxy / [width, height, width, height] * 100).round(3).tolist()
     boxes = [_in_percent(reading, label, threshold) for label in labels if reading.found(label)]
@@ -47,7 +47,7 @@ def draw_panels(reading: Reading, labels: Sequence[int], threshold: Threshold) -
 
 
 def draw_table(reading: Reading, labels: Sequence[int], threshold: Threshold) -> str:
-    """The five most likely classes and those that were asked for, with their boxes in the image's pixels."""
+    """Draw a table of the five most likely and the selected classes, with boxes in pixels of the image."""
     shown = list(dict.fromkeys([*reading.ranking[:5], *labels]))
     rows = [
         {
@@ -63,7 +63,7 @@ def draw_table(reading: Reading, labels: Sequence[int], threshold: Threshold) ->
 
 
 def draw_notice(text: str, *, problem: bool = False) -> str:
-    """Words instead of pictures."""
+    """Draw a message instead of images."""
     return _TEMPLATES.get_template("notice.html.j2").render(text=text, problem=problem)
 
 
@@ -75,7 +75,7 @@ def _in_percent(reading: Reading, label: int, threshold: Threshold) -> dict[str,
 
 
 def _shade(foreground: Bool[np.ndarray, "side side"]) -> UInt8[np.ndarray, "side side 4"]:
-    """Black over all that is below the threshold."""
+    """Return a black shade over everything below the threshold."""
     shade = np.zeros((*foreground.shape, 4), np.uint8)
     shade[..., 3] = np.where(foreground, 0, _SHADE)
     return shade

@@ -1,8 +1,8 @@
-"""What the page's server answers: requests of this machine's own page, no larger than an upload may be.
+"""Access control of the demo's server: only requests from its own page, with bounded size.
 
-Any website in the user's browser can send requests to servers of this machine. The browser then names the
-website: in Origin or, where its domain was made to resolve to this machine (DNS rebinding), in Host.
-Host may have any port, so that the page can be reached through an SSH tunnel.
+Any website in the user's browser can send requests to servers on this machine. The browser then names the
+website in Origin or, if its domain was made to resolve to this machine (DNS rebinding), in Host. Any port is
+accepted in Host, so that the page can be reached through an SSH tunnel.
 """
 
 from urllib.parse import urlsplit
@@ -14,20 +14,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lctr_jax.json_objects import describe_value
 
 MAX_UPLOAD_BYTES = 100_000_000
-"""Size of an uploaded file: a photograph of as many pixels as are decoded is smaller."""
+"""Largest upload in bytes; photographs of up to the decoded number of pixels are smaller."""
 
-_MAX_FORM_BYTES = 1_000_000  # of a request that is no upload, and of what surrounds the file in one that is
+_MAX_FORM_BYTES = 1_000_000  # of other requests, and of the form data around an uploaded file
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Guard:
-    """ASGI middleware that answers 403, 411 or 413 with the reason, or passes the request on."""
+    """ASGI middleware that responds 403, 411 or 413 with the reason, or passes the request on."""
 
     def __init__(self, app: ASGIApp):
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
+        """Handle a request."""
         app = self._app
         if scope["type"] in ("http", "websocket") and (
             refusal := refuse(scope["path"], Headers(scope=scope))
@@ -38,9 +38,9 @@ class Guard:
 
 
 def refuse(path: str, headers: Headers) -> tuple[int, str] | None:
-    """The status and reason for which a request is refused, or None.
+    """Return the status and reason if a request is refused, otherwise None.
 
-    A body must say its length, which the server then holds it to: otherwise it could fill the memory.
+    A body must declare its length, which the server then enforces; otherwise it could fill the memory.
     """
     host, origin = headers.get("host", ""), headers.get("origin")
     if (port := _loopback_port(f"http://{host}")) is None:
@@ -57,7 +57,7 @@ def refuse(path: str, headers: Headers) -> tuple[int, str] | None:
 
 
 def _loopback_port(url: str) -> int | None:
-    """The port of an http address of this machine, or None where it is another address."""
+    """Return the port of an http address of this machine, or None for other addresses."""
     try:
         parts = urlsplit(url)
         port = parts.port or 80

@@ -1,4 +1,4 @@
-"""The page itself, in Gradio: it asks for nothing beyond its own server."""
+"""The page of the interactive demo in Gradio. It only accesses its own server."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -12,13 +12,13 @@ from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.viewer.drawing import STYLE, draw_notice, draw_panels, draw_table
 from lctr_jax.viewer.reading import Reading
 
-PREDICTED_CLASS, TOP_FIVE = -1, -2  # what may be chosen beside a class
+PREDICTED_CLASS, TOP_FIVE = -1, -2  # special values of the class menu
 
-_EMPTY = "Drop in an image, or choose an example."
+_EMPTY = "Upload an image or choose an example."
 _HIGHEST, _STEP = 0.995, 0.005  # gray levels are 0.004 apart
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
-_MAX_PAGES = 16  # open at once; each keeps its last reading, of a few megabytes
-_KEEP = (3600, 3600)  # seconds: how often dropped images are cleared away, and how old they must be
+_MAX_PAGES = 16  # open at once; each keeps a few megabytes
+_KEEP = (3600, 3600)  # seconds: interval of deleting uploaded images, and their minimum age
 
 
 def build_page(
@@ -29,9 +29,9 @@ def build_page(
     examples: Sequence[Path],
     about: str,
 ):
-    """A Gradio page around `read`, which is called once an image; all else is drawn from what it returned.
+    """Build a Gradio page around `read`, which is called once per image; the rest uses its result.
 
-    Its ValueError or OSError is what the page says of an image that cannot be read.
+    If `read` raises ValueError or OSError, the page shows the message.
 
     Raises:
         ModuleNotFoundError: Gradio is not installed.
@@ -46,7 +46,7 @@ def build_page(
 
     with gr.Blocks(title="lctr_jax", analytics_enabled=False, delete_cache=_KEEP) as page:
         reading = gr.State()
-        gr.Markdown(f"# What the network boxes\n{about}")
+        gr.Markdown(f"# Object localization\n{about}")
         with gr.Row():
             with gr.Column(scale=2, min_width=280):
                 image = gr.Image(
@@ -66,7 +66,7 @@ def build_page(
                     buttons=["reset"],
                     elem_id="threshold",
                 )
-                # Gradio would decode any format at any size, and of what it cannot read say "Error" alone.
+                # Gradio would decode any format and size, and report only "Error" for unreadable images.
                 image.preprocess = _uploaded_path
                 tau.preprocess = _as_sent
                 if examples:
@@ -88,7 +88,7 @@ def build_page(
 
 
 def draw_reading(reading: Reading | str | None, choice: int, tau: object) -> tuple[str, str]:
-    """The page's pictures and table: of a reading, or the reason why there is none."""
+    """Draw the page's images and table, or the reason why there are none."""
     if reading is None:
         return draw_notice(_EMPTY), ""
     if isinstance(reading, str):
@@ -117,7 +117,7 @@ def _as_sent(payload: Any) -> Any:
 
 
 def serve_page(page, *, port: int | None, block: bool = True) -> str:
-    """Serve it to this machine alone, until interrupted if it is to block; returns its address."""
+    """Serve the page on this machine only and return its address; `block` waits until interrupted."""
     gr = import_gradio()
     from starlette.middleware import Middleware
 
@@ -125,7 +125,7 @@ def serve_page(page, *, port: int | None, block: bool = True) -> str:
 
     fonts = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]
     theme = gr.themes.Default(primary_hue="blue", font=fonts[0], font_mono=fonts[1])
-    with _without_proxies():  # Gradio asks the page for itself, which no proxy can answer
+    with _without_proxies():  # Gradio requests its own page, which must not go through a proxy
         _, address, _ = page.launch(
             server_name="127.0.0.1",
             server_port=port,
@@ -146,7 +146,7 @@ def serve_page(page, *, port: int | None, block: bool = True) -> str:
 
 @contextmanager
 def _without_proxies() -> Iterator[None]:
-    """Hide the environment's proxies: the page speaks to this machine alone."""
+    """Hide the environment's proxies, since the page only communicates with this machine."""
     hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.lower() in _PROXIES}
     try:
         yield
@@ -155,22 +155,22 @@ def _without_proxies() -> Iterator[None]:
 
 
 def chosen_labels(reading: Reading, choice: int) -> list[int]:
-    """The classes to box, the first being the one whose maps are shown."""
+    """Return the classes to box; the maps of the first one are shown."""
     if choice == PREDICTED_CLASS:
         return reading.ranking[:1]
     return reading.ranking[:5] if choice == TOP_FIVE else [choice]
 
 
 def import_gradio():
-    """Gradio, told to keep to itself before it can ask its makers for the newest version.
+    """Import Gradio with telemetry and version checks disabled.
 
     Raises:
-        ModuleNotFoundError: it is not installed.
+        ModuleNotFoundError: Gradio is not installed.
     """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     try:
-        with _without_proxies():  # it makes its HTTP clients on import, and httpx refuses some proxies
+        with _without_proxies():  # importing creates HTTP clients, which fail for some proxies
             import gradio
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("the page needs gradio: pip install -e '.[demo]'") from error
+        raise ModuleNotFoundError("the demo needs gradio: pip install -e '.[demo]'") from error
     return gradio

@@ -1,4 +1,4 @@
-"""What a network said of one image, whole: the page is drawn from it, and the network is not asked again."""
+"""The network's complete output for one image, from which the demo page is drawn without running it again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +13,25 @@ from lctr_jax.localization.protocols import LCTR_PROTOCOL
 from lctr_jax.localization.thresholds import Threshold
 
 MAX_PHOTO_SIDE = 960
-"""Longest side of the photograph in the page, pixels."""
+"""Longest side of the photograph in the page, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reading:
-    """An image with every class's probability and map, and so its box at every threshold.
+    """An image with the probability and map of every class, and hence its box at every threshold.
 
-    `class_names` is one a class. `photo` is the image of `width` x `height` pixels, reduced to what the page
-    shows, since every open page keeps a reading. Boxes follow the `lctr` protocol's rules, as
-    `lctr_jax.predict`'s do.
+    Boxes follow the `lctr` protocol's rules, like those of `lctr_jax.predict`.
+
+    Attributes:
+        photo: the image, reduced for display, since every open page keeps a reading.
+        width: of the original image in pixels.
+        height: of the original image in pixels.
+        geometry: how the image became the network's input.
+        class_names: one per class.
+        probability: of each class.
+        relation_map: see `models.output.Output`.
+        class_maps: of each class.
+        localization_maps: of each class.
     """
 
     photo: UInt8[np.ndarray, "rows columns 3"]
@@ -37,32 +46,32 @@ class Reading:
 
     @property
     def ranking(self) -> list[int]:
-        """All classes, the most likely first."""
+        """All classes, most likely first."""
         return np.argsort(-self.probability, kind="stable").tolist()
 
     def found(self, label: int) -> bool:
-        """Whether the class's map has anything to box: False where it is flat."""
+        """Return whether the class's map has anything to box (false for a flat map)."""
         return bool(self.levels(label).any())
 
     def box_xyxy(self, label: int, threshold: Threshold) -> Float[np.ndarray, "4"]:
-        """The class's box in the image's pixels."""
+        """Return the class's box in pixels of the image."""
         boxes = boxes_by_cut(
             self._score_map(label), protocol=LCTR_PROTOCOL, image_size=self.geometry.image_size
         )
         return self._to_original(boxes[threshold.cut].astype(np.float64))
 
     def foreground(self, label: int, threshold: Threshold) -> Bool[np.ndarray, "side side"]:
-        """What of the class's map is above the threshold, in the network's frame."""
+        """Return the mask of the class's map above the threshold, in the network's frame."""
         return self.levels(label) > threshold.cut
 
     @property
     def region_xyxy(self) -> Float[np.ndarray, "4"]:
-        """The part of the image that the network saw, in its pixels."""
+        """The part of the image that the network saw, in pixels of the image."""
         side = float(self.geometry.image_size)
         return self._to_original(np.array([0.0, 0.0, side, side]))
 
     def levels(self, label: int) -> UInt8[np.ndarray, "side side"]:
-        """The class's map in the frame, as the gray levels that are cut."""
+        """Return the class's map in the frame as gray levels, to which thresholds apply."""
         return quantize_map(
             resize_map(self._score_map(label), protocol=LCTR_PROTOCOL, image_size=self.geometry.image_size)
         )

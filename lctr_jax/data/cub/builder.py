@@ -15,16 +15,16 @@ from lctr_jax.data.cub import release
 
 
 class Cub(record_builder.RecordBuilder):
-    """CUB-200-2011 from its published files, with CUBV2 as the split `heldout` where it is given.
+    """CUB-200-2011 from its published files, optionally with CUBV2 as the split `heldout`.
 
     Args:
-        source: `CUB_200_2011.tgz`, its folder, or a folder around either; None: download it.
-        data_dir: where prepared datasets are kept.
-        segmentations: `segmentations.tgz` or its folder; None: looked for beside the release.
-        heldout: CUBV2's images, a folder or an archive, and the folder of its lists.
-        num_processes: how many processes write.
-        decode: decode every image to find the damaged ones now; else only read their headers.
-        partial: accept lists with fewer images than were published.
+        source: `CUB_200_2011.tgz`, its folder, or a folder that contains either; None downloads it.
+        data_dir: folder of prepared data sets.
+        segmentations: `segmentations.tgz` or its folder; None looks for it next to the release.
+        heldout: CUBV2's images, a folder or archive, and the folder of its lists.
+        num_processes: number of writing processes.
+        decode: decode every image to find damaged ones now; otherwise only read their headers.
+        partial: accept fewer images than were published.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -47,7 +47,9 @@ class Cub(record_builder.RecordBuilder):
         super().__init__(
             data_dir=data_dir,
             masks=self._segmentations is not None or self._source is None,
-            checks=Checks(decode=decode, box_slack=None),  # 16 published boxes reach up to 32 pixels past
+            checks=Checks(
+                decode=decode, box_slack=None
+            ),  # 16 published boxes extend up to 32 pixels beyond their image
             num_processes=num_processes,
             read_mask=release.read_mask,
             num_images=release.NUM_IMAGES,
@@ -76,7 +78,7 @@ class Cub(record_builder.RecordBuilder):
 
 
 def _download(dl_manager: tfds.download.DownloadManager) -> tuple[Path, Path]:
-    """Download the images' and the segmentations' archives, checked against their published checksums."""
+    """Download the archives of images and segmentations and verify their published checksums."""
     try:
         _reach(release.IMAGES_URL)
         downloads: Any = dl_manager.download([release.IMAGES_URL, release.SEGMENTATIONS_URL])
@@ -88,7 +90,7 @@ def _download(dl_manager: tfds.download.DownloadManager) -> tuple[Path, Path]:
 
 
 def _reach(url: str) -> None:
-    """Fail at once where there is no network: TFDS would try again for minutes."""
+    """Fail immediately without a network connection; TFDS would retry for minutes."""
     parts = urllib.parse.urlsplit(url)
     if parts.hostname and not urllib.request.getproxies():
         try:

@@ -1,4 +1,4 @@
-"""The published files of CUB-200-2011 (Wah et al., CNS-TR-2011-001): where they are and how they read."""
+"""The published files of CUB-200-2011 (Wah et al., CNS-TR-2011-001): location and formats."""
 
 import io
 import tempfile
@@ -36,10 +36,10 @@ _LISTS = ("classes", "images", "image_class_labels", "train_test_split", "boundi
 
 
 def find_release(source: Path) -> Path:
-    """Return the folder that holds `images.txt`, or the archive, from either or from a folder around them.
+    """Return the folder with `images.txt`, or the archive, given either or a folder that contains one.
 
     Raises:
-        FileNotFoundError: neither is there.
+        FileNotFoundError: neither exists.
     """
     for folder in (source, source / "CUB_200_2011"):
         if (folder / "images.txt").exists():
@@ -47,11 +47,11 @@ def find_release(source: Path) -> Path:
     for archive in (source, source / "CUB_200_2011.tgz"):
         if archive.is_file():
             return archive
-    raise FileNotFoundError(f"cub: {source} is no CUB_200_2011.tgz and holds no CUB_200_2011/images.txt")
+    raise FileNotFoundError(f"cub: {source} is not CUB_200_2011.tgz and has no CUB_200_2011/images.txt")
 
 
 def find_segmentations(source: Path) -> Path | None:
-    """Return the segmentations' folder or archive beside the release, if there is one."""
+    """Return the folder or archive of segmentations next to the release, or None."""
     for folder in (source, source.parent):
         for name in ("segmentations", "segmentations.tgz"):
             if (folder / name).exists():
@@ -62,7 +62,7 @@ def find_segmentations(source: Path) -> Path | None:
 def read_manifest(
     files: Mapping[str, records.ByteRange], segmentations: Mapping[str, records.ByteRange]
 ) -> records.Manifest:
-    """List train and test from a release's files, with a mask for every image if there are segmentations.
+    """List the train and test splits from a release's files, with masks if there are segmentations.
 
     Raises:
         FileNotFoundError: a list, an image or a mask is missing.
@@ -87,7 +87,7 @@ def read_manifest(
 
 
 def read_mask(encoded: bytes) -> bytes:
-    """Turn a published segmentation, gray by the share of annotators, into 1 where half or more agree."""
+    """Convert a published segmentation, gray by the share of annotators, to 1 where at least half agree."""
     gray = np.asarray(image_decoding.decode_rgb(encoded))[..., 0]
     buffer = io.BytesIO()
     Image.fromarray((gray >= 128).astype(np.uint8)).save(buffer, "PNG")
@@ -102,8 +102,8 @@ def _read_lists(files: Mapping[str, records.ByteRange], prefix: str) -> tuple[di
         ValueError: a list cannot be read, or they disagree on what there is.
     """
     if missing := [name for name in _LISTS if f"{prefix}{name}.txt" not in files]:
-        raise FileNotFoundError(f"cub: {missing[0]}.txt is missing beside images.txt")
-    with tempfile.TemporaryDirectory() as folder:  # an archive's lists, for the reader of list files
+        raise FileNotFoundError(f"cub: {missing[0]}.txt is missing next to images.txt")
+    with tempfile.TemporaryDirectory() as folder:  # extracted for the readers of list files
         for name in _LISTS:
             Path(folder, f"{name}.txt").write_bytes(files[f"{prefix}{name}.txt"].read())
         classes, names, labels, in_train = (_read_column(Path(folder, f"{name}.txt")) for name in _LISTS[:4])

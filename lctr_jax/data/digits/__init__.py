@@ -1,1 +1,1 @@
-"""Handwritten digits in cluttered scenes, with labels, boxes and masks known exactly; nothing to download."""
+"""Handwritten digits in cluttered scenes, with exact labels, boxes and masks; no download."""

@@ -17,15 +17,15 @@ from lctr_jax.data import records
 from lctr_jax.data.digits import drawing
 
 _SPLITS = ["train", "val", "test"]
-_SOURCE_SHARES = (0.60, 0.15)  # of each class's source digits that go to train and to val; test has the rest
+_SOURCE_SHARES = (0.60, 0.15)  # shares of each class's source digits in train and val; the rest is test
 _SEED = 2022
 
 
 @dataclasses.dataclass(eq=False)
 class DigitsConfig(tfds.core.BuilderConfig):
-    """A scene style, under a name that changes with it, so that no stale pictures are ever read."""
+    """A scene style; its name depends on the drawing code, so that outdated images are never used."""
 
-    name: str = ""  # follows from the style
+    name: str = ""  # derived from the style
     style: str = ""
 
     def __post_init__(self):
@@ -67,7 +67,7 @@ def _examples(split: str, scene: drawing.Scene) -> Iterator[tuple[str, dict[str,
 
 
 def source_digits(labels: Int[np.ndarray, " num_digits"]) -> dict[str, Int[np.ndarray, "..."]]:
-    """Deal the source digits' indices to train, val and test, class by class."""
+    """Split the source digits' indices into train, val and test, class by class."""
     rng = np.random.default_rng(_SEED)
     dealt: dict[str, list[np.ndarray]] = {split: [] for split in _SPLITS}
     for label in np.unique(labels):

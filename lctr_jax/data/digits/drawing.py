@@ -121,7 +121,7 @@ def _spline(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "m 2"]:
 
 
 def _ground(scene: Scene, rng: np.random.Generator) -> Float[np.ndarray, "size size 3"]:
-    """Smooth colored noise of three scales."""
+    """Draw smooth colored noise of three scales."""
     texture = np.zeros((1, 1, 3), np.float32)
     for cells in (4, 9, 20):
         coarser = cv2.resize(texture, (cells, cells), interpolation=cv2.INTER_CUBIC)

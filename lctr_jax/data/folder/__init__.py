@@ -1,1 +1,1 @@
-"""Any folder of images, one subfolder a class, with or without boxes and masks."""
+"""A folder of images, one subfolder per class, with or without boxes and masks."""

@@ -1,4 +1,4 @@
-"""What lies beside the images of a folder: box lists and masks, joined with the images of their split."""
+"""Box lists and masks of an image folder, matched with the images of their split."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,13 @@ from lctr_jax.data.notes import examples, some
 
 @dataclasses.dataclass(frozen=True)
 class SplitBoxes:
-    """A split's box list joined with its images.
+    """A split's box list, matched with its images.
 
-    `unmatched`: the list's names that fit no image; `num_listed`: how many it has.
+    Attributes:
+        path: the list.
+        by_image: annotations of the matched images by id.
+        unmatched: names in the list that match no image.
+        num_listed: number of names in the list.
     """
 
     path: Path
@@ -26,11 +30,11 @@ class SplitBoxes:
 def read_folder_boxes(
     path: Path, split: str, image_ids: Sequence[str], found: layout.FolderLayout, *, root: Path
 ) -> SplitBoxes:
-    """Join a box list with the images of a split.
+    """Match a box list with the images of a split.
 
     Raises:
         FileNotFoundError: there is no such list.
-        ValueError: it cannot be read, names none of the images, or a name fits several.
+        ValueError: it cannot be read, contains none of the images, or a name matches several.
     """
     listed = box_lists.read_annotations(path)
     names = [*layout.SPELLINGS.get(split, (split,)), found.splits.get(split, root).name]
@@ -42,14 +46,14 @@ def read_folder_boxes(
         raise ValueError(f"box list of {split}, {path}: {error}") from error
     if not matches.by_image:
         raise ValueError(
-            f"box list of {split}: it names none of the images; it has {examples(listed)}, the folder has "
+            f"box list of {split}: it contains none of the images; it has {examples(listed)}, the folder has "
             f"{examples(image_ids)}"
         )
     return SplitBoxes(path, matches.by_image, matches.unmatched, len(listed))
 
 
 def find_list(root: Path, split: str, given: Mapping[str, str | Path]) -> Path | None:
-    """Return the box list that is given for a split, else the one in `ROOT/list`.
+    """Return the box list given for a split, otherwise the one in `ROOT/list`, if any.
 
     Raises:
         ValueError: there are several.
@@ -70,7 +74,7 @@ def find_list(root: Path, split: str, given: Mapping[str, str | Path]) -> Path |
 
 
 def unread_lists(root: Path, splits: Sequence[str]) -> str | None:
-    """Name what lies in `ROOT/list` and belongs to no split."""
+    """Describe the files in `ROOT/list` that belong to no split."""
     folder = root / "list"
     known = tuple(f"{spelling}_boxes" for split in splits for spelling in layout.SPELLINGS[split])
     names = [
@@ -83,9 +87,9 @@ def unread_lists(root: Path, splits: Sequence[str]) -> str | None:
 
 
 def keep_class(annotation: box_lists.Annotation, names: Sequence[str]) -> tuple[box_lists.Boxes, int]:
-    """Return the boxes of the image's own class, and how many others there are.
+    """Return the boxes of the image's own class, and the number of other boxes.
 
-    Where the list gives none of the boxes the name of the class, it has another naming, and all are kept.
+    If no box has the name of the class, the list uses other names, and all boxes are kept.
     """
     wanted = {name.casefold() for name in names}
     own = [label.casefold() in wanted for label in annotation.box_labels]
@@ -107,14 +111,14 @@ def find_masks(root: Path, split: str, *, flat: bool) -> dict[str, records.ByteR
 
 
 def stem(image_id: str) -> str:
-    """Return an id without its suffix."""
+    """Remove the suffix of an id."""
     return image_id.removesuffix(Path(image_id).suffix)
 
 
 def boxes_line(
     split: str, items: Sequence[records.Item], listed: SplitBoxes | None, root: Path
 ) -> str | None:
-    """Say how many images of a split have boxes, and how many names of its list have images."""
+    """Describe how many images of a split have boxes, and how many names in its list have no image."""
     if not listed:
         return None
     with_boxes = sum(len(item.boxes_xyxy) > 0 for item in items)
@@ -122,7 +126,7 @@ def boxes_line(
     text = f"boxes of {split}: {with_boxes:,} of {some(len(items), 'image')}, from {path}"
     if listed.unmatched:
         text += (
-            f"; {len(listed.unmatched):,} of the list's {some(listed.num_listed, 'name')} fit no image, "
+            f"; {len(listed.unmatched):,} of the list's {some(listed.num_listed, 'name')} match no image, "
             f"such as {listed.unmatched[0]!r}"
         )
     if elsewhere := len(listed.by_image.keys() - {item.id for item in items}):
@@ -133,10 +137,10 @@ def boxes_line(
 def masks_line(
     split: str, items: Sequence[records.Item], masks: Mapping[str, records.ByteRange]
 ) -> str | None:
-    """Say how many images of a split have a mask, and how many masks fit no image.
+    """Describe how many images of a split have a mask, and how many masks have no image.
 
     Raises:
-        ValueError: none fits.
+        ValueError: no mask matches an image.
     """
     if not masks:
         return None
@@ -144,9 +148,9 @@ def masks_line(
     if not with_mask:
         ids = [item.id for item in items]
         raise ValueError(
-            f"masks of {split}: none fits an image; they are {examples(masks)}, the images {examples(ids)}"
+            f"masks of {split}: none matches an image; they are {examples(masks)}, the images {examples(ids)}"
         )
     more = len(masks) - with_mask
     return f"masks of {split}: {with_mask:,} of {some(len(items), 'image')}" + (
-        f"; {some(more, 'mask')} fit none" if more > 0 else ""
+        f"; {some(more, 'mask')} match none" if more > 0 else ""
     )

@@ -13,15 +13,15 @@ from lctr_jax.data.folder import tree
 
 
 class Folder(record_builder.RecordBuilder):
-    """Images in class folders; kept under a name that changes with any file of them.
+    """Images in class folders; stored under a name that changes with any of their files.
 
     Args:
-        root: the image folder, laid out as `tree.read_folder` says.
-        data_dir: where prepared datasets are kept.
+        root: the image folder, in the layout described in `tree.read_folder`.
+        data_dir: folder of prepared data sets.
         boxes: box lists by split, for lists that are not in `ROOT/list`.
-        exif: whether EXIF turns the images, as `tree.read_folder` says.
-        num_processes: how many processes write.
-        decode: decode every image to find the damaged ones now; else only read their headers.
+        exif: whether to rotate images by EXIF, see `tree.read_folder`.
+        num_processes: number of writing processes.
+        decode: decode every image to find damaged ones now; otherwise only read their headers.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -47,7 +47,7 @@ class Folder(record_builder.RecordBuilder):
 
     @property
     def notes(self) -> list[str]:
-        """Of the folder as it is now: files that are not images may have come since it was prepared."""
+        """Notes on the current state of the folder: files that are not images may have been added later."""
         metadata: Any = self.info.metadata
         return [*self.manifest.notes, *metadata.get("pixel_notes", ())]
 
@@ -57,7 +57,7 @@ class Folder(record_builder.RecordBuilder):
 
 
 def _fingerprint(manifest: records.Manifest) -> str:
-    """Change with any name, size, time of change or box in the folder."""
+    """Return a hash that changes with any name, size, modification time or box in the folder."""
     digest = hashlib.sha256(repr(manifest.class_names).encode())
     for split, items in manifest.splits.items():
         digest.update(split.encode())

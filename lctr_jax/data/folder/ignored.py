@@ -1,26 +1,26 @@
-"""What lies in an image folder and is not read: counted by reason, with an example of each."""
+"""Ignored files of an image folder, counted by reason, with an example of each."""
 
 import collections
 from pathlib import Path
 
 from lctr_jax.data.notes import some
 
-_MOST_REASONS = 12  # named on the line; the rest is counted
+_MOST_REASONS = 12  # listed on the line; the others are only counted
 
 
 class Ignored:
-    """Collects what is left out below a folder."""
+    """Collects the files and folders that are ignored below a folder."""
 
     def __init__(self, root: Path):
         self._root = root
         self._paths: dict[str, list[str]] = collections.defaultdict(list)
 
     def add(self, reason: str, path: Path) -> None:
-        """Note a file or folder; the reason is a plural, such as `.mp4 videos`."""
+        """Add a file or folder; the reason is a plural noun, such as `.mp4 videos`."""
         self._paths[reason].append(path.relative_to(self._root).as_posix())
 
     def line(self, below: Path | None = None) -> str | None:
-        """Say in a line what was ignored, under one folder or anywhere; None if nothing was."""
+        """Describe in one line what was ignored, in one folder or anywhere; None if nothing was."""
         prefix = "" if below is None else f"{below.relative_to(self._root).as_posix()}/"
         chosen = {
             reason: [path for path in paths if path.startswith(prefix)]

@@ -1,4 +1,4 @@
-"""Where the splits of an image folder are: `ROOT/train/CLASS`, `ROOT/val/CLASS`, or `ROOT/CLASS` alone."""
+"""The layout of an image folder: `ROOT/train/CLASS` and `ROOT/val/CLASS`, or only `ROOT/CLASS`."""
 
 import dataclasses
 from pathlib import Path
@@ -14,14 +14,17 @@ SPELLINGS = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-_BESIDE = ("list", "masks")  # folders beside the splits that have a meaning of their own
+_BESIDE = ("list", "masks")  # folders next to the splits with a special meaning
 
 
 @dataclasses.dataclass(frozen=True)
 class FolderLayout:
     """The folder of each split, and of each of its classes.
 
-    `flat`: there are class folders alone, and all of them are `train`.
+    Attributes:
+        splits: folder of each split.
+        classes: class folders of each split.
+        flat: there are only class folders, and all of them are `train`.
     """
 
     splits: dict[str, Path]
@@ -30,15 +33,15 @@ class FolderLayout:
 
 
 def canonical(split: str) -> str:
-    """Return our name of a split for any of its spellings."""
+    """Return the canonical name of a split for any of its spellings."""
     return next((name for name, spellings in SPELLINGS.items() if split.lower() in spellings), split)
 
 
 def find_layout(root: Path, ignored: Ignored) -> FolderLayout:
-    """Find the splits and the class folders; what lies beside them is noted as ignored.
+    """Find the splits and class folders, and record ignored files and folders next to them.
 
     Raises:
-        FileNotFoundError: there is no such folder, or neither `train` nor class folders in it.
+        FileNotFoundError: there is no such folder, or it has neither `train` nor class folders.
         ValueError: a split has two folders or no class folders.
     """
     if not root.is_dir():
@@ -51,8 +54,8 @@ def find_layout(root: Path, ignored: Ignored) -> FolderLayout:
         return _flat(root, [*others, *splits.values()], ignored)
     if "train" not in splits:
         raise FileNotFoundError(
-            f"data.root: expected {root / 'train'} with one folder of images per class, or class folders "
-            f"alone in {root}; got {examples((f.name for f in folders), count=5) or 'no folders'}"
+            f"data.root: expected {root / 'train'} with one folder of images per class, or only class "
+            f"folders in {root}; got {examples((f.name for f in folders), count=5) or 'no folders'}"
         )
     for folder in others:
         ignored.add("folders beside the splits", folder)
@@ -67,14 +70,14 @@ def _splits(root: Path, folders: list[Path]) -> dict[str, Path]:
         found = [folder for folder in folders if folder.name.lower() in spellings]
         if len(found) > 1:
             names = " and ".join(folder.name for folder in found)
-            raise ValueError(f"data.root: {root} has {names}, two folders of the split {name}; keep one")
+            raise ValueError(f"data.root: {root} has {names}, two folders for the split {name}; keep one")
         if found:
             splits[name] = found[0]
     return splits
 
 
 def _are_classes(others: list[Path], splits: dict[str, Path]) -> bool:
-    """Tell class folders alone; `train`, `val` or `test` is a class among others if it has no folders."""
+    """Return whether there are only class folders; a folder `train` without subfolders is then a class."""
     scratch = [Ignored(folder) for folder in splits.values()]
     if any(scan.subfolders(folder, note) for folder, note in zip(splits.values(), scratch, strict=True)):
         return False
@@ -92,7 +95,7 @@ def _flat(root: Path, folders: list[Path], ignored: Ignored) -> FolderLayout:
             ignored.add("folders without images", folder)
     if len(classes) == 1 and not _has_image(classes[0]):
         raise ValueError(
-            f"data.root: {root} has one class folder, {classes[0].name}, whose images lie in "
+            f"data.root: {root} has one class folder, {classes[0].name}, whose images are in "
             f"{examples(sorted(_nested(classes[0])))}; did you mean {classes[0]}?"
         )
     _note_files(root, ignored, every=True)
@@ -112,7 +115,7 @@ def _has_image(folder: Path) -> bool:
 
 
 def _nested(folder: Path) -> list[str]:
-    """Name the folders in a folder that hold images."""
+    """Return the names of subfolders that contain images."""
     inner = scan.subfolders(folder, Ignored(folder))
     return [path.name for path in inner if _has_image(path)]
 
@@ -122,7 +125,7 @@ def _is_image(path: Path) -> bool:
 
 
 def _note_files(folder: Path, ignored: Ignored, *, every: bool) -> None:
-    """Note the images that lie beside the class folders, and the other files if `every` one matters."""
+    """Record images next to the class folders, and all other files if `every`."""
     for path in sorted(folder.iterdir()):
         if path.is_dir() or is_foreign(path.name):
             continue

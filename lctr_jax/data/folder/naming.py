@@ -1,4 +1,4 @@
-"""The names of classes whose folders are named by WordNet ids or the like, from a list beside the images."""
+"""Names for classes whose folders are named by ids such as WordNet's, from a list next to the images."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ _LISTS = ("classes.txt", "words.txt", "LOC_synset_mapping.txt")
 
 
 def read_names(root: Path, folders: Sequence[str]) -> tuple[list[str], str | None]:
-    """Return a name for each class folder, and a line that says where the names are from, if from a list.
+    """Return a name for each class folder, and a line that names the list they come from, if any.
 
-    A list has lines `FOLDER NAME`, such as `n02123045 tabby, tabby cat`: the first of several names is taken,
-    unless two classes share it. A folder that the list does not know keeps its own name.
+    A list has lines `FOLDER NAME`, such as `n02123045 tabby, tabby cat`. The first of several synonyms is
+    used, unless two classes share it. A folder that is not in the list keeps its own name.
 
     Raises:
-        ValueError: the list is no text.
+        ValueError: the list is not a text file.
     """
     lines = []
     for path in [root / name for name in _LISTS if (root / name).is_file()]:
@@ -26,7 +26,7 @@ def read_names(root: Path, folders: Sequence[str]) -> tuple[list[str], str | Non
                 "" if len(listed) == len(folders) else f" ({len(folders) - len(listed)} keep their folder's)"
             )
             return _choose(folders, listed), f"class names: from {path.name}{missing}"
-        lines.append(f"class names: the folders'; {path.name} names none of them")
+        lines.append(f"class names: the folders'; {path.name} contains none of them")
     return list(folders), lines[0] if lines else None
 
 
@@ -40,7 +40,7 @@ def _read(path: Path, folders: frozenset[str]) -> dict[str, str]:
 
 
 def _choose(folders: Sequence[str], listed: dict[str, str]) -> list[str]:
-    """Prefer the first synonym, then all of them, then the name with its folder."""
+    """Choose the first synonym, or all of them, or the name with its folder, whichever is unique."""
     names = [listed.get(folder, folder) for folder in folders]
     short = [name.partition(",")[0].strip() or name for name in names]
     counts, chosen = (Counter(short), Counter(names)), []

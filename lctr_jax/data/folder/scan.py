@@ -1,4 +1,4 @@
-"""Find the images below a class folder; everything else that lies there is noted with its reason."""
+"""Find the images below a class folder, and record why other files are ignored."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ from lctr_jax.data.foreign_files import is_foreign
 
 
 def subfolders(folder: Path, ignored: Ignored) -> list[Path]:
-    """Return the folders in a folder, by name, without the foreign ones.
+    """Return the subfolders of a folder by name, without system folders.
 
     Raises:
         OSError: the folder cannot be listed.
@@ -28,8 +28,8 @@ def subfolders(folder: Path, ignored: Ignored) -> list[Path]:
 def scan_folder(folder: Path, root: Path, ignored: Ignored) -> list[Path]:
     """Return the images below a class folder, in order.
 
-    Links to folders are followed once; not those that lead into `root`, whose folders are read in their own
-    place: that is what loops of links do.
+    Links to folders are followed once, except into `root`, whose folders are read in their own place; this
+    also ends cycles of links.
 
     Raises:
         OSError: a folder cannot be listed.
@@ -39,7 +39,7 @@ def scan_folder(folder: Path, root: Path, ignored: Ignored) -> list[Path]:
 
 
 def _walk(folder: Path, root: str, seen: set[str], ignored: Ignored) -> Iterator[Path]:
-    waiting = [folder]  # no recursion: people's folders may be nested deeper than Python's stack
+    waiting = [folder]  # not recursive, because folders may be nested deeper than Python's stack
     while waiting:
         inner = []
         for path in sorted(waiting.pop().iterdir()):
@@ -68,7 +68,7 @@ def _why_not_entered(path: Path, root: str, seen: set[str]) -> str | None:
 
 
 def _why_not_read(path: Path) -> str | None:
-    """Say why a file is no image to be read; None if it is one."""
+    """Return why a file is ignored; None for an image that can be read."""
     suffix = path.suffix.lower()
     if is_foreign(path.name):
         return "hidden or system files"
@@ -78,7 +78,7 @@ def _why_not_read(path: Path) -> str | None:
     except OSError:
         return "broken links"
     if suffix in image_formats.HEIC_SUFFIXES and not image_formats.heic_is_read():
-        return f"{suffix} images for want of pillow-heif (pip install 'lctr_jax[heic]')"
+        return f"{suffix} images, which need pillow-heif (pip install 'lctr_jax[heic]')"
     if suffix in image_formats.IMAGE_SUFFIXES:
         _require_utf8(path)
         return None
@@ -91,7 +91,7 @@ def _why_not_read(path: Path) -> str | None:
     if image_formats.is_image(start):
         _require_utf8(path)
         return None
-    return "files without a suffix that are no images"
+    return "files without a suffix that are not images"
 
 
 def _require_utf8(path: Path) -> None:

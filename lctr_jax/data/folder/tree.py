@@ -1,4 +1,4 @@
-"""List an image folder: `ROOT/train/CLASS/*`, `ROOT/val|test/CLASS/*`, box lists and masks beside them."""
+"""List an image folder: `ROOT/train/CLASS/*`, `ROOT/val|test/CLASS/*`, and its box lists and masks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,23 +12,23 @@ from lctr_jax.data.name_rules import check_class_names
 from lctr_jax.data.notes import some
 
 Exif = Literal["auto", "upright", "stored"]
-_HELD_OUT = 0.1  # share of each class that becomes `val` where the folder has `train` alone
+_HELD_OUT = 0.1  # share of each class held out as `val` if there is only `train`
 
 
 def read_folder(root: Path, boxes: Mapping[str, str | Path], *, exif: Exif = "auto") -> records.Manifest:
     """List every image of a folder with its class, boxes and mask.
 
-    Labels are the places of the class folders' names in sorted order. Boxes come from `boxes[split]`, else
+    Labels are the positions of the class folders in sorted order. Boxes come from `boxes[split]`, otherwise
     from `ROOT/list/SPLIT_boxes*` in any format of `box_lists`. Masks are `ROOT/masks/SPLIT/CLASS/NAME.png`.
-    Without any `val` or `test`, a tenth of each class is held out as `val`, images that a list of `val` names
-    first.
+    Without `val` and `test`, 10 % of each class are held out as `val`, starting with images in a box list of
+    `val`.
 
-    Images are turned upright by their EXIF orientation, or read as stored, where the split has a box list or
-    masks; `exif` overrides that for all splits.
+    Images are rotated by their EXIF orientation, or read as stored if the split has a box list or masks;
+    `exif` overrides this for all splits.
 
     Raises:
-        FileNotFoundError: there is no such folder, or no images are where they should be.
-        ValueError: an empty class folder, a class that `train` lacks, a box list that does not fit.
+        FileNotFoundError: there is no such folder, or it has no images where they are expected.
+        ValueError: a class folder is empty or missing in `train`, or a box list does not match.
     """
     ignored = Ignored(root)
     layout = find_layout(root, ignored)
@@ -57,7 +57,7 @@ def read_folder(root: Path, boxes: Mapping[str, str | Path], *, exif: Exif = "au
 
 
 class _Reader:
-    """Makes items of image paths, and keeps the lines that say how boxes and masks were joined with them."""
+    """Creates items from image paths, and collects notes on how boxes and masks were matched."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class _Reader:
         self._left_out: dict[str, int] = {}
 
     def items(self, split: str, images: Mapping[str, Path]) -> list[records.Item]:
-        """The items of a split, with the boxes and masks that are there for it."""
+        """Return the items of a split with their boxes and masks."""
         path = annotations.find_list(self._root, split, self._given)
         listed = (
             annotations.read_folder_boxes(path, split, list(images), self._layout, root=self._root)
@@ -102,7 +102,7 @@ class _Reader:
         ]
 
     def hold_out(self, train: list[records.Item]) -> dict[str, list[records.Item]]:
-        """Divide the training images into `train` and `val`.
+        """Split the training images into `train` and `val`.
 
         Raises:
             ValueError: there are too few of them.
@@ -114,17 +114,17 @@ class _Reader:
         splits = {"train": ordered[held_out:], "val": [val.get(item.id, item) for item in ordered[:held_out]]}
         if lost := {item.label for item in splits["val"]} - {item.label for item in splits["train"]}:
             raise ValueError(
-                f"data.root: class {self._names[min(lost)]!r} has too few images to hold a tenth out as val; "
+                f"data.root: class {self._names[min(lost)]!r} has too few images to hold out 10 % as val; "
                 f"expected more images, or a folder {self._root / 'val'}"
             )
         return splits
 
     def lines(self, splits: Mapping[str, Sequence[records.Item]]) -> Iterator[str | None]:
-        """Say how boxes and masks were joined with the images."""
+        """Yield how boxes and masks were matched with the images."""
         for split, items in splits.items():
             yield annotations.boxes_line(split, items, self._lists.get(split), self._root)
             if others := self._left_out.get(split):
-                yield f"boxes of {split}: {some(others, 'box')} of other classes than the image's left out"
+                yield f"boxes of {split}: {some(others, 'box')} of classes other than the image's are ignored"
             yield annotations.masks_line(split, items, self._masks.get(split, {}))
 
     def _has_own_val(self) -> bool:
@@ -134,7 +134,7 @@ class _Reader:
     def _own_boxes(
         self, split: str, image_id: str, annotation: box_lists.Annotation | None
     ) -> box_lists.Boxes:
-        """The boxes of the image's class.
+        """Return the boxes of the image's class.
 
         Raises:
             ValueError: the list gives the image another class.
@@ -146,8 +146,8 @@ class _Reader:
         if box_lists.contradicts(annotation, label, self._by_name):
             raise ValueError(
                 f"box list of {split}: {image_id} has label {annotation.label!r} there, but its folder "
-                f"{folder} is class {label} (class folders count from 0 in sorted order); mend the list, or "
-                "leave out its labels: lines `path,x0,y0,x1,y1`"
+                f"{folder} is class {label} (class folders count from 0 in sorted order); correct the list, "
+                "or leave out its labels: lines `path,x0,y0,x1,y1`"
             )
         boxes, others = annotations.keep_class(annotation, [folder, self._names[label]])
         self._left_out[split] = self._left_out.get(split, 0) + others
@@ -157,11 +157,11 @@ class _Reader:
 def _canonical_lists(
     root: Path, layout: FolderLayout, boxes: Mapping[str, str | Path]
 ) -> dict[str, str | Path]:
-    """Return the given lists by our names of the splits."""
+    """Return the given lists by canonical split name."""
     has_val = "val" in layout.splits or list(layout.splits) == ["train"]
     for split, path in boxes.items():
         if canonical(split) not in layout.splits and not (canonical(split) == "val" and has_val):
-            raise ValueError(f"box list of {split}: got {path}, but there is no folder {root / split}")
+            raise ValueError(f"box list of {split}: got {path}, but the folder {root / split} does not exist")
     return {canonical(split): path for split, path in boxes.items()}
 
 
@@ -192,11 +192,11 @@ def _check_classes(layout: FolderLayout, images: Mapping[str, Mapping[str, Path]
 
 
 def _counts(root: Path, splits: Mapping[str, Sequence[records.Item]], *, flat: bool, held_out: bool) -> str:
-    """Say how many images of how many classes each split has."""
+    """Describe the number of images and classes of each split."""
     parts = [
         f"{split} {some(len(items), 'image')} of {some(len({item.label for item in items}), 'class')}"
         for split, items in splits.items()
     ]
-    why = "class folders alone" if flat else "train alone"
-    tail = f"; {why}: a tenth of each class is held out as val" if held_out else ""
+    why = "only class folders" if flat else "only train"
+    tail = f"; {why}: 10 % of each class is held out as val" if held_out else ""
     return f"{root}: {', '.join(parts)}{tail}"

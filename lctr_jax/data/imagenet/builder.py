@@ -10,15 +10,15 @@ from lctr_jax.data.imagenet import release
 
 
 class Imagenet(record_builder.RecordBuilder):
-    """ILSVRC2012 from its published files, with ImageNetV2 as the split `heldout` where it is given.
+    """ILSVRC2012 from its published files, optionally with ImageNetV2 as the split `heldout`.
 
     Args:
-        source: the folder of the official archives, of `train/` and `val/`, or of Kaggle's download.
-        data_dir: where prepared datasets are kept.
-        boxes: the validation boxes, in any format of `box_lists`; None: looked for in the source.
-        heldout: the folder that holds ImageNetV2 as `val2/`, and the folder of wsoleval's lists.
-        num_processes: how many processes write.
-        decode: decode every image to find the damaged ones now; else only read their headers.
+        source: folder of the official archives, of `train/` and `val/`, or of Kaggle's download.
+        data_dir: folder of prepared data sets.
+        boxes: the validation boxes in any format of `box_lists`; None looks for them in the source.
+        heldout: the folder that contains ImageNetV2 as `val2/`, and the folder of wsoleval's lists.
+        num_processes: number of writing processes.
+        decode: decode every image to find damaged ones now; otherwise only read their headers.
         partial: accept fewer images than were published.
     """
 
@@ -41,7 +41,7 @@ class Imagenet(record_builder.RecordBuilder):
         super().__init__(
             data_dir=data_dir,
             masks=False,
-            checks=Checks(decode=decode, box_slack=None),  # published boxes are kept as they are
+            checks=Checks(decode=decode, box_slack=None),  # published boxes are used as they are
             num_processes=num_processes,
             num_images=release.NUM_IMAGES,
             partial=partial,

@@ -1,4 +1,4 @@
-"""The published files of ILSVRC2012 (Russakovsky et al., IJCV 2015): where they are and how they read."""
+"""The published files of ILSVRC2012 (Russakovsky et al., IJCV 2015): location and formats."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ HOW_TO_GET = (
 NUM_CLASSES = 1_000
 NUM_IMAGES = {"train": 1_281_167, "val": 50_000}
 _WNID = re.compile(r"n\d{8}")
-_PLACES = {  # in the order of preference: the official downloads, plain folders, Kaggle's layout
+_PLACES = {  # in order of preference: official downloads, plain folders, Kaggle's layout
     "train": ("ILSVRC2012_img_train.tar", "train", "ILSVRC/Data/CLS-LOC/train"),
     "val": ("ILSVRC2012_img_val.tar", "val", "ILSVRC/Data/CLS-LOC/val"),
     "boxes": (
@@ -27,10 +27,10 @@ _PLACES = {  # in the order of preference: the official downloads, plain folders
 
 
 def find_part(source: Path, part: str) -> Path:
-    """Return the place of `train`, `val` or `boxes` under the source folder.
+    """Return the location of `train`, `val` or `boxes` in the source folder.
 
     Raises:
-        FileNotFoundError: it is at none of the known places.
+        FileNotFoundError: it is in none of the known locations.
     """
     for place in _PLACES[part]:
         if (source / place).exists():
@@ -39,15 +39,15 @@ def find_part(source: Path, part: str) -> Path:
 
 
 def read_train(files: Mapping[str, records.ByteRange]) -> tuple[list[str], list[records.Item]]:
-    """Return the wnids in sorted order, which is label order, and the training items.
+    """Return the wnids in sorted order, which is the order of labels, and the training items.
 
     Raises:
-        ValueError: no file lies in a folder or an archive named by a wnid.
+        ValueError: no file is in a folder or archive named by a wnid.
     """
     by_wnid = {key: _wnid_of(key) for key in files if key.lower().endswith((".jpeg", ".jpg"))}
     wnids = sorted({wnid for wnid in by_wnid.values() if wnid})
     if not wnids:
-        raise ValueError("imagenet: no training image lies in a folder named by a wnid, as n01440764")
+        raise ValueError("imagenet: no training image is in a folder named by a wnid such as n01440764")
     labels = {wnid: label for label, wnid in enumerate(wnids)}
     items = [
         records.Item(f"{wnid}/{PurePosixPath(key).name}", labels[wnid], files[key])
@@ -60,23 +60,23 @@ def read_train(files: Mapping[str, records.ByteRange]) -> tuple[list[str], list[
 def read_val(
     files: Mapping[str, records.ByteRange], boxes: Path, wnids: list[str]
 ) -> tuple[list[records.Item], list[str]]:
-    """Join the validation images with their boxes, and with their labels where no class folder tells them.
+    """Match the validation images with their boxes, and with labels if there are no class folders.
 
-    A list's label that is an index counts all of ImageNet's classes: where the source has a part of them,
-    wnids alone tell labels.
+    A label given as an index refers to all of ImageNet's classes; for a source with only some classes, only
+    wnids are accepted.
 
     Returns:
-        The items, and lines that say which names of the list have no image.
+        The items, and notes on names in the list that have no image.
 
     Raises:
-        ValueError: an image has no box or no label, or the list and the folders disagree on its label.
+        ValueError: an image has no box or no label, or list and folders disagree on its label.
     """
     annotations: dict[str, tuple[str, box_lists.Annotation]] = {}
     for key, note in box_lists.read_annotations(boxes).items():
         stem = _stem(key)
         if stem in annotations:
             raise ValueError(
-                f"imagenet: {boxes} has {annotations[stem][0]} and {key}, two entries of one image"
+                f"imagenet: {boxes} has {annotations[stem][0]} and {key}, two entries for one image"
             )
         annotations[stem] = key, note
     labels_path = (boxes if boxes.is_dir() else boxes.parent) / "class_labels.txt"
@@ -95,7 +95,7 @@ def read_val(
         line = (
             f"boxes of val: {len(items):,} of {len(items):,} images, from {boxes}; {len(unmatched):,} of the "
         )
-        return items, [f"{line}list's {len(annotations):,} names fit no image, such as {min(unmatched)}"]
+        return items, [f"{line}list's {len(annotations):,} names match no image, such as {min(unmatched)}"]
     return items, []
 
 
@@ -104,10 +104,10 @@ def _stem(path: str) -> str:
 
 
 def _label(name: str, sources: list[int | str | None], wnids: list[str], boxes: Path) -> int:
-    """Return the index that every source, an index or a wnid, agrees on.
+    """Return the label that all sources, indices or wnids, agree on.
 
     Raises:
-        ValueError: they tell none or different ones, or indices alone where they mean other classes.
+        ValueError: there is none, they disagree, or there are only indices of a source with fewer classes.
     """
     labels = {wnids.index(label) if label in wnids else None for label in sources if isinstance(label, str)}
     indices = {label for label in sources if isinstance(label, int)}
@@ -119,7 +119,7 @@ def _label(name: str, sources: list[int | str | None], wnids: list[str], boxes: 
             f"{len(wnids):,}; expected a list with wnids, or val/ in class folders"
         )
     if len(labels) != 1 or None in labels:
-        raise ValueError(f"imagenet: {name}: its folder and {boxes} give it no label, or different ones")
+        raise ValueError(f"imagenet: {name}: its folder and {boxes} give no label, or different ones")
     return labels.pop()  # pyright: ignore[reportReturnType]  not None, as just seen
 
 

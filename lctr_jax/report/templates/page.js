@@ -14,7 +14,7 @@
       item.hidden = (group && !groups.split(" ").includes(group)) || (error && outcome !== error) || (name && ofClass !== name);
     }
     const shown = items.filter((item) => !item.hidden).length;
-    one("#shown").textContent = `${shown} of ${items.length} pictures`;
+    one("#shown").textContent = `${shown} of ${items.length} images`;
     one("#none").hidden = shown > 0;
   }
   function show(name, value) {
