@@ -1,4 +1,4 @@
-"""A labeled folder of animals, and how the tests open it."""
+"""A labeled image folder of animals, and a function that opens it."""
 
 import numpy as np
 from PIL import Image

@@ -15,7 +15,7 @@ hook.__enter__()
 
 @pytest.fixture(scope="module")
 def quick_compilation():
-    """Compile without most optimizations, also in processes started from here: it is most of their time.
+    """Compile without most optimizations, also in child processes: compilation dominates the time of tests.
 
     Not where bits or speed are tested: users' programs are optimized.
     """

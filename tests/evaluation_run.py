@@ -1,4 +1,4 @@
-"""An evaluation of drawn pictures on a given mesh, in this process or in one of several.
+"""An evaluation of drawn images on a given mesh, in this process or in one of several.
 
 python evaluation_run.py ADDRESS PROCESS FOLDER      one of two processes, see `run_processes`
 """
@@ -41,7 +41,7 @@ def draw_split(name: str, count: int) -> Split:
 
 
 class Copies(list):
-    """Gives records away, as a source on disk does."""
+    """Returns records from memory, like a source on disk."""
 
     def __getitem__(self, index):
         return dict(super().__getitem__(index))
@@ -71,7 +71,7 @@ def encode(pixels) -> bytes:
 
 
 def evaluate(folder: Path, mesh: Mesh, **options) -> dict:
-    """All that an evaluation can do: held-out threshold, masks, images without boxes, a reference network."""
+    """Run an evaluation with held-out threshold, masks, images without boxes and a reference network."""
     splits = {"test": draw_split("test", 21), "heldout": draw_split("heldout", 9)}
     evaluator = Evaluator(
         EvaluationOptions(**{"batch_size": 2, "threshold_split": "heldout", **options}),
@@ -87,7 +87,7 @@ def evaluate(folder: Path, mesh: Mesh, **options) -> dict:
 
 
 def run_processes(program: list[str], arguments: list[str], *, devices_each: int = 2) -> str:
-    """Run `python PROGRAM ADDRESS PROCESS ARGUMENTS` twice at once, as two hosts would; what both said."""
+    """Run `python PROGRAM ADDRESS PROCESS ARGUMENTS` twice at once, like two hosts; return both outputs."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"

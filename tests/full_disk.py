@@ -1,4 +1,4 @@
-"""A full disk, as far as a process can have it to itself."""
+"""Simulate a full disk for a process."""
 
 import resource
 import signal
@@ -10,7 +10,7 @@ PAGE = 4096
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """No file may grow beyond a page."""
+    """Limit every file to one page."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (PAGE, hard))

@@ -1,4 +1,4 @@
-"""What a user has who installed the wheel: an environment of its own, the checkout out of sight."""
+"""An environment with the installed wheel and without the checkout."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def build_wheel(folder: Path) -> Path:
-    """Build by way of the source archive, from a copy: building leaves traces, and finds those of before."""
+    """Build the wheel through the source archive from a copy, because building leaves files behind."""
     names = ("lctr_jax", "configs", "pyproject.toml", "README.md", "LICENSE", "requirements.txt")
     (folder / "source").mkdir()
     for name in names:
@@ -25,7 +25,7 @@ def build_wheel(folder: Path) -> Path:
 
 
 class Environment:
-    """A virtual environment with the wheel; what the wheel needs is taken from the tests' own environment."""
+    """A virtual environment with the wheel; its requirements come from the tests' environment."""
 
     def __init__(self, folder: Path, wheel: Path):
         self.folder = folder

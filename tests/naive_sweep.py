@@ -1,4 +1,4 @@
-"""Both protocols' boxes as their authors compute them: one `findContours` call a threshold."""
+"""Both protocols' boxes as their authors compute them: one `findContours` call per threshold."""
 
 import cv2
 import numpy as np

@@ -26,7 +26,7 @@ def segmentation(seed, size=(48, 36)):
 
 
 def cub_files(images_per_class=4):
-    """Every file of a small CUB_200_2011 and its segmentations, by path, and the facts they state."""
+    """Every file of a small CUB_200_2011 and its segmentations, by path, and the facts that they contain."""
     facts, files, masks = [], {}, {}
     for label, bird in enumerate(BIRDS):
         for index in range(images_per_class):

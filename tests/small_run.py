@@ -47,7 +47,7 @@ def draw_folder(root: Path) -> None:
 
 
 def train(pictures: Path, workdir: Path, *arguments: str, config: str = "folder") -> None:
-    """Run train.py on the pictures; what is prepared of them lies beside the workdir."""
+    """Run train.py on the images; prepared data is stored next to the workdir."""
     data = [f"--config.data.root={pictures}", f"--config.data.data_dir={workdir.parent / 'data'}"]
     command = ["train.py", "--config", str(ROOT / f"configs/{config}.py"), f"--workdir={workdir}"]
     with pytest.MonkeyPatch.context() as patch:

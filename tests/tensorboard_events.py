@@ -1,4 +1,4 @@
-"""TensorBoard's event files read back: TFRecord's framing and the protocol buffers, no TensorBoard."""
+"""Read TensorBoard's event files (TFRecord framing, protocol buffers) without TensorBoard."""
 
 import io
 import struct

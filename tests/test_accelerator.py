@@ -1,4 +1,4 @@
-"""The report on a machine: time that is kept, failures that stay alone, and numbers that are right."""
+"""The accelerator report: time limits, isolation of failures, and correct values."""
 
 import json
 import sys
@@ -43,7 +43,7 @@ def test_a_failing_case_is_reported_and_the_next_one_measured():
     )
     assert outcome.table.rows == [["2"]]
     assert outcome.failures == ["1: RuntimeError: cuDNN says no"]
-    assert row_counts == [0, 1, 1]  # what is done is written down before the next case may crash
+    assert row_counts == [0, 1, 1]  # finished rows are written before the next case may crash
 
 
 def test_cases_without_time_are_named():
@@ -53,7 +53,7 @@ def test_cases_without_time_are_named():
 
 
 def fake_section(monkeypatch, tmp_path, code):
-    """Let a section's process run this code instead; it is given the path of its JSON file."""
+    """Replace a section's process by this code; it receives the path of its JSON file."""
     script = tmp_path / "python"
     script.write_text(f"#!{sys.executable}\nimport sys, json, time, os\npath = sys.argv[6]\n{code}\n")
     script.chmod(0o755)

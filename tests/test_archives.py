@@ -28,7 +28,7 @@ def test_archives_read_as_what_was_packed(tmp_path, mode):
     assert contents(source, tmp_path / "scratch") == FILES
     again = archives.list_files(source, scratch=tmp_path / "scratch")
     assert again == archives.list_files(source, scratch=tmp_path / "scratch")
-    assert (tmp_path / "scratch").exists() == (mode != "w")  # a plain archive is read where it lies
+    assert (tmp_path / "scratch").exists() == (mode != "w")  # a plain archive is read in place
 
 
 def test_folders_read_as_they_are(tmp_path):
@@ -39,7 +39,7 @@ def test_folders_read_as_they_are(tmp_path):
 
 
 def test_archives_within_an_archive_count_as_folders(tmp_path):
-    """ILSVRC2012_img_train.tar holds an archive a class."""
+    """ILSVRC2012_img_train.tar contains one archive per class."""
     inner = {
         wnid: pack(tmp_path / f"{wnid}.tar", {f"{wnid}_{i}.JPEG": f"{wnid} {i}".encode() for i in range(3)})
         for wnid in ("n01440764", "n01443537")
@@ -101,7 +101,7 @@ def test_a_dangling_hard_link_is_reported(tmp_path):
 
 
 def test_a_sparse_member_is_reported(tmp_path):
-    """Its bytes in the archive are not the file's."""
+    """A sparse member's bytes in the archive are not the file's."""
     with (tmp_path / "holes.bin").open("wb") as file:
         file.seek(1 << 20)
         file.write(b"end")

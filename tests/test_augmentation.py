@@ -1,4 +1,4 @@
-"""The augmentation's options: what they refuse, and what the defaults are."""
+"""The augmentation options: refused values and defaults."""
 
 import pytest
 

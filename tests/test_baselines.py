@@ -1,4 +1,4 @@
-"""Content-free predictors: the numbers known for CUB's public list, and small lists worked out by hand."""
+"""Content-free predictors: known values for CUB's public list, and small lists computed by hand."""
 
 import json
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_a_small_list(small_list, tmp_path):
     full, square = result["baselines"]["full_image"], result["baselines"]["centered_box"]
     assert full["gt_known_loc"] == pytest.approx(100 / 3)
     assert full["gt_known_loc_by_iou"]["0.3"] == pytest.approx(100 / 3)
-    # Sides must be within a factor of the root of the IoU: 0.71 allows a pair of the three, 0.55 all.
+    # Sides must agree within the square root of the IoU: 0.71 allows two of the three, 0.55 all.
     assert square["gt_known_loc"] == pytest.approx(200 / 3)
     assert square["gt_known_loc_by_iou"]["0.3"] == 100
     assert (full["size_source"], square["size_source"]) == ("fixed", "oracle")
@@ -150,7 +150,7 @@ def test_pxap_of_predictors_that_never_look():
     """Against the same maps measured as a network's."""
     rng = np.random.default_rng(0)
     masks = [rng.choice(np.array([0, 1, 255], np.uint8), (SIDE, SIDE)) for _ in range(3)]
-    masks[0][8:24, 8:24] = 1  # a central object: the Gaussian is better than nothing
+    masks[0][8:24, 8:24] = 1  # a central object, so the Gaussian is better than chance
     predictors = ContentFree(LCTR_PROTOCOL, image_size=SIDE)
     for mask in masks:
         predictors.add(np.zeros((0, 4)), np.array([0]))

@@ -1,4 +1,4 @@
-"""The networks that the benchmarks compare with compute what ours does: only then is the comparison fair."""
+"""The networks used for comparison in benchmarks compute the same as ours, so the comparison is fair."""
 
 import jax
 import jax.numpy as jnp

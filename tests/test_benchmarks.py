@@ -1,4 +1,4 @@
-"""The benchmarks' commands at their smallest, and their arithmetic."""
+"""The benchmark commands at their smallest settings, and their calculations."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ MINI = ModelSpec(num_classes=5, width=24, depth=2, heads=2, image_size=64)
 
 
 def test_the_analytic_minimum_is_what_the_compiler_counts_and_does_not_grow_with_classes_times_positions():
-    """At published sizes the rest (softmax, norms, GELU) is small; the small print of XLA's count is 5 %."""
+    """At published sizes everything else (softmax, norms, GELU) is small: XLA's count is within 5 %."""
     assert training_flops(model_spec("deit_small", num_classes=200)) / 1e9 == pytest.approx(29.2, abs=0.1)
     more = forward_flops(model_spec("deit_small", num_classes=1000))
     few = forward_flops(model_spec("deit_small", num_classes=200))
@@ -38,7 +38,7 @@ def test_tasks_take_turns_and_the_first_round_only_warms_up():
 
 
 def test_ratios_are_taken_pair_by_pair():
-    """A slow spell that strikes both of one pair leaves the ratio alone, though not the medians."""
+    """A slow phase that affects both of a pair changes the medians but not the ratio."""
     assert summarize_ratio([2.0, 20.0, 4.0], [1.0, 10.0, 2.0])["median"] == 2
     assert summarize([1.0, 2.0, 9.0])["median"] == 2
     assert show(summarize([1.0, 2.0, 3.0]), 1) == "2.0 (1.5-2.5)"
@@ -64,7 +64,7 @@ def test_other_programs_may_time_our_side(monkeypatch):
     )
     train, evaluate = step.project_sides(8, 5, "deit_tiny", "float32")
     losses = [float(train().loss) for _ in range(3)]
-    assert losses[2] < losses[0]  # it goes on from its own state
+    assert losses[2] < losses[0]  # training continues from its own state
     assert evaluate().class_maps.shape == (8, 2, 4, 4)
     assert jax.tree.all(jax.tree.map(lambda array: np.isfinite(array).all(), evaluate()))
 

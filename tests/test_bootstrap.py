@@ -1,4 +1,4 @@
-"""Streaming bootstrap intervals against the textbook's."""
+"""Streaming bootstrap intervals compared with the usual bootstrap."""
 
 import numpy as np
 import pytest

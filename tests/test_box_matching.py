@@ -1,4 +1,4 @@
-"""A list's names joined with the images of a folder, however the two spell them."""
+"""Matching the names in a box list with the images of a folder that are spelled differently."""
 
 import unicodedata
 
@@ -12,7 +12,7 @@ IMAGES = ["cat/a.jpg", "cat/b.JPG", "dog/a.jpg", "dog/süß.png"]
 
 
 def joined(*names, images=IMAGES, **spelled):
-    """Which name of the list each image got, and the names left over."""
+    """The name in the list that each image was matched with, and the unmatched names."""
     annotations = {name: Annotation(np.zeros((1, 4), np.float32)) for name in names}
     annotations |= {
         name: Annotation(np.zeros((1, 4), np.float32), spellings=s) for name, s in spelled.items()

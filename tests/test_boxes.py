@@ -1,4 +1,4 @@
-"""Boxes compared: against pixels counted one by one, and the properties that an IoU must have."""
+"""Box IoU compared with counting pixels, and the properties of an IoU."""
 
 import os
 import subprocess

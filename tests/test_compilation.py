@@ -1,4 +1,4 @@
-"""Compiled functions where Numba's cache has no place, and nothing compiled on import."""
+"""Numba functions without a writable cache folder; nothing is compiled on import."""
 
 import os
 import subprocess

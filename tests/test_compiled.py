@@ -88,7 +88,7 @@ def test_loops_count_as_often_as_they_run(outer):
     looped, flat = (analyze(jax.jit(f).lower(*shapes).compile()) for f in (run, unrolled))
     assert flat.flops >= outer * 5 * 2 * 32 * 64 * 64
     assert looped.flops == pytest.approx(flat.flops, rel=0.01)
-    # The loop copies each turn's weights out of their stack and its carry from turn to turn.
+    # The loop copies each iteration's weights out of the stack, and its carry between iterations.
     copies = outer * 5 * 4 * (2 * 64 * 64 + 2 * 32 * 64)
     assert 0 <= looped.bytes_accessed - flat.bytes_accessed <= copies
 
@@ -116,7 +116,7 @@ ENTRY %main (a: f32[8,4], b: bf16[2,3]) -> f32[8,4] {
 
 
 def test_asynchronous_pairs_count_once_and_by_their_results():
-    """As compilers for TPU and GPU write them, which no CPU program does."""
+    """Collectives as written by compilers for TPU and GPU, which do not occur in CPU programs."""
     found = sorted(hlo.parse(ASYNCHRONOUS).collectives())
     assert found == [
         ("all-gather", 16 * 3 * 2, 1),
@@ -151,7 +151,7 @@ ENTRY %main (b: bf16[2,3]) -> bf16[16,3] {
 
 
 def test_a_collective_that_runs_inside_several_fusions_counts_once():
-    """As XLA:TPU writes a gather beside arithmetic; and XLA:GPU a scatter's operands before its results."""
+    """A gather in parallel with computation (XLA:TPU), and a scatter's operands before results (XLA:GPU)."""
     found = sorted(hlo.parse(FUSED).collectives())
     assert found == [("all-gather", 16 * 3 * 2, 1), ("reduce-scatter", 4 * (4 + 2), 1)]
 

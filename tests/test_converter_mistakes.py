@@ -1,4 +1,4 @@
-"""What a user of the converter may get wrong: one line that names it, exit status 2, and nothing written."""
+"""User errors in the converter: one line that names the input, exit status 2, and no files written."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ def refusal(capsys):
     """Run the converter on a mistake; returns its one line."""
 
     def run(*arguments):
-        capsys.readouterr()  # what an earlier command said
+        capsys.readouterr()  # discard earlier output
         with pytest.raises(SystemExit) as exit_:
             main([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
@@ -117,7 +117,7 @@ def test_a_pickle_that_runs_code_is_refused_unrun(tmp_path, refusal):
     assert "extract its tensors" in message
     assert not (tmp_path / "owned").exists()
     torch.load(tmp_path / "evil.pth", weights_only=False)
-    assert (tmp_path / "owned").exists()  # it would have
+    assert (tmp_path / "owned").exists()  # the file would have executed it
 
 
 def test_a_whole_pickled_module_is_refused(tmp_path, refusal):

@@ -1,4 +1,4 @@
-"""What the demo's page answers to foreign requests, oversized uploads and images that nobody can read."""
+"""The demo's responses to requests from other websites, oversized uploads and unreadable images."""
 
 import http.client
 import io
@@ -43,7 +43,7 @@ def network(scale=1.0):
 
 
 def serve():
-    """Serve the page of a sound and of a diverged network until stdin is closed; prints their addresses."""
+    """Serve the pages of an intact and a diverged network until stdin is closed; print their addresses."""
     for scale in (1.0, float("nan")):
         page = build_demo(network(scale), geometry="wsoleval", threshold=0.3, examples=())
         print("serving", serve_page(page, port=None, block=False), flush=True)
@@ -117,7 +117,7 @@ def png(size=(90, 60)):
 
 
 def bomb(width, height):
-    """A PNG of a hundred bytes that claims so many pixels."""
+    """A PNG of a hundred bytes that declares that number of pixels."""
 
     def chunk(kind, content):
         return (

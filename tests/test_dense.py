@@ -1,4 +1,4 @@
-"""The dense layer and its gradients, beside NumPy's in float64."""
+"""The dense layer and its gradients, compared with NumPy's in float64."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Erasing, mixup and cutmix on the device against their laws, over many draws and over a mesh."""
+"""Erasing, mixup and cutmix on the device compared with their definitions, over many draws and on a mesh."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Batches reach the device ahead of use, and the state still speaks of the last batch that was used."""
+"""Batches are prefetched to the device, and the state refers to the last batch that was used."""
 
 import itertools
 import threading

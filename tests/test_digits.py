@@ -66,7 +66,7 @@ def test_splits_share_no_source_digit_and_keep_the_classes_balanced():
 
 @pytest.mark.parametrize("index", range(0, 60, 4))
 def test_box_surrounds_the_digits_own_pixels(index):
-    """On a plain ground the digit is all that differs from the ground by its ink."""
+    """On a plain background, only the digit's ink differs from the background."""
     picture = draw(index, PLAIN, index)
     brightness = picture.image[..., 0].astype(float)
     ground, ink = np.median(brightness), brightness.max()
@@ -91,7 +91,7 @@ def test_digits_stay_inside_the_frame(style):
 
 
 def test_scribbles_are_as_large_as_digits_and_carry_as_much_ink():
-    """Else the largest or the brightest thing would give the digit away."""
+    """Otherwise the largest or brightest object would reveal the digit."""
     rng = np.random.default_rng(0)
     digits = [glyph(index) for index in range(200)]
     scribbles = [drawing.scribble(rng) for _ in range(200)]
@@ -101,7 +101,7 @@ def test_scribbles_are_as_large_as_digits_and_carry_as_much_ink():
 
 
 def test_nothing_covers_the_digit():
-    """The scene's digit has one color, whatever lies around it."""
+    """The digit has one color, independent of its surroundings."""
     scene = dataclasses.replace(drawing.SCENES, num_scribbles=(3, 3), grain=0.0)
     for seed in range(10):
         picture = draw(5, scene, seed)

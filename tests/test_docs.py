@@ -1,4 +1,4 @@
-"""The documentation as pages: each in the navigation, every link and name found, nothing from outside."""
+"""The documentation site: all pages in the navigation, all links resolve, nothing loaded from elsewhere."""
 
 import os
 import re

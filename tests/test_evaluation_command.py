@@ -60,7 +60,7 @@ def test_wsoleval_by_the_command_line(trained, tmp_path):
     assert metrics["first_box_only"] is True
     assert metrics["threshold_source"] == "held-out (train)"
     assert metrics["box_acc"] <= metrics["max_box_acc"]
-    # Under wsoleval, the box of the run is MaxBoxAcc's: one number by two ways.
+    # Under wsoleval, the run's GT-known Loc equals MaxBoxAcc: the same value computed in two ways.
     assert metrics["oracle_gt_known_loc"] == metrics["max_box_acc"]
     page = (tmp_path / "eval/report.html").read_text()
     assert "wsoleval" in page

@@ -1,4 +1,4 @@
-"""The same files, byte for byte, from any number of devices and processes."""
+"""Byte-identical files for any number of devices and processes."""
 
 import functools
 from pathlib import Path

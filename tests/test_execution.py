@@ -1,4 +1,4 @@
-"""What "auto" means on each kind of device, and that a run says and records it."""
+"""The meaning of "auto" on each kind of device, and that a run prints and records it."""
 
 import types
 from dataclasses import replace
@@ -116,7 +116,7 @@ def test_what_jax_itself_computes_is_not_tried(monkeypatch, attention):
 
 @pytest.mark.parametrize("fault", [None, "values", "gradients", "nan"])
 def test_attention_that_computes_something_else_is_reported(monkeypatch, fault):
-    """In the form of `xla`, which runs here, with a fault as a broken engine may have it."""
+    """Plain XLA attention, which runs here, with a fault like a broken engine could have."""
 
     compute = jax.nn.dot_product_attention
 

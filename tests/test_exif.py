@@ -1,4 +1,4 @@
-"""Pictures that lie on their side: turned alike in training, evaluation and prediction, or read as stored."""
+"""Images with an EXIF rotation: rotated in training, evaluation and prediction alike, or read as stored."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The examples of docs/extending.md, taken from the page and run; and what they rely on."""
+"""The examples of docs/extending.md, taken from the page and run, and what they rely on."""
 
 import csv
 import importlib

@@ -1,4 +1,4 @@
-"""How many workers a host has room for, and which side of a run is short."""
+"""The number of workers that a host has resources for, and the message on what limits the speed."""
 
 import dataclasses
 

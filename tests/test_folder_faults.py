@@ -1,4 +1,4 @@
-"""A labeled folder with something wrong in it: one line that names it."""
+"""Faults in a labeled folder: one line that names the file."""
 
 import pytest
 from animals import draw_animals, open_split, save

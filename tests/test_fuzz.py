@@ -1,4 +1,4 @@
-"""Any bytes, to whatever reads files of users: a result, or one line that says what is wrong."""
+"""Arbitrary bytes for every reader of users' files: a result, or one line that says what is wrong."""
 
 import io
 import json

@@ -145,7 +145,7 @@ def test_no_boxes_stay_no_boxes():
 
 @pytest.mark.parametrize(("arguments", "message"), [(("voc", 224), "protocol"), (("lctr", 0), "image_size")])
 def test_user_mistakes_name_the_input(arguments, message):
-    # Past the run-time type check, which a user does not have.
+    # Bypasses the run-time type check, which users do not have.
     geometry = object.__new__(Geometry)
     object.__setattr__(geometry, "protocol", arguments[0])
     object.__setattr__(geometry, "image_size", arguments[1])

@@ -1,4 +1,4 @@
-"""What the machine gives: locks or none, quotas, memory, destinations, homes."""
+"""The machine: file locks, quotas, memory, destinations, home directories."""
 
 import argparse
 import errno

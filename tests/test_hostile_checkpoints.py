@@ -1,4 +1,4 @@
-"""Checkpoint files that are damaged, made up or odd: one line each, in bounded time and memory."""
+"""Damaged, synthetic and unusual checkpoint files: one line each, in bounded time and memory."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def refused(tmp_path, capsys):
         return refusal(tmp_path / name)
 
     def refusal(path):
-        capsys.readouterr()  # what an earlier command said
+        capsys.readouterr()  # discard earlier output
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with pytest.raises(SystemExit, match="2"):
             main([str(path), str(tmp_path / "weights")])

@@ -1,4 +1,4 @@
-"""Weights by their name on Hugging Face's hub, through the converter's command line."""
+"""Weights from the Hugging Face hub through the converter's command line."""
 
 import sys
 import types

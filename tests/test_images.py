@@ -1,4 +1,4 @@
-"""Decoding against PIL's own conversions, and damaged files."""
+"""Decoding compared with PIL's own conversions, and damaged files."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""A run is tied to its images and initial weights: told apart by what they are, not by where they lie."""
+"""A run is tied to its images and initial weights by their content, not by their location."""
 
 import jax
 import numpy as np

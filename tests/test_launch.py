@@ -1,4 +1,4 @@
-"""The recipes that cannot be run here are at least well formed; tests/test_processes.py runs local.sh."""
+"""Scripts that cannot be run here are at least well-formed; tests/test_processes.py runs local.sh."""
 
 import re
 import shutil

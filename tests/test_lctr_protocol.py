@@ -1,4 +1,4 @@
-"""The `lctr` protocol, map to box to IoU, against the published evaluation's own output."""
+"""The `lctr` protocol, from map to box to IoU, compared with the output of the published evaluation."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""From a network's maps to boxes in an image's own pixels, by a network whose map is known."""
+"""From a network's maps to boxes in pixels of an image, with a network whose maps are known."""
 
 import numpy as np
 import pytest

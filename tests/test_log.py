@@ -85,7 +85,7 @@ def write_without_end(workdir, values):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file that cannot be closed
 @pytest.mark.parametrize(("first_full", "num_values"), [("metrics.jsonl", 1), ("tensorboard", 40)])
 def test_a_disk_that_fills_up_ends_the_run_in_one_line(tmp_path, first_full, num_values):
-    """Whoever writes: no thread that fails alone, and nothing that waits for one."""
+    """Writers report failures: none runs in a thread that fails silently."""
     message = f"^{tmp_path / first_full} could not be written: File too large; free disk space.*$"
     with pytest.raises(OSError, match=message):
         write_without_end(tmp_path, {f"train/{number}": 0.5 for number in range(num_values)})

@@ -1,4 +1,4 @@
-"""The loop around a step, which is a stand-in here: what it saves and what not, and how it stops."""
+"""The training loop with a fake step: what it saves, and how it stops."""
 
 import json
 import signal

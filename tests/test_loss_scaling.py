@@ -1,4 +1,4 @@
-"""float16 with a dynamically scaled loss, computed on CPUs, which is slow but the same arithmetic."""
+"""float16 with dynamic loss scaling, computed on CPUs, which is slow but numerically the same."""
 
 import dataclasses
 

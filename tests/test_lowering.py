@@ -1,6 +1,6 @@
-"""The published steps lowered for GPUs and TPUs, by an installation that knows CPUs alone.
+"""The published steps lowered for GPUs and TPUs on a machine with only CPUs.
 
-What JAX refuses on the way there, such as a number of tokens that cuDNN does not take, it refuses here.
+What JAX refuses when lowering, such as an unsupported number of tokens for cuDNN, is refused here as well.
 """
 
 import importlib.util

@@ -1,4 +1,4 @@
-"""The methods beside LCTR: their maps and logits against naive sums, PyTorch, and one another."""
+"""All methods but LCTR: maps and logits compared with naive sums, PyTorch, and each other."""
 
 import dataclasses
 import functools

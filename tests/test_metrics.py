@@ -1,4 +1,4 @@
-"""The accumulator and its summary: hand-made cases, orderings that must hold, and sums that must not care."""
+"""The accumulator and its summary: cases computed by hand, inequalities, and independence of the order."""
 
 import dataclasses
 import json

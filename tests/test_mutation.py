@@ -1,4 +1,4 @@
-"""The mutation benchmark: which faults it makes, and that it tells which of them the tests find."""
+"""The mutation benchmark: the mutants it makes, and that it reports which of them tests detect."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""docs/localize.ipynb: executed where only the wheel is installed, and fit to be read as it is stored."""
+"""docs/localize.ipynb: runs with only the wheel installed, and its stored outputs are readable."""
 
 import json
 import re

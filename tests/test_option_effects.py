@@ -1,4 +1,4 @@
-"""Every training option changes what it is meant to, and nothing else: from config to step or batch."""
+"""Every training option changes what it should and nothing else, from config to step or batch."""
 
 import contextlib
 import dataclasses

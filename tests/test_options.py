@@ -1,4 +1,4 @@
-"""Options: every one that is printed can be set; values without meaning are refused at parsing."""
+"""Options: every documented option can be set; invalid values are refused when parsing."""
 
 import dataclasses
 import re

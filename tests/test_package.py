@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and that it works where nothing of the checkout is."""
+"""The wheel: its contents, and that it works without the checkout."""
 
 import json
 import tomllib

@@ -1,4 +1,4 @@
-"""FSDP: where parameters live, and what crosses between devices that split them."""
+"""FSDP: where parameters are stored, and what devices exchange."""
 
 import functools
 import re

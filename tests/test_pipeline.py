@@ -1,4 +1,4 @@
-"""Batches: one sequence whatever the workers and hosts, exact resumption and padding, corrupt records."""
+"""Batches: one sequence for any number of workers and hosts, resumption, padding, corrupt records."""
 
 import io
 import itertools

@@ -1,4 +1,4 @@
-"""What is due at each step of a training, and where a resumed one goes on, without a training."""
+"""What is due at each step of a training and after resuming, without running a training."""
 
 import pytest
 

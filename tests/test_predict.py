@@ -1,4 +1,4 @@
-"""Boxing one's own images by the command line: what it writes, and each mistake."""
+"""Localization in a user's images by the command line: its output, and each user error."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Stopping on a signal: which handlers hold while a run lasts, and that it leaves none behind."""
+"""Stopping on a signal: the handlers during a run, and that they are restored afterwards."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""train.py as several processes, on one machine: the same run as one process, each file written once."""
+"""train.py as several processes on one machine: the same run as in one process, each file written once."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from lctr_jax.train import main
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 STEPS = 20
-# Everything random that there is: views, RandAugment, erasing, mixup, cutmix, drop path.
+# Everything random: crops, RandAugment, erasing, mixup, cutmix, drop path.
 OPTIONS = [
     *SMALL,
     "--config.model.drop_path=0.3",
@@ -91,12 +91,12 @@ def assert_same_run(workdir: Path, expected: Path, *, first: int = 1):
     np.testing.assert_allclose(losses(workdir, first=first), losses(expected, first=first), rtol=2e-4)
     parameters, others = (flatten_dict(load_weights(path)[1], sep=".") for path in (expected, workdir))
     for path, leaf in parameters.items():
-        # Adam turns rounding into up to a step of 1e-3 where a gradient is all rounding.
+        # Where a gradient consists of rounding errors, Adam still makes a step of up to 1e-3.
         np.testing.assert_allclose(others[path], leaf, atol=2e-3, err_msg=path)
 
 
 def written(workdir: Path) -> list[Path]:
-    """The files of a run but those that orbax and TensorBoard name as they like."""
+    """The files of a run except those whose names Orbax and TensorBoard choose."""
     own = [path for path in workdir.rglob("*") if path.is_file() and "tensorboard" not in path.parts]
     return [path for path in own if "checkpoints" not in path.parts]
 
@@ -142,7 +142,7 @@ def test_what_stops_the_first_process_stops_the_other(folder, tmp_path):
     with lock_workdir(workdir, active=True):
         said = train_on_two_processes(folder, workdir, status=2)
     assert said.count("error: --workdir:") == 1
-    assert said.count("error: process 0 reported an error") <= 1  # less where it was ended before
+    assert said.count("error: process 0 reported an error") <= 1  # fewer if it was ended before
     assert "Traceback" not in said
 
 

@@ -1,4 +1,4 @@
-"""The step, every method and the augmentation rely on no implicit promotion of dtypes or ranks."""
+"""The step, every method and the augmentation work without implicit promotion of data types and ranks."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""ImageNet as it is published, in archives or folders, with each form of its box lists."""
+"""ImageNet as published, in archives and folders, with each form of its box lists."""
 
 import numpy as np
 import published

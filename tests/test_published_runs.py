@@ -1,4 +1,4 @@
-"""train.py on CUB and ImageNet as published: configs/cub.py, configs/imagenet.py, small official archives."""
+"""train.py on CUB and ImageNet with configs/cub.py and configs/imagenet.py, on small official archives."""
 
 import json
 import sys

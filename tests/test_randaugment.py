@@ -1,4 +1,4 @@
-"""RandAugment's operations against naive NumPy, PIL and timm; its draws against their distribution."""
+"""RandAugment's operations compared with NumPy, PIL and timm, and its draws with their distribution."""
 
 from collections import Counter
 

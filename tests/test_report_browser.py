@@ -1,4 +1,4 @@
-"""The pages in a real browser: they load without complaint, and what they let one click works."""
+"""The pages in a real browser: no errors on the console, and every control works."""
 
 import json
 from pathlib import Path

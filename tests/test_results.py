@@ -1,4 +1,4 @@
-"""What an evaluation hands on for pictures is what it measured."""
+"""An evaluation passes the measured values on to figures."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""What a run keeps: whole or absent, found again on other devices, never a damaged one."""
+"""A run's checkpoints: complete or absent, readable on other devices, damaged ones never used."""
 
 import logging
 import shutil

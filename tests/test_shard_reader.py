@@ -1,4 +1,4 @@
-"""Shards are read with a bounded number of open files, whatever their number."""
+"""Shards are read with a bounded number of open files."""
 
 import pickle
 import subprocess

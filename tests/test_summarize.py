@@ -1,4 +1,4 @@
-"""Several runs as one result."""
+"""Summaries of several runs."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The one-pass sweep against OpenCV asked once a threshold: equal at every cut, whatever the map."""
+"""The one-pass sweep equals one OpenCV call per threshold, at every cut and for any map."""
 
 import cv2
 import numpy as np
@@ -101,7 +101,7 @@ def test_a_mirrored_map_has_the_mirrored_box(levels):
     mirrored = largest_rectangles(np.ascontiguousarray(levels[:, ::-1]))
     for cut in range(0, 256, 15):
         areas = sorted(map(cv2.contourArea, contours_at(levels, cut)))
-        if areas and areas.count(areas[-1]) == 1:  # of equals, raster order decides, and that is mirrored too
+        if areas and areas.count(areas[-1]) == 1:  # raster order breaks ties, and it is mirrored too
             x, y, right, bottom = box[cut]
             assert tuple(mirrored[cut]) == (width - right, y, width - x, bottom)
 

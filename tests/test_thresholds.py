@@ -1,4 +1,4 @@
-"""Thresholds: how they cut, how the best is chosen, and that they always say where they come from."""
+"""Thresholds: cuts, choice of the best, and their source."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The same families against timm itself, where it is installed, and timm reading what we write."""
+"""The same families compared with timm itself, if installed, and timm reading our files."""
 
 import jax
 import numpy as np

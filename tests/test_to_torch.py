@@ -1,4 +1,4 @@
-"""Checkpoints written as PyTorch's files: what comes back is what went in."""
+"""Checkpoints written as PyTorch files can be read back unchanged."""
 
 import numpy as np
 import pytest

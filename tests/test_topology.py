@@ -1,4 +1,4 @@
-"""Compiling for GPUs that are not there, where their compiler is installed; and saying so where it is not."""
+"""Compiling for GPUs that are not present, if their compiler is installed, and the message otherwise."""
 
 import pytest
 

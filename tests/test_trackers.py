@@ -1,4 +1,4 @@
-"""The trackers, each in a process of its own and without a network: they start much and patch more."""
+"""The trackers, each in its own process without a network, since they start threads and patch modules."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""train.py as its users meet it: a small folder of pictures, real files, runs that are stopped and go on."""
+"""train.py from a user's view: a small image folder, real files, stopping and resuming."""
 
 import json
 import os

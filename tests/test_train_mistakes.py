@@ -1,4 +1,4 @@
-"""What a user of train.py may get wrong: one line that names it, exit status 2, and nothing spoilt."""
+"""User errors in train.py: one line that names the input, exit status 2, and no damage."""
 
 import json
 import os

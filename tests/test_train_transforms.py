@@ -1,4 +1,4 @@
-"""Crop, flip, color jitter and fast decoding against their definitions, over many draws."""
+"""Crop, flip, color jitter and fast decoding compared with their definitions, over many draws."""
 
 import io
 from pathlib import Path
@@ -92,7 +92,7 @@ def test_color_jitter_draws_three_factors_in_random_order():
     expected = ImageEnhance.Color(NOISE).enhance(1.3)
     expected = ImageEnhance.Brightness(expected).enhance(0.8)
     expected = ImageEnhance.Contrast(expected).enhance(1.1)
-    # Past the run-time type check of the generator.
+    # Bypasses the run-time type check of the generator.
     jittered = jitter_color.__wrapped__(NOISE, 0.4, Scripted())
     np.testing.assert_array_equal(np.asarray(jittered), np.asarray(expected))
 

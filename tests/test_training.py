@@ -94,7 +94,7 @@ def test_a_rate_per_step_ends_its_warm_up_at_a_whole_step(warmup_epochs, steps_p
 
 
 def test_decay_spares_what_the_recipe_spares():
-    # The recipe, on PyTorch's tensors: no decay for one-dimensional ones, pos_embed and cls_token.
+    # As published, on PyTorch's tensors: no decay for one-dimensional ones, pos_embed and cls_token.
     mask = flatten_dict(decayed(reference.parameters(reference.TINY)), sep=".")
     for path, layout in reference.LAYOUTS.items():
         shape = reference.torch_state(reference.TINY)[layout.name.format(0)].shape
@@ -166,7 +166,7 @@ def test_results_do_not_depend_on_the_layout(layout):
     np.testing.assert_allclose(other_losses, losses, rtol=2e-4)
     for path, leaf in flatten_dict(parameters, sep=".").items():
         other = flatten_dict(other_parameters, sep=".")[path]
-        # Adam turns rounding into up to a step of 1e-3 where a gradient is all rounding.
+        # Where a gradient consists of rounding errors, Adam still makes a step of up to 1e-3.
         np.testing.assert_allclose(other, leaf, atol=2e-3, err_msg=path)
 
 

@@ -1,4 +1,4 @@
-"""Weights under Hugging Face's names: against its own models where installed, and by hand-made names."""
+"""Weights with Hugging Face's names: compared with its models if installed, and with synthetic names."""
 
 import sys
 

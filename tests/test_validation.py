@@ -1,4 +1,4 @@
-"""What a run leaves for those who watch it: curves, pictures of maps, options beside results, a trace."""
+"""What a run writes for monitoring: curves, map images, options with results, a trace."""
 
 import gzip
 import json

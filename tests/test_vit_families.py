@@ -1,4 +1,4 @@
-"""Every family of backbones that WSOL starts from: converted, its forward pass equals PyTorch's."""
+"""Every supported family of backbones: after conversion, the forward pass equals PyTorch's."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""Worker processes: deaf to signals from birth, ended with their parent, missed when they are lost."""
+"""Worker processes: signals ignored from the start, ended with their parent, losses reported."""
 
 import contextlib
 import itertools

@@ -1,4 +1,4 @@
-"""The `wsoleval` protocol against the published evaluator's curves, every point of them."""
+"""The `wsoleval` protocol compared with every point of the published evaluator's curves."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A plain ViT in PyTorch, by timm's names, written for comparison: no library, nothing of ours."""
+"""A plain ViT in PyTorch with timm's names, written for comparison, independent of our code."""
 
 import torch
 from torch import nn
