@@ -141,7 +141,7 @@ def test_labelimg_files_keep_their_folder_and_suffix(tmp_path):
 def test_two_files_of_one_image_are_not_merged(tmp_path):
     for name in ("a.xml", "b.xml"):
         (tmp_path / name).write_bytes(voc("1.jpg", ("cat", 1, 2, 3, 4)))
-    with pytest.raises(ValueError, match=r"b\.xml: '1\.jpg' has another annotation"):
+    with pytest.raises(ValueError, match=r"b\.xml: '1\.jpg' has more than one annotation"):
         box_lists.read_annotations(tmp_path)
 
 

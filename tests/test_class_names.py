@@ -35,7 +35,7 @@ def test_labels_follow_the_names():
             "the data set has 1, the checkpoint 2, and they differ: the data set lacks 'bee'",
         ),
         (("a", "b", "c", "d", "e"), ("e",), "the checkpoint lacks 'a', 'b', 'c' and 1 more"),
-        (("ant", "crane", "crane"), ("crane", "ant", "crane"), "names that occur twice"),
+        (("ant", "crane", "crane"), ("crane", "ant", "crane"), "repeated names"),
     ],
 )
 def test_other_classes_are_refused_with_the_difference(data, checkpoint, says):

@@ -200,7 +200,7 @@ def test_mistakes_are_reported_in_one_line(checkpoint, tmp_path, monkeypatch, ca
     monkeypatch.setitem(sys.modules, "jax2onnx", None)
     run_main(checkpoint, tmp_path / "model", to="onnx", status=2)
     said = capsys.readouterr().err.splitlines()
-    for line, words in zip(said, ("--overwrite", "make it first", "no such", "pip install"), strict=True):
+    for line, words in zip(said, ("--overwrite", "create it", "no such", "pip install"), strict=True):
         assert line.startswith("error: ")
         assert words in line
     run_main(checkpoint, tmp_path / "there", options=["--overwrite"])

@@ -39,11 +39,11 @@ CHANGES = {
 def test_a_run_whose_images_differ_is_refused_by_name(tmp_path, message, splits):
     before, now = splits
     started = tie_to_inputs(tmp_path, before, "", None)._asdict()
-    with pytest.raises(ValueError, match="training images are not those") as error:
+    with pytest.raises(ValueError, match="training images differ from those") as error:
         tie_to_inputs(tmp_path, now, "", started)
     assert f"({message})" in str(error.value)
     (tmp_path / "training_images.json").unlink()  # without the list they are refused, if not by name
-    with pytest.raises(ValueError, match="training images are not those"):
+    with pytest.raises(ValueError, match="training images differ from those"):
         tie_to_inputs(tmp_path, now, "", started)
 
 

@@ -212,7 +212,7 @@ def test_flat_maps_and_frame_covering_boxes_are_said(report, tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps(metrics | {"flat_maps": 7}))
     write_report(tmp_path, Gallery(), title="", class_names=HOSTILE, options=OPTIONS, facts={})
     text = Page((tmp_path / "report.html").read_text()).text
-    assert "7 of 80 images have a flat map: nothing is localized there" in text
+    assert "7 of 80 images have a flat map, which localizes nothing" in text
     assert "their box is the full frame" in text
 
 
