@@ -93,7 +93,7 @@ def test_nesting_and_prefixes_are_undone(prefix, nests, tmp_path, capsys):
     torch.save(content, tmp_path / "lctr.pth")
     main([str(tmp_path / "lctr.pth"), str(tmp_path / "weights")])
     assert_same(load_weights(tmp_path / "weights")[1], parameters_of())
-    assert ("left alone: epoch" in capsys.readouterr().out) == bool(nests)
+    assert ("ignored: epoch" in capsys.readouterr().out) == bool(nests)
 
 
 def test_a_prefix_in_safetensors_is_undone(convert):
@@ -128,4 +128,4 @@ def test_training_options_beside_the_weights_do_no_harm(tmp_path, capsys):
     model = {name: torch.from_numpy(array) for name, array in lctr().items()}
     torch.save({"model": model, "args": argparse.Namespace(lr=1e-3)}, tmp_path / "lctr.pth")
     main([str(tmp_path / "lctr.pth"), str(tmp_path / "weights")])
-    assert "left alone: args" in capsys.readouterr().out
+    assert "ignored: args" in capsys.readouterr().out

@@ -157,7 +157,7 @@ def test_numbers_and_options_beside_the_weights_are_left_alone(tmp_path, capsys)
     )
     main([str(tmp_path / "a.pth"), str(tmp_path / "weights")])
     printed = " ".join(capsys.readouterr().out.split())
-    assert "left alone: best, curve, when, where, args, seen, num_batches, lr" in printed
+    assert "ignored: best, curve, when, where, args, seen, num_batches, lr" in printed
 
 
 class Opaque:

@@ -161,7 +161,7 @@ def test_wsoleval_boxes_the_true_class(tmp_path):
 def test_without_boxes_the_page_says_so_and_claims_nothing(tmp_path):
     *_, html = write(tmp_path, boxes=False, count=30)
     page = Page(html)
-    assert "This split has no true boxes: only the classification can be measured." in page.text
+    assert "This split has no true boxes: only classification can be measured." in page.text
     assert "GT-known Loc 0" not in page.text
     assert "Comparison with baselines" not in page.text
     assert not (tmp_path / "curves.csv").exists()
@@ -230,7 +230,7 @@ def test_masks_without_boxes_have_their_own_comparison(report, tmp_path):
     (tmp_path / "per_class.csv").write_text((folder / "per_class.csv").read_text())
     write_report(tmp_path, Gallery(), title="", class_names=HOSTILE, options=OPTIONS, facts={})
     text = Page((tmp_path / "report.html").read_text()).text
-    assert "no true boxes: only the classification and, on its masks, PxAP can be measured" in text
+    assert "no true boxes: only classification and, from its masks, PxAP can be measured" in text
     assert "Comparison with baselines" in text
     for value in ("55.5", "41.5", "20.0", "30.0"):
         assert value in text
