@@ -35,7 +35,7 @@ from lctr_jax.inference.loading import LoadedModel, load
 from lctr_jax.inference.threshold import resolve_threshold
 from lctr_jax.json_objects import describe_value, read_object
 from lctr_jax.models.normalization import normalize
-from lctr_jax.viewer.page import build_page, import_gradio, serve_page
+from lctr_jax.viewer.demo_page import build_page, import_gradio, serve_page
 from lctr_jax.viewer.reading import MAX_PHOTO_SIDE, Reading
 
 NUM_EXAMPLES = 12

@@ -17,7 +17,7 @@ from rich.table import Table
 from lctr_jax.command_line import ArgumentParser
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import path_argument, require_file_destination
-from lctr_jax.run.summary import SAME, has_config, summarize_folders
+from lctr_jax.run.seed_summary import SAME, has_config, summarize_folders
 
 
 @one_line_errors()

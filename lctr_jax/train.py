@@ -15,7 +15,7 @@ from lctr_jax.host.paths import expand, expand_text
 from lctr_jax.run.config import parse_config
 from lctr_jax.run.dry_run import dry_run
 from lctr_jax.run.evaluate import evaluate_checkpoint
-from lctr_jax.run.execution import settle_dtype
+from lctr_jax.run.execution_settings import settle_dtype
 from lctr_jax.run.experiment import open_experiment
 from lctr_jax.run.flags import define_processes, parse_flags, read_processes
 from lctr_jax.run.train import train_and_evaluate

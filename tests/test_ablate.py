@@ -15,7 +15,7 @@ from lctr_jax.distributed.preemption import Interruption
 from lctr_jax.run import ablation
 from lctr_jax.run.ablation_table import markdown_table
 from lctr_jax.run.config import default_config, parse_config
-from lctr_jax.run.summary import summarize_runs
+from lctr_jax.run.seed_summary import summarize_runs
 
 IN_ONE_OF_TWO_PROCESSES = """
 import sys

@@ -24,8 +24,8 @@ from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.models.parameters import initialize
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run.config import default_config
-from lctr_jax.viewer.drawing import draw_panels, draw_table
-from lctr_jax.viewer.page import PREDICTED_CLASS, TOP_FIVE, chosen_labels
+from lctr_jax.viewer.demo_page import PREDICTED_CLASS, TOP_FIVE, chosen_labels
+from lctr_jax.viewer.panels import draw_panels, draw_table
 from lctr_jax.viewer.reading import Reading
 
 ROOT = Path(__file__).parents[1]
@@ -290,7 +290,7 @@ def test_the_page_follows_threshold_and_class_and_asks_the_network_once_an_image
 
 
 PAGE = """
-from lctr_jax.viewer.page import build_page, serve_page
+from lctr_jax.viewer.demo_page import build_page, serve_page
 page = build_page(lambda image: None, class_names=("owl",), threshold=0.1, examples=(), about="")
 print(serve_page(page, port=None, block=False))
 page.close()

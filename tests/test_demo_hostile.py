@@ -24,7 +24,7 @@ from lctr_jax.inference.loading import LoadedModel
 from lctr_jax.models.output import Output
 from lctr_jax.models.parameters import initialize
 from lctr_jax.models.spec import ModelSpec
-from lctr_jax.viewer.page import PREDICTED_CLASS, draw_reading, serve_page
+from lctr_jax.viewer.demo_page import PREDICTED_CLASS, draw_reading, serve_page
 from lctr_jax.viewer.reading import MAX_PHOTO_SIDE
 
 ROOT = Path(__file__).parents[1]

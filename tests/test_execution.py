@@ -15,7 +15,7 @@ from lctr_jax.models.execution import DeviceKind, device_kind, portable, resolve
 from lctr_jax.models.parameters import bind, parameter_shapes
 from lctr_jax.models.spec import model_spec
 from lctr_jax.run.config import default_config, parse_config
-from lctr_jax.run.execution import settle_dtype, settle_execution
+from lctr_jax.run.execution_settings import settle_dtype, settle_execution
 from lctr_jax.run.saved_config import as_json, require_same
 
 CPU, TPU, AMD = DeviceKind("cpu"), DeviceKind("tpu"), DeviceKind("gpu")

@@ -10,7 +10,7 @@ from small_batches import training
 from lctr_jax.data import workers
 from lctr_jax.data.feeding import MOST, HostResources, choose_workers
 from lctr_jax.run.config import default_config, parse_config
-from lctr_jax.run.feeding import compare_rates
+from lctr_jax.run.data_workers import compare_rates
 from lctr_jax.training.log import progress_line
 
 BATCH = 128 * 224 * 224 * 3

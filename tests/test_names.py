@@ -95,3 +95,13 @@ def test_a_public_name_is_defined_once():
         for name in public_names(path.read_text()) - SAME_MEANING:
             places[name].append(str(path.relative_to(PACKAGE)))
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+# A `builder` and a `release` for each data set; the `train` command is a parser for `run/train`.
+MODULES_OF_ONE_MEANING = {"__init__", "builder", "release", "train"}
+
+
+def test_a_module_name_occurs_once():
+    names = [path.stem for path in PACKAGE.rglob("*.py")]
+    names += {path.parent.name for path in PACKAGE.rglob("*.py")}
+    assert {name for name in names if names.count(name) > 1} <= MODULES_OF_ONE_MEANING

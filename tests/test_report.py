@@ -8,9 +8,9 @@ from fake_results import HOSTILE, make_results, make_settings, summarize_results
 
 from lctr_jax.evaluation.tables import write_tables
 from lctr_jax.report.charts import iou_chart
+from lctr_jax.report.evaluation_page import write_report
 from lctr_jax.report.gallery import Gallery
 from lctr_jax.report.metric_tables import comparison, metric_rows, verdict
-from lctr_jax.report.report import write_report
 
 OPTIONS = {"seed": 3, "data": {"name": HOSTILE[0]}, "eval": {"threshold": 0.3, "first_box_only": False}}
 

@@ -10,9 +10,9 @@ from fake_results import HOSTILE, make_results, make_settings, summarize_results
 
 from lctr_jax.evaluation.tables import write_tables
 from lctr_jax.inference.result import BoxedClass, Prediction, RankedClass
+from lctr_jax.report.evaluation_page import write_report
 from lctr_jax.report.gallery import GROUPS, Gallery
 from lctr_jax.report.prediction_folder import PredictionFolder
-from lctr_jax.report.report import write_report
 
 pytestmark = needs_browser
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lctr_jax import summarize
-from lctr_jax.run.summary import read_metrics, summarize_runs
+from lctr_jax.run.seed_summary import read_metrics, summarize_runs
 
 
 def write_run(folder, **metrics):

@@ -9,7 +9,7 @@ from benchmarks.fuzz.tensors import METADATA
 from lctr_jax.checkpoints.checksums import CHECKSUMS, find_damage
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.inference.threshold import read_threshold
-from lctr_jax.run.summary import read_metrics, summarize_runs
+from lctr_jax.run.seed_summary import read_metrics, summarize_runs
 from lctr_jax.summarize import make_table
 
 METRICS = {

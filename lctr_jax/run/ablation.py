@@ -17,10 +17,10 @@ from lctr_jax.plugins import is_module_path
 from lctr_jax.run.ablation_table import markdown_table
 from lctr_jax.run.config import RunConfig
 from lctr_jax.run.evaluate import evaluate_checkpoint
-from lctr_jax.run.execution import settle_dtype
+from lctr_jax.run.execution_settings import settle_dtype
 from lctr_jax.run.experiment import open_experiment
 from lctr_jax.run.saved_config import is_recorded, record_config
-from lctr_jax.run.summary import summarize_folders
+from lctr_jax.run.seed_summary import summarize_folders
 from lctr_jax.run.train import train_and_evaluate
 
 

@@ -19,7 +19,7 @@ from lctr_jax.evaluation.evaluator import Evaluator
 from lctr_jax.models.parameters import split_trained
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run.config import RunConfig
-from lctr_jax.run.execution import settle_execution
+from lctr_jax.run.execution_settings import settle_execution
 from lctr_jax.run.experiment import Experiment
 from lctr_jax.training.optimizer import adamw, learning_rate
 from lctr_jax.training.parameter_table import count_parameters

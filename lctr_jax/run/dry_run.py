@@ -14,8 +14,8 @@ from rich.console import Console
 from lctr_jax.models.parameters import Parameters, bind
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run import assembly
+from lctr_jax.run.data_workers import compare_rates, images_made
 from lctr_jax.run.experiment import Experiment
-from lctr_jax.run.feeding import compare_rates, images_made
 from lctr_jax.training.flops import product_flops
 from lctr_jax.training.parameter_table import parameter_table
 from lctr_jax.training.plan import Plan

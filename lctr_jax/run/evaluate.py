@@ -15,13 +15,13 @@ from lctr_jax.evaluation.stream import Result
 from lctr_jax.models.parameters import Parameters
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.report.environment import describe_environment
+from lctr_jax.report.evaluation_page import write_report
 from lctr_jax.report.gallery import Gallery
-from lctr_jax.report.report import write_report
 from lctr_jax.report.sheet import Sheet
 from lctr_jax.report.summary_line import format_summary
 from lctr_jax.run.config import RunConfig
 from lctr_jax.run.evaluated_config import record_evaluated
-from lctr_jax.run.execution import settle_execution
+from lctr_jax.run.execution_settings import settle_execution
 from lctr_jax.run.experiment import Experiment
 
 

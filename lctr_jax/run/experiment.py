@@ -19,7 +19,7 @@ from lctr_jax.evaluation.evaluator import Evaluator
 from lctr_jax.models.parameters import Parameters, initialize
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run.config import RunConfig
-from lctr_jax.run.feeding import decide_workers
+from lctr_jax.run.data_workers import decide_workers
 from lctr_jax.run.workdir import lock_workdir
 from lctr_jax.training.log import RunLog
 

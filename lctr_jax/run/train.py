@@ -15,9 +15,9 @@ from lctr_jax.distributed.processes import raise_together
 from lctr_jax.evaluation.evaluator import Evaluator
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run import assembly
+from lctr_jax.run.data_workers import describe_feeding
 from lctr_jax.run.evaluate import evaluate
 from lctr_jax.run.experiment import Experiment
-from lctr_jax.run.feeding import describe_feeding
 from lctr_jax.run.inputs import tie_to_inputs
 from lctr_jax.run.saved_config import as_json, record_config, require_same
 from lctr_jax.run.validation import validate

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from lctr_jax.data import box_lists, records
-from lctr_jax.data.folder import annotations, naming, scan
+from lctr_jax.data.folder import annotation_files, naming, scan
 from lctr_jax.data.folder.ignored import Ignored
 from lctr_jax.data.folder.layout import FolderLayout, canonical, find_layout
 from lctr_jax.data.name_rules import check_class_names
@@ -50,7 +50,7 @@ def read_folder(root: Path, boxes: Mapping[str, str | Path], *, exif: Exif = "au
         _counts(root, splits, flat=layout.flat, held_out=held_out),
         names_line,
         *reader.lines(splits),
-        annotations.unread_lists(root, list(splits)),
+        annotation_files.unread_lists(root, list(splits)),
         ignored_line and f"ignored in {root}: {ignored_line}",
     ]
     return records.Manifest(names, splits, [line for line in lines if line])
@@ -72,19 +72,19 @@ class _Reader:
         self._labels = {folder: label for label, folder in enumerate(folders)}
         self._names = names
         self._by_name = {name.casefold(): label for label, name in [*enumerate(names), *enumerate(folders)]}
-        self._lists: dict[str, annotations.SplitBoxes | None] = {}
+        self._lists: dict[str, annotation_files.SplitBoxes | None] = {}
         self._masks: dict[str, dict[str, records.ByteRange]] = {}
         self._left_out: dict[str, int] = {}
 
     def items(self, split: str, images: Mapping[str, Path]) -> list[records.Item]:
         """Return the items of a split with their boxes and masks."""
-        path = annotations.find_list(self._root, split, self._given)
+        path = annotation_files.find_list(self._root, split, self._given)
         listed = (
-            annotations.read_folder_boxes(path, split, list(images), self._layout, root=self._root)
+            annotation_files.read_folder_boxes(path, split, list(images), self._layout, root=self._root)
             if path
             else None
         )
-        masks = annotations.find_masks(self._root, split, flat=self._layout.flat)
+        masks = annotation_files.find_masks(self._root, split, flat=self._layout.flat)
         self._lists[split], self._masks[split] = listed, masks
         upright = self._exif == "upright" or (self._exif == "auto" and not listed and not masks)
         return [
@@ -95,7 +95,7 @@ class _Reader:
                 boxes_xyxy=self._own_boxes(
                     split, image_id, listed.by_image.get(image_id) if listed else None
                 ),
-                mask=masks.get(annotations.stem(image_id)),
+                mask=masks.get(annotation_files.stem(image_id)),
                 upright=upright,
             )
             for image_id, path in images.items()
@@ -122,14 +122,14 @@ class _Reader:
     def lines(self, splits: Mapping[str, Sequence[records.Item]]) -> Iterator[str | None]:
         """Yield how boxes and masks were matched with the images."""
         for split, items in splits.items():
-            yield annotations.boxes_line(split, items, self._lists.get(split), self._root)
+            yield annotation_files.boxes_line(split, items, self._lists.get(split), self._root)
             if others := self._left_out.get(split):
                 yield f"boxes of {split}: {some(others, 'box')} of classes other than the image's are ignored"
-            yield annotations.masks_line(split, items, self._masks.get(split, {}))
+            yield annotation_files.masks_line(split, items, self._masks.get(split, {}))
 
     def _has_own_val(self) -> bool:
-        masks = annotations.find_masks(self._root, "val", flat=False)
-        return bool(masks) or annotations.find_list(self._root, "val", self._given) is not None
+        masks = annotation_files.find_masks(self._root, "val", flat=False)
+        return bool(masks) or annotation_files.find_list(self._root, "val", self._given) is not None
 
     def _own_boxes(
         self, split: str, image_id: str, annotation: box_lists.Annotation | None
@@ -149,7 +149,7 @@ class _Reader:
                 f"{folder} is class {label} (class folders count from 0 in sorted order); correct the list, "
                 "or leave out its labels: lines `path,x0,y0,x1,y1`"
             )
-        boxes, others = annotations.keep_class(annotation, [folder, self._names[label]])
+        boxes, others = annotation_files.keep_class(annotation, [folder, self._names[label]])
         self._left_out[split] = self._left_out.get(split, 0) + others
         return boxes
 

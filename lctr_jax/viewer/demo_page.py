@@ -9,7 +9,7 @@ from typing import Any
 from lctr_jax.errors import one_line
 from lctr_jax.json_objects import require_number
 from lctr_jax.localization.thresholds import Threshold
-from lctr_jax.viewer.drawing import STYLE, draw_notice, draw_panels, draw_table
+from lctr_jax.viewer.panels import STYLE, draw_notice, draw_panels, draw_table
 from lctr_jax.viewer.reading import Reading
 
 PREDICTED_CLASS, TOP_FIVE = -1, -2  # special values of the class menu
