@@ -88,7 +88,7 @@ def find_faults(row: Row, *, alone: Row | None) -> list[str]:
     costs, faults = row.costs, []
     work, before = costs.flops, alone and alone.costs.flops
     if alone and work and before and abs(work / before - 1) > WORK_TOLERANCE:
-        faults.append(f"{work:.4g} FLOPs a device, {before:.4g} on {alone.devices}")
+        faults.append(f"{work:.4g} FLOPs per device, {before:.4g} on {alone.devices}")
     faults += _split_faults(row) if row.fsdp > 1 else _copied_faults(row)
     chip = CHIP_BYTES.get(row.kind)
     if chip is not None and costs.peak_bytes > chip:

@@ -40,7 +40,7 @@ def test_a_step_that_gathers_parameters_and_scatters_gradients_is_faultless():
     [
         (row(Collective("all-gather", 64, 1)), "all-gather, where only all-reduces belong"),
         (row(Collective("all-reduce", GRADIENTS, 12)), "bytes exchanged, gradients and metrics are"),
-        (row(flops=1.1e12), "1.1e+12 FLOPs a device, 1e+12 on 1"),
+        (row(flops=1.1e12), "1.1e+12 FLOPs per device, 1e+12 on 1"),
         (row(temporary=16 * GIB), "needs 17.0 GiB, the chip has 16"),
         (row(Collective("all-to-all", 64, 1), **SPLIT), "all-to-all, where parameters are gathered"),
         (row(Collective("all-gather", GRADIENTS, 4), **SPLIT), "bytes exchanged, 3 times the parameters are"),
