@@ -70,7 +70,8 @@ COVERED: dict[str, tuple[str, ...]] = {
     "lctr_jax/data/geometry.py": ("test_geometry",),
 }
 
-_PRELOADED = ("jax", "flax.nnx", "optax", "grain", "orbax.checkpoint", "cv2", "hypothesis", "beartype")
+# Not hypothesis: pytest warns of plugins that were imported before it, and warnings are errors.
+_PRELOADED = ("jax", "flax.nnx", "optax", "grain", "orbax.checkpoint", "cv2", "beartype")
 
 
 def main() -> None:
@@ -94,6 +95,7 @@ def main() -> None:
         copy = Path(folder)
         _copy_repository(copy, options.at)
         drawn = _draw(copy, options.files, count=options.count, seed=options.seed)
+        _require_passing(copy, {name for name, _ in drawn}, timeout=options.timeout)
         results = _test_all(copy, drawn, minutes=options.minutes, timeout=options.timeout)
     _report(results)
 
@@ -127,6 +129,20 @@ def _draw(folder: Path, part: str, *, count: int, seed: int) -> list[tuple[str, 
     return found[:count] if count else found
 
 
+def _require_passing(folder: Path, names: set[str], *, timeout: float) -> None:
+    """End the run where tests fail without any mutant: they would count every mutant as killed."""
+    for tests in sorted({_test_files(folder, name) for name in names}):
+        print(f"unchanged code: {' '.join(tests)}", file=sys.stderr, flush=True)
+        if not _tests_pass(folder, tests, timeout=timeout):
+            sys.exit(f"error: {' '.join(tests)} fails on the unchanged code; mend that first")
+
+
+def _test_files(folder: Path, name: str) -> tuple[str, ...]:
+    """Return the test files of a module, as far as this version of the repository has them."""
+    files = (f"tests/{test}.py" for test in COVERED[name])
+    return tuple(file for file in files if (folder / file).exists())
+
+
 def _test_all(
     folder: Path, drawn: list[tuple[str, Mutant]], *, minutes: float, timeout: float
 ) -> list[tuple[str, Mutant, bool]]:
@@ -147,10 +163,9 @@ def _test_all(
 def _is_killed(folder: Path, name: str, mutant: Mutant, *, timeout: float) -> bool:
     path = folder / name
     original = path.read_text()
-    tests = [f"tests/{test}.py" for test in COVERED[name] if (folder / f"tests/{test}.py").exists()]
     path.write_text(apply_mutant(original, mutant))
     try:
-        return not _tests_pass(folder, tests, timeout=timeout)
+        return not _tests_pass(folder, _test_files(folder, name), timeout=timeout)
     finally:
         path.write_text(original)
 
@@ -159,8 +174,12 @@ def _tests_pass(folder: Path, tests: Sequence[str], *, timeout: float) -> bool:
     """Run test files in a process forked from this one, which has already imported the libraries."""
     child = os.fork()
     if child == 0:
-        os.setsid()  # so that processes started by tests end with them
-        os._exit(_run_tests(folder, tests))
+        status = 1
+        try:  # nothing raised here may reach this process's copy of the caller, which removes the folder
+            os.setsid()  # so that processes started by tests end with them
+            status = _run_tests(folder, tests)
+        finally:
+            os._exit(status)
     until = time.monotonic() + timeout
     while time.monotonic() < until:
         ended, status = os.waitpid(child, os.WNOHANG)

@@ -9,7 +9,17 @@ from lctr_jax.models.spec import ModelSpec
 
 HAS_COMPILER = gpu_topology.has_gpu_compiler()
 needs_compiler = pytest.mark.skipif(not HAS_COMPILER, reason=gpu_topology.MISSING)
-SPEC = ModelSpec(num_classes=8, width=128, depth=2, heads=2, image_size=224, dtype="bfloat16", drop_path=0.1)
+SPEC = ModelSpec(
+    num_classes=8,
+    width=128,
+    depth=2,
+    heads=2,
+    image_size=224,
+    dtype="bfloat16",
+    precision="auto",
+    attention="auto",
+    drop_path=0.1,
+)
 TOKENS = 197
 
 
