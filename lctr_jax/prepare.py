@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lctr_jax.command_line import ArgumentParser
-from lctr_jax.data import datasets
+from lctr_jax.data import datasets, preparation
 from lctr_jax.data.checks import BadRecordsError
 from lctr_jax.data.cub.builder import Cub
 from lctr_jax.data.digits.builder import Digits
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         for make_builder in _builders(options, data_dir):
             builders: list[tfds.core.DatasetBuilder] = []
-            folder = datasets.prepare(
+            folder = preparation.prepare(
                 lambda: builders.append(make_builder()) or builders[-1],  # noqa: B023 called at once
                 data_dir,
                 overwrite=options.overwrite,

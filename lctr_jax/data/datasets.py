@@ -1,12 +1,8 @@
 """Open a split of a data set by name, preparing it first if that is cheap."""
 
-import contextlib
 import dataclasses
 import difflib
-import os
-import shutil
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -20,9 +16,9 @@ from lctr_jax.data.folder.builder import Folder
 from lctr_jax.data.folder.layout import canonical
 from lctr_jax.data.imagenet import release as imagenet
 from lctr_jax.data.imagenet.builder import Imagenet
+from lctr_jax.data.preparation import prepare
 from lctr_jax.data.record_builder import RecordBuilder
 from lctr_jax.data.shard_reader import ShardRecords, ShardSlice, tell_limit
-from lctr_jax.host.file_locks import lock_exclusively
 from lctr_jax.plugins import is_module_path, load_plugin
 
 _WITH_OWN_BOXES = ("digits", "digits/clean", "cub", "imagenet")
@@ -130,70 +126,6 @@ def outside_builder(name: str) -> Callable[..., tfds.core.DatasetBuilder]:
         ValueError: it declares no builder.
     """
     return load_plugin(name, default="BUILDER", kind=RecordBuilder, option="data.name")
-
-
-def prepare(
-    make_builder: Callable[[], tfds.core.DatasetBuilder], data_dir: Path, *, overwrite: bool = False
-) -> Path:
-    """Prepare a data set unless that is done, one process at a time, and return its folder.
-
-    A prepared one is found without a lock and without writing, so it may be on a read-only disk.
-
-    Raises:
-        ValueError: it was prepared with other options than the builder's.
-        OSError: it is not prepared, and `data_dir` is not writable.
-    """
-    builder = make_builder()
-    if isinstance(builder, RecordBuilder) and not overwrite:
-        builder.check_prepared()
-    if _is_finished(builder) and not overwrite:
-        return Path(builder.data_dir)
-    made = not data_dir.exists()
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        lock = (data_dir / ".preparing.lock").open("w")
-    except OSError as error:
-        raise OSError(
-            f"{builder.name} is not prepared in {data_dir}, and that folder is not writable "
-            f"({error.strerror}); choose another folder for prepared data: data.data_dir or --data_dir"
-        ) from error
-    with _nothing_left_of_failure(data_dir, made=made), lock, contextlib.redirect_stdout(sys.stderr):
-        locked = lock_exclusively(lock, wait=True, risk=_WITHOUT_LOCKS)
-        folder = Path(builder.data_dir)
-        if _is_finished(builder):
-            if not overwrite:  # done by another process while this one waited
-                return folder
-            shutil.rmtree(folder)
-            builder = make_builder()
-        if locked:
-            for killed in folder.parent.glob("incomplete.*"):
-                shutil.rmtree(killed)  # TFDS's leftovers of a killed run; ours can be resumed
-        builder.download_and_prepare(file_format="array_record", download_dir=data_dir / "downloads")
-    return folder
-
-
-@contextlib.contextmanager
-def _nothing_left_of_failure(data_dir: Path, *, made: bool) -> Iterator[None]:
-    """Remove a new folder after a failure; finished shards are kept for the next attempt."""
-    try:
-        yield
-    except BaseException:
-        if made:
-            (data_dir / ".preparing.lock").unlink(missing_ok=True)
-            for folder, _, _ in os.walk(data_dir, topdown=False):
-                with contextlib.suppress(OSError):  # not empty
-                    os.rmdir(folder)
-        raise
-
-
-_WITHOUT_LOCKS = (
-    "do not let two processes prepare data there at once: run python -m lctr_jax.prepare first, or use "
-    "another data.data_dir"
-)
-
-
-def _is_finished(builder: tfds.core.DatasetBuilder) -> bool:
-    return Path(builder.data_dir, "dataset_info.json").exists()
 
 
 def _prepared(name: str, data_dir: Path) -> Path:
