@@ -31,6 +31,7 @@ def test_a_step_that_reduces_its_gradients_alone_is_faultless():
 
 def test_a_step_that_gathers_parameters_and_scatters_gradients_is_faultless():
     crossing = Collective("all-gather", GRADIENTS, 2), Collective("reduce-scatter", GRADIENTS // 8, 1)
+    assert find_faults(row(*crossing, Collective("collective-permute", 64, 12), **SPLIT), alone=None) == []
     assert find_faults(row(*crossing, **SPLIT), alone=row(devices=8)) == []
     assert find_faults(row(*crossing), alone=None) != []  # without fsdp, there is nothing to gather
 
@@ -43,6 +44,7 @@ def test_a_step_that_gathers_parameters_and_scatters_gradients_is_faultless():
         (row(flops=1.1e12), "1.1e+12 FLOPs per device, 1e+12 on 1"),
         (row(temporary=16 * GIB), "needs 17.0 GiB, the chip has 16"),
         (row(Collective("all-to-all", 64, 1), **SPLIT), "all-to-all, where parameters are gathered"),
+        (row(Collective("collective-permute", GRADIENTS // 99, 1), **SPLIT), "collective-permute, where"),
         (row(Collective("all-gather", GRADIENTS, 4), **SPLIT), "bytes exchanged, 3 times the parameters are"),
         (row(fsdp=8, arguments=STATE // 2), "bytes of state and images, a share of them is"),
         (
