@@ -67,7 +67,7 @@ def test_other_resources_are_named(lack, what):
 
 
 @pytest.mark.parametrize(
-    ("code", "said"), [(-7, "shared memory"), (-9, "memory runs out"), (1, "newest checkpoint")]
+    ("code", "said"), [(-7, "shared memory"), (-9, "memory ran out"), (1, "newest checkpoint")]
 )
 def test_a_lost_worker_is_explained(code, said):
     error = RuntimeError(
@@ -75,7 +75,7 @@ def test_a_lost_worker_is_explained(code, said):
     )
     with pytest.raises(ChildProcessError, match=said) as raised:
         workers.tell_loss(error)
-    assert ("the same command" in str(raised.value)) == (code != -7)
+    assert ("repeat the command" in str(raised.value)) == (code != -7)
     workers.tell_loss(RuntimeError("something else"))
 
 

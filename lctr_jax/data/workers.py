@@ -63,7 +63,7 @@ def tell_loss(error: Exception) -> None:
 
 
 _CAUSES = {
-    -signal.SIGBUS: "shared memory (/dev/shm, {free:,.0f} MB free now) has run out, and would again; "
+    -signal.SIGBUS: "shared memory (/dev/shm, {free:,.0f} MB free now) ran out and would run out again; "
     "enlarge it (docker run --shm-size=.. or --ipc=host), or set a smaller data.num_workers, 0 for threads",
     -signal.SIGKILL: "killed, probably by the system because memory ran out; set a smaller data.num_workers "
     "and repeat the command to continue from the newest checkpoint",
