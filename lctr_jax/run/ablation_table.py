@@ -18,7 +18,7 @@ _FACTS = {"protocol": "protocol", "split": "split", "num_images": "images", "thr
 
 
 def markdown_table(summaries: Mapping[str, dict[str, Any]]) -> str:
-    """Format the methods' summaries (`seed_summary.summarize_runs`) as a table with a line on common settings."""
+    """Format the summaries (`seed_summary.summarize_runs`) as a table, with a line on common settings."""
     first = next(iter(summaries.values()))
     shown = [key for key in TABLE_COLUMNS if all(key in summary["metrics"] for summary in summaries.values())]
     rows = [["method", *(TABLE_COLUMNS[key] for key in shown)], ["---"] * (1 + len(shown))]
