@@ -26,6 +26,7 @@ QUICK = {
     "roofline": [],
     "pipeline": ["--workers", "2", "--rounds", "3"],
     "evaluation": ["--rounds", "3"],
+    "predict": ["--images", "200"],
     "scaling": [],
     "faults": [],
 }
@@ -34,6 +35,7 @@ LONG = {
     "roofline": ["--cases", "cub", "imagenet", "base", "--topologies", "v5e:2x4", "v5e:16x16", "--naive"],
     "pipeline": [],
     "evaluation": [],
+    "predict": [],
     "scaling": [],
     "faults": [],
 }

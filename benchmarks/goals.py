@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+PREDICTION = 0.6
+"""Share of the forward pass's rate that `lctr_jax.predict` is to reach."""
+
 
 class Goal(NamedTuple):
     """A bound and the measured value; `at_least` says whether it is a lower bound."""
@@ -20,6 +23,10 @@ def goal_lines(reports: dict[str, dict[str, Any]]) -> list[str]:
         goals += _step_goals(reports["step"])
     if "roofline" in reports:
         goals += _roofline_goals(reports["roofline"])
+    if "predict" in reports:
+        report = reports["predict"]
+        name = f"predict / forward pass, images per second, {report['images']:,} photographs"
+        goals.append(Goal(name, PREDICTION, report["ratio"], True))
     return [_line(goal) for goal in goals]
 
 

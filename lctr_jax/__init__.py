@@ -1,9 +1,10 @@
 """LCTR: weakly supervised object localization with a vision transformer, in JAX.
 
     model = lctr_jax.load(PATH)  # any checkpoint
+    predictions = model.localize(PHOTOS)  # a `Prediction` with boxes per image; arrays, files, folders
     output = model(lctr_jax.normalize(images))  # logits and maps of uint8 images [batch, height, width, 3]
 
-`Localizer` takes photographs of any size and returns a `Prediction` with boxes for each.
+`Localizer` localizes batch by batch.
 """
 
 import importlib

@@ -32,7 +32,8 @@ from lctr_jax.host.paths import expand_text, path_argument, text_argument
 from lctr_jax.inference.image_search import count_images, find_images
 from lctr_jax.inference.images import read_upright
 from lctr_jax.inference.loading import LoadedModel, load
-from lctr_jax.inference.threshold import resolve_threshold
+from lctr_jax.inference.result import NotFiniteError
+from lctr_jax.inference.threshold import PUBLISHED, PUBLISHED_THRESHOLD, resolve_threshold
 from lctr_jax.json_objects import describe_value, read_object
 from lctr_jax.models.normalization import normalize
 from lctr_jax.viewer.demo_page import build_page, import_gradio, serve_page
@@ -41,30 +42,46 @@ from lctr_jax.viewer.reading import MAX_PHOTO_SIDE, Reading
 NUM_EXAMPLES = 12
 
 
-class NotFiniteError(ValueError):
-    """The network's output contains NaN or infinity."""
-
-
 @one_line_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: serve until interrupted."""
     options = _parser().parse_args(arguments)
     import_gradio()
     model = load(options.checkpoint)
-    threshold, source = resolve_threshold(options.threshold, options.checkpoint)
+    choice = resolve_threshold(options.threshold, model.folder)
+    threshold, source = (
+        (PUBLISHED_THRESHOLD, PUBLISHED) if choice.tau is None else (choice.tau, choice.source)
+    )
     with tempfile.TemporaryDirectory() as folder:
         if options.examples:
             count_images(options.examples, out=Path(folder))
             examples = list(itertools.islice(find_images(options.examples, out=Path(folder)), NUM_EXAMPLES))
         else:
             examples = write_examples(options.checkpoint, Path(folder), data_dir=options.data_dir)
-        page = build_demo(model, geometry=options.geometry, threshold=threshold.tau, examples=examples)
-        print(f"threshold {threshold.tau:.3g}: {source}", file=sys.stderr)
+        page = build_demo(
+            model, geometry=options.geometry, threshold=threshold, source=source, examples=examples
+        )
+        print(f"threshold {threshold:.3g}: {source}", file=sys.stderr)
         serve_page(page, port=options.port)
 
 
-def build_demo(model: LoadedModel, *, geometry: GeometryProtocol, threshold: float, examples: Sequence[Path]):
-    """Build the page of a network, after compiling and checking it with a first image."""
+def build_demo(
+    model: LoadedModel,
+    *,
+    geometry: GeometryProtocol,
+    threshold: float,
+    source: str = "",
+    examples: Sequence[Path],
+):
+    """Build the page of a network, after compiling and checking it with a first image.
+
+    Args:
+        model: the network.
+        geometry: how an image becomes the network's square input.
+        threshold: at which the page starts.
+        source: where this threshold comes from; shown on the page.
+        examples: image files to offer.
+    """
     spec = model.spec
     frame = Geometry(protocol=geometry, image_size=spec.image_size)
     names = model.class_names or tuple(str(label) for label in range(spec.num_classes))
@@ -78,6 +95,7 @@ def build_demo(model: LoadedModel, *, geometry: GeometryProtocol, threshold: flo
     except NotFiniteError as error:
         print(f"warning: {one_line(error)}", file=sys.stderr)
     about = f"{spec.method.upper()}, {spec.num_classes} classes, images of {spec.image_size} pixels."
+    about += f" Threshold {threshold:.3g}: {source}." if source else ""
     return build_page(read, class_names=names, threshold=threshold, examples=examples, about=about)
 
 

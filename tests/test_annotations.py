@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 
 from lctr_jax.annotations.formats import parse_formats, write_annotations
+from lctr_jax.data.box_lists import read_boxes
 
 NAMES = ("sparrow", 'owl: "barn"', "étoile 😀")
 BOXES = {
@@ -229,3 +230,23 @@ def test_a_damaged_line_is_named(damaged, predictions):
     predictions.write_text(predictions.read_text() + damaged + "\n")
     with pytest.raises(ValueError, match=r"predictions.jsonl:4: expected a line of lctr_jax.predict"):
         write(predictions, "csv")
+
+
+def test_our_reader_of_box_lists_reads_back_what_we_write(predictions):
+    for name in ("coco", "voc", "csv"):
+        folder = write(predictions, name)
+        written = {"coco": folder / "coco.json", "voc": folder / "voc", "csv": folder / "boxes.csv"}[name]
+        read = read_boxes(written)
+        for file, boxes in BOXES.items():
+            if boxes or name != "csv":  # which has no row for an image without boxes
+                corners = np.array([box[1:5] for box in boxes]).reshape(-1, 4)
+                np.testing.assert_array_equal(read[file], corners, err_msg=f"{name} {file}")
+
+
+def test_voc_corners_are_read_back_to_whole_pixels_at_every_border(predictions):
+    corners = [[0.0, 0.0, 60.0, 45.0], [0.4, 0.6, 59.6, 44.4], [59.0, 44.0, 60.0, 45.0], [7.2, 8.0, 7.4, 8.1]]
+    entry = line(predictions.parent / "photos", "empty.jpg", [(0, *box, 0.5) for box in corners])
+    predictions.write_text(json.dumps(entry) + "\n")
+    read = read_boxes(write(predictions, "voc") / "voc")["empty.jpg"]
+    expected = [[0, 0, 60, 45], [0, 1, 60, 44], [59, 44, 60, 45], [7, 8, 8, 9]]
+    assert read.tolist() == expected

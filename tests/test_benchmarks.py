@@ -9,13 +9,15 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import step
+from benchmarks import many_images, step, threshold_rules
+from benchmarks import predict as predict_benchmark
 from benchmarks.all import page
 from benchmarks.analytic import forward_flops, training_flops
 from benchmarks.hlo import Collective
 from benchmarks.matmul_peak import FLOPS, matmul_tasks, peak_flops
 from benchmarks.measurement import show, summarize, summarize_ratio, time_interleaved
 from benchmarks.roofline import describe_collectives
+from lctr_jax.inference.box_accuracy import MeasuredMap
 from lctr_jax.models.spec import ModelSpec, model_spec
 
 ROOT = Path(__file__).parents[1]
@@ -111,3 +113,35 @@ def test_the_results_page_holds_goals_what_was_printed_and_what_failed():
     assert "| compile, depth 24 over depth 12 | at most 1.2 | 1.00 | yes |" in text
     assert "`python -m benchmarks.step` (2 min)\n\n```\nA table\n```" in text
     assert "**faults failed.**" in text
+
+
+def test_the_memory_for_names_is_measured_and_small(tmp_path):
+    megabytes = many_images.measure(tmp_path, images=2000)
+    assert set(megabytes) == {"listing the folder", "names of overlays", "resuming"}
+    assert all(0 < value < 2000 * 1e-3 for value in megabytes.values())  # less than 1 kB per image
+
+
+def test_prediction_is_timed_against_its_forward_pass(tmp_path, monkeypatch):
+    monkeypatch.setattr(predict_benchmark, "model_spec", lambda *_, **__: MINI)
+    report = predict_benchmark.measure(tmp_path, images=5, batch_size=2)
+    assert len((tmp_path / "out" / "predictions.jsonl").read_text().splitlines()) == 5
+    assert report["ratio"] == report["predicted_per_second"] / report["forward_per_second"]["median"]
+    assert 0 < report["ratio"] < 1
+    assert "lctr_jax.predict" in str(predict_benchmark.table(report))
+
+
+def test_thresholds_are_compared_on_other_images_than_they_are_calibrated_on():
+    levels = np.zeros((10, 10), np.uint8)
+    levels[:, :3] = 120  # 30 % of the image; Otsu's threshold lies between 0 and 120
+    levels[0, 0] = 255
+
+    def measured(low, high):
+        inside = (np.arange(256) >= low) & (np.arange(256) < high)
+        return [MeasuredMap(str(index), levels, inside * 0.8) for index in range(30)]
+
+    located = threshold_rules.measure_rules(threshold_rules.Case(measured(60, 70), measured(0, 65)))
+    assert located["calibrated on all"] == located["calibrated on 20 images"] == 100
+    assert (located["fixed 0.09"], located["fixed 0.5"], located["Otsu"]) == (100, 0, 100)
+    assert (located["10 % of the image"], located["30 % of the image"]) == (0, 100)
+    report = {"images": {"digits": [30, 30]}, "figures": {"digits": located}}
+    assert ["Otsu", "100.0"] in threshold_rules.table(report)["rows"]

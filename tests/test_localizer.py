@@ -8,6 +8,7 @@ from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.inference.loading import LoadedModel
 from lctr_jax.inference.localizer import Localizer
+from lctr_jax.inference.result import NotFiniteError
 from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.models.output import Output
 from lctr_jax.models.spec import ModelSpec
@@ -142,6 +143,49 @@ def test_a_class_per_image():
     localizer = Localizer(model, geometry=Geometry("wsoleval", 32), threshold=Threshold(0.5), batch_size=2)
     first, second = localizer([Image.new("RGB", (9, 9))] * 2, [3, None])
     assert [boxed.name for boxed in (*first.boxed, *second.boxed)] == ["naïve", "dog"]
+
+
+class Damaged(FakeModel):
+    """A network whose output for the second image is not finite."""
+
+    def __call__(self, images, classes=None):
+        output = super().__call__(images, classes)
+        output.logits[1, 0] = np.nan
+        return output
+
+
+def test_an_output_that_is_not_finite_is_an_error_of_its_image_alone():
+    localizer = Localizer(
+        Damaged(0, 0), geometry=Geometry("wsoleval", 32), threshold=Threshold(0.5), batch_size=3
+    )
+    images = [Image.new("RGB", (9, 9))] * 3
+    first, second, third = localizer.localize_each(images)
+    assert isinstance(second, NotFiniteError)
+    assert first.found
+    assert third.found
+    with pytest.raises(NotFiniteError, match=r"images\[1\]: the network's output is not finite"):
+        localizer(images)
+
+
+def test_a_threshold_may_be_each_map_s_own():
+    def rule(levels):
+        return Threshold(0.7 if levels[0, 0] == 255 else 0.1, "map")
+
+    for model, tau in ((FakeModel(0, 0), 0.7), (FakeModel(3, 3), 0.1)):
+        localizer = Localizer(model, geometry=Geometry("wsoleval", 32), threshold=rule, batch_size=1)
+        (boxed,) = localizer([Image.new("RGB", (32, 32))])[0].boxed
+        assert boxed.threshold == tau
+
+
+def test_a_mask_covers_what_its_box_encloses():
+    prediction = localize(FakeModel(slice(0, 2), slice(2, 4)), Image.new("RGB", (100, 50)))
+    (boxed,) = prediction.boxed
+    mask = prediction.mask(boxed)
+    assert mask.shape == (50, 100)
+    rows, columns = np.nonzero(mask)
+    bounds = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    np.testing.assert_allclose(bounds, boxed.box_xyxy, atol=1)
+    assert mask[10, 80]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """Localization in a user's images by the command line: its output, and each user error."""
 
+import html
 import json
+import re
 import shutil
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -12,10 +15,15 @@ from test_localizer import NAMES, SPEC
 from lctr_jax.checkpoints.checksums import write_checksums
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import save_weights
+from lctr_jax.data.geometry import Geometry
 from lctr_jax.inference.image_search import count_images, find_images
 from lctr_jax.inference.images import read_upright
+from lctr_jax.inference.loading import load
 from lctr_jax.inference.localizer import Localizer
-from lctr_jax.inference.threshold import UNCALIBRATED, read_threshold, resolve_threshold
+from lctr_jax.inference.threshold import DEFAULT, UNCALIBRATED, read_threshold, resolve_threshold
+from lctr_jax.localization.maps import quantize_map, resize_map
+from lctr_jax.localization.protocols import LCTR_PROTOCOL
+from lctr_jax.localization.threshold_rules import otsu_threshold
 from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.models.parameters import initialize
 from lctr_jax.predict import main
@@ -59,8 +67,11 @@ def test_a_folder_gives_lines_pictures_and_a_page(checkpoint, tmp_path):
         "b/deep/X.gif",
         "b/x.png",
     ]
-    overlays = [line["overlay"] for line in lines]
-    assert len({name.casefold() for name in overlays}) == 3
+    assert [line["overlay"] for line in lines] == [
+        "overlays/a/x.jpg",
+        "overlays/b/deep/X.jpg",
+        "overlays/b/x.jpg",
+    ]
     for line in lines:
         with Image.open(tmp_path / "out" / line["overlay"]) as picture:
             assert picture.width == 60
@@ -71,9 +82,9 @@ def test_a_folder_gives_lines_pictures_and_a_page(checkpoint, tmp_path):
         assert line["probability"] == sorted(line["probability"], reverse=True)
         assert (line["threshold"], line["threshold_source"], line["geometry"]) == (0.2, "given", "wsoleval")
         assert line["boxes"][0]["box"] == line["box"]
-    html = (tmp_path / "out" / "index.html").read_text()
-    assert html.count('class="gallery-item"') == 3
-    assert "<b>owl" not in html
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count('class="gallery-item"') == 3
+    assert "<b>owl" not in page
 
 
 def test_the_same_network_gives_the_same_as_the_library(checkpoint, tmp_path):
@@ -89,17 +100,17 @@ def test_the_same_network_gives_the_same_as_the_library(checkpoint, tmp_path):
     np.testing.assert_allclose(line["probability"], np.sort(probabilities)[::-1][:5], atol=1e-5)
 
 
-def test_unreadable_files_are_reported_and_skipped_and_the_status_is_1(checkpoint, tmp_path, capsys):
+def test_unreadable_files_are_told_and_skipped_and_the_status_is_1(checkpoint, tmp_path, capsys):
     images = tmp_path / "images"
     whole = write_image(images / "whole.png")
     (images / "cut.png").write_bytes(whole.read_bytes()[:200])
     (images / "empty.jpg").write_bytes(b"")
     lines = predict(checkpoint, tmp_path / "out", images, status=1)
     assert [line["id"] for line in lines] == [str(whole)]
-    stderr = capsys.readouterr().err
-    assert f"skipped {images / 'cut.png'}: " in stderr
-    assert f"skipped {images / 'empty.jpg'}: " in stderr
-    assert "Traceback" not in stderr
+    told = capsys.readouterr().err
+    assert f"skipped {images / 'cut.png'}: " in told
+    assert f"skipped {images / 'empty.jpg'}: " in told
+    assert "Traceback" not in told
     page = (tmp_path / "out" / "index.html").read_text()
     assert "2 more could not be read" in page
     assert "empty.jpg" in page
@@ -149,7 +160,7 @@ def test_the_user_s_own_pictures_are_never_overwritten(checkpoint, tmp_path):
     before = mine.read_bytes()
     lines = predict(checkpoint, tmp_path, write_image(tmp_path / "x.png"), mine)
     assert mine.read_bytes() == before
-    assert [line["overlay"] for line in lines] == ["x_boxes_2.jpg", "x_boxes_boxes.jpg"]
+    assert [line["overlay"] for line in lines] == ["overlays/x.jpg", "overlays/x_boxes.jpg"]
 
 
 def test_a_second_run_does_not_read_the_first_one_s_pictures(checkpoint, tmp_path):
@@ -179,7 +190,9 @@ def test_a_photograph_held_upright_is_read_upright(tmp_path):
 
 
 def test_the_threshold_is_that_of_the_run_s_own_evaluation(checkpoint, tmp_path):
-    assert resolve_threshold(None, str(checkpoint)) == (Threshold(0.09), UNCALIBRATED)
+    assert resolve_threshold(None, checkpoint) == resolve_threshold(None, None) == DEFAULT
+    assert DEFAULT.source == UNCALIBRATED
+    assert DEFAULT.tau is None
     run = tmp_path / "run"
     shutil.copytree(checkpoint, run / "checkpoints" / "7")
     write_checksums(run / "checkpoints" / "7")
@@ -187,9 +200,39 @@ def test_the_threshold_is_that_of_the_run_s_own_evaluation(checkpoint, tmp_path)
     evaluated = {"threshold": 0.21, "threshold_source": "held-out (val)"}
     (run / "eval" / "metrics.json").write_text(json.dumps(evaluated))
     for path in (run, run / "checkpoints" / "7"):
-        threshold, source = resolve_threshold(None, str(path))
-        assert (threshold.tau, source) == (0.21, "the run's evaluation, held-out (val)")
-    assert resolve_threshold(0.5, str(run)) == (Threshold(0.5), "given")
+        choice = resolve_threshold(None, load(path).folder)
+        assert choice.describe() == "threshold 0.21: the run's evaluation, held-out (val)"
+    given = resolve_threshold(0.5, run / "checkpoints" / "7")
+    assert (given.rule, given.source) == (Threshold(0.5), "given")
+
+
+def test_the_published_threshold_is_not_used_for_another_network(tmp_path):
+    metrics = tmp_path / "metrics.json"
+    metrics.write_text(json.dumps({"threshold": 0.09, "threshold_source": "fixed"}))  # the config's default
+    choice = read_threshold(metrics)
+    assert choice.rule is otsu_threshold
+    assert "its run was evaluated at 0.09, LCTR's published one for CUB" in choice.source
+    metrics.write_text(json.dumps({"threshold": 0.3, "threshold_source": "fixed"}))
+    assert read_threshold(metrics).describe() == "threshold 0.3: the run's evaluation, fixed"
+
+
+def test_without_a_threshold_each_image_has_its_own(checkpoint, tmp_path, capsys):
+    for name in ("x.png", "y.png"):
+        write_image(tmp_path / "images" / name, seed=len(name) + ord(name[0]))
+    lines = predict(checkpoint, tmp_path / "out", tmp_path / "images")
+    assert f"threshold of each map: {UNCALIBRATED}" in capsys.readouterr().err
+    localizer = Localizer(
+        load(checkpoint), geometry=Geometry("wsoleval", 32), threshold=DEFAULT.rule, batch_size=2
+    )
+    page = html.unescape((tmp_path / "out" / "index.html").read_text())
+    for line in lines:
+        (prediction,) = localizer([read_upright(Path(line["id"]))])
+        levels = quantize_map(resize_map(prediction.localization_map, protocol=LCTR_PROTOCOL, image_size=32))
+        expected = otsu_threshold(levels).tau
+        assert line["threshold"] == line["boxes"][0]["threshold"] == pytest.approx(expected, abs=1e-4)
+        assert line["threshold_source"] == UNCALIBRATED
+        assert f"above {expected:.3g} of its maximum" in page
+    assert UNCALIBRATED in page
 
 
 @pytest.mark.parametrize(
@@ -233,24 +276,24 @@ def test_an_interrupted_run_goes_on_where_it_stopped(checkpoint, tmp_path, monke
         write_image(tmp_path / "images" / f"{index}.png", seed=index)
     arguments = (tmp_path / "images", "--batch-size", 2)
     expected = predict(checkpoint, tmp_path / "whole", *arguments)
-    localize, calls = Localizer.__call__, []
+    start, calls = Localizer.start, []
 
     def interrupted(self, images, labels=None):
         calls.append(len(images))
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return localize(self, images)
+        return start(self, images)
 
-    monkeypatch.setattr(Localizer, "__call__", interrupted)
-    assert len(predict(checkpoint, tmp_path / "out", *arguments, status=130)) == 4
+    monkeypatch.setattr(Localizer, "start", interrupted)
+    assert len(predict(checkpoint, tmp_path / "out", *arguments, status=130)) == 2  # the network is ahead
     with (tmp_path / "out" / "predictions.jsonl").open("a") as file:
         file.write('{"id": "torn')
     assert predict(checkpoint, tmp_path / "out", *arguments) == expected
-    assert calls == [2, 2, 2, 2]  # the last call alone after the interruption
-    assert "resuming: 4 of 6 images are done" in capsys.readouterr().err
+    assert calls == [2, 2, 2, 2, 2]  # two calls after the interruption
+    assert "resuming: 2 of 6 images are done" in capsys.readouterr().err
     assert (tmp_path / "out" / "index.html").read_text().count('class="gallery-item"') == 6
     predict(checkpoint, tmp_path / "out", *arguments)
-    assert calls == [2] * 7  # a finished run starts anew
+    assert calls == [2] * 8  # a finished run starts anew
 
 
 def test_folder_names_regions_and_annotations(checkpoint, tmp_path, capsys):
@@ -277,6 +320,45 @@ def test_boxes_that_localize_nothing_are_counted(checkpoint, tmp_path, capsys):
     write_image(tmp_path / "y.png", seed=1)
     predict(checkpoint, tmp_path / "out", tmp_path / "x.png", tmp_path / "y.png", "--threshold", 0.0)
     assert "2 of 2 boxes cover more than 95 % of the image" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("classes", ["folder", "dog"])
+def test_an_image_in_a_folder_of_no_class_is_told(classes, checkpoint, tmp_path, capsys):
+    write_image(tmp_path / "images" / "unknown" / "x.png")
+    predict(checkpoint, tmp_path / "out", tmp_path / "images", "--classes", classes)
+    told = "1 images lie in folders that name no class of the network, such as 'unknown'"
+    assert (told in capsys.readouterr().err) == (classes == "folder")
+
+
+def test_an_output_that_is_not_finite_is_told_and_gives_no_box(tmp_path, capsys):
+    parameters = jax.tree.map(lambda leaf: np.full_like(leaf, np.nan), initialize(SPEC, jax.random.key(0)))
+    save_weights(tmp_path / "nan", Metadata(kind="network", spec=SPEC), parameters)
+    image = write_image(tmp_path / "x.png")
+    assert predict(tmp_path / "nan", tmp_path / "out", image, status=1) == []
+    told = capsys.readouterr().err
+    assert f"skipped {image}: the network's output is not finite (NaN or infinity)" in told
+    assert "Traceback" not in told
+    assert "not finite" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_several_thresholds_side_by_side(checkpoint, tmp_path):
+    for index in range(3):
+        write_image(tmp_path / "images" / f"{index}.png", seed=index)
+    predict(checkpoint, tmp_path / "out", tmp_path / "images", "--thresholds", "0,0.5,0.99")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thresholds.html"]
+    page = (tmp_path / "out" / "thresholds.html").read_text()
+    assert page.count("<img") == 3 * 4
+    heads = re.findall(r'<th scope="col"><b>(.*?)</b><br><small>(\d) of 3 boxes', page)
+    assert [name for name, _ in heads] == ["default (Otsu)", "0", "0.5", "0.99"]
+    assert (heads[1][1], heads[3][1]) == ("3", "0")
+
+
+@pytest.mark.parametrize("text", ["0.1,x", "1", "-0.1"])
+def test_thresholds_that_are_none_are_one_line(text, checkpoint, tmp_path, capsys):
+    image = write_image(tmp_path / "x.png")
+    predict(checkpoint, tmp_path / "out", image, f"--thresholds={text}", status=2)
+    assert f"--thresholds: got '{text}', expected numbers in [0, 1)" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_annotation_format_ends_before_anything_is_written(checkpoint, tmp_path, capsys):

@@ -9,6 +9,7 @@ from browser import needs_browser, open_browser
 from fake_results import HOSTILE, make_results, make_settings, summarize_results
 
 from lctr_jax.evaluation.tables import write_tables
+from lctr_jax.inference.prediction_inputs import Input
 from lctr_jax.inference.result import BoxedClass, Prediction, RankedClass
 from lctr_jax.report.evaluation_page import write_report
 from lctr_jax.report.gallery import GROUPS, Gallery
@@ -154,7 +155,7 @@ def test_it_fits_the_screen_and_follows_the_theme(page, width, scheme):
 
 def test_the_page_of_one_s_own_images(browser, tmp_path):
     rng = np.random.default_rng(0)
-    with PredictionFolder(tmp_path, total=3, keep=[], facts={}, settings={}) as folder:
+    with PredictionFolder(tmp_path, total=3, facts={}, settings={}) as folder:
         for index, (width, height) in enumerate([(90, 30), (30, 90), (40, 40)]):
             best = RankedClass(index, HOSTILE[index], 0.75)
             box_xyxy = np.array([0.0, 0.0, width / 2, height / 2])
@@ -167,7 +168,8 @@ def test_the_page_of_one_s_own_images(browser, tmp_path):
                 class_map=np.ones((4, 4), np.float32),
                 localization_map=relation_map,
             )
-            folder.add(Path(f"photos/{index}.jpg"), prediction, file=f"{index}.jpg")
+            path = Path(f"photos/{index}.jpg")
+            folder.add([(Input(path, path.name, path), prediction)])
         folder.write_page(unreadable={HOSTILE[1]: HOSTILE[0]}, facts={"threshold": 0.1})
     browser.get((tmp_path / "index.html").as_uri())
     assert browser.title == "Predictions"

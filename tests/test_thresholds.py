@@ -1,5 +1,7 @@
 """Thresholds: cuts, choice of the best, and their source."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from lctr_jax.localization.maps import cut_of_tau, quantize_map, resize_map, tau_grid
 from lctr_jax.localization.protocols import LCTR_PROTOCOL, WSOLEVAL_PROTOCOL, get_protocol
+from lctr_jax.localization.threshold_rules import area_threshold, otsu_threshold
 from lctr_jax.localization.thresholds import Threshold, choose_threshold
 
 
@@ -69,3 +72,30 @@ def test_any_other_map_reaches_both_ends(protocol, seed, scale):
     levels = quantize_map(resize_map(score_map, protocol=protocol, image_size=16))
     assert levels.min() == 0
     assert levels.max() == 255
+
+
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=60))
+def test_otsus_threshold_separates_two_classes_of_least_variance(values):
+    levels = np.array([[0, 255, *values]], np.uint8)
+
+    def variance(cut):
+        parts = (levels[levels > cut], levels[levels <= cut])
+        return sum(part.size * np.var(part.astype(float)) for part in parts)
+
+    chosen = otsu_threshold(levels)
+    assert chosen.source == "map"
+    assert variance(chosen.cut) <= min(map(variance, range(255))) + 1e-6 * levels.size * 255**2
+
+
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=60), st.floats(0, 1))
+def test_an_area_threshold_is_the_lowest_whose_foreground_is_no_larger(values, share):
+    levels = np.array([[0, 255, *values]], np.uint8)
+    cut = area_threshold(levels, share=share).cut
+    assert (levels > cut).mean() <= share or cut == 254
+    assert cut == 0 or (levels > cut - 1).mean() > share
+
+
+def test_a_flat_map_has_no_foreground_by_any_rule():
+    levels = np.zeros((4, 4), np.uint8)
+    for rule in (otsu_threshold, partial(area_threshold, share=0.3)):
+        assert not (levels > rule(levels).cut).any()

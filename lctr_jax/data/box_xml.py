@@ -4,12 +4,15 @@ import lzma
 import os
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 from xml.etree import ElementTree
 
-from lctr_jax.data.box_entry import Entry, shorten
+from lctr_jax.data.box_entry import Entry, shorten, to_coordinates
+
+OUR_DATABASE = "lctr_jax predictions"
+"""`<database>` of the files that `lctr_jax.predict` writes."""
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _LARGEST = 16 << 20  # bytes; annotations of one image are far smaller, even with long polygons
@@ -28,6 +31,9 @@ def read_xml(path: Path) -> Iterator[Entry]:
 
     An image's name consists of the folder of its XML file and `<filename>`. If no image has that name, it is
     `<folder>` and `<filename>`, `<filename>` alone, or the XML file's own name.
+
+    Corners are given as they stand, except that those of `lctr_jax.predict` are turned back into half-open
+    ones from 0.
 
     Raises:
         ValueError: the archive is damaged, or a file is not an annotation.
@@ -91,13 +97,19 @@ def _parse(content: bytes, *, where: str, place: PurePosixPath) -> Entry:
     except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: unknown encoding
         raise ValueError(f"{where}: not a Pascal VOC annotation: {shorten(str(error))}") from error
     objects = root.findall("object")
-    coordinates = [(thing.findtext(f"bndbox/{side}") or "").strip() for thing in objects for side in _SIDES]
+    coordinates: Sequence[str | float] = [
+        (thing.findtext(f"bndbox/{side}") or "").strip() for thing in objects for side in _SIDES
+    ]
     name = (root.findtext("filename") or "").strip().replace("\\", "/").rpartition("/")[2]
     if root.tag != "annotation" or not name or "" in coordinates:
         raise ValueError(
             f"{where}: not a Pascal VOC annotation: expected <annotation> with <filename> and, for every "
             "object, <bndbox> with four sides"
         )
+    if (root.findtext("source/database") or "") == OUR_DATABASE:
+        # Counted from 1, both ends included. The corners of other writers are taken as they stand.
+        corners = to_coordinates(coordinates, where)
+        coordinates = [corner - (index % 4 < 2) for index, corner in enumerate(corners)]
     labels = tuple((thing.findtext("name") or "").strip() for thing in objects)
     folder = (root.findtext("folder") or "").strip()
     parents = place.parent.as_posix()

@@ -23,8 +23,8 @@ def of_pixels(
 
 
 def some(count: int, thing: str) -> str:
-    """Format a count with its noun: `1 image`, `1,200 images`; `class` becomes `classes`."""
-    plural = f"{thing}es" if thing.endswith("s") else f"{thing}s"
+    """Format a count with its noun: `1 image`, `1,200 images`; `class` becomes `classes`, `box` `boxes`."""
+    plural = f"{thing}es" if thing.endswith(("s", "x")) else f"{thing}s"
     return f"{count:,} {thing if count == 1 else plural}"
 
 

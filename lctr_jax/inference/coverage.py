@@ -4,7 +4,7 @@ import numpy as np
 
 from lctr_jax.inference.result import Prediction
 
-_WHOLE = 0.95
+WHOLE = 0.95
 """A box that covers a larger share of its image does not show where the object is."""
 
 
@@ -20,17 +20,17 @@ class Coverage:
         left, top, right, bottom = np.asarray(prediction.boxed[0].box_xyxy).tolist()
         self._images += 1
         self._missing += not prediction.boxed[0].found
-        self._whole += prediction.boxed[0].found and (right - left) * (bottom - top) > _WHOLE * width * height
+        self._whole += prediction.boxed[0].found and (right - left) * (bottom - top) > WHOLE * width * height
 
-    def describe(self, *, threshold: float, source: str) -> str | None:
-        """Describe how many boxes localize nothing; None if there are none."""
+    def describe(self, threshold: str) -> str | None:
+        """Describe how many boxes localize nothing, and the threshold; None if there are none."""
         parts = []
         if self._whole:
             parts.append(
-                f"{self._whole} of {self._images} boxes cover more than {100 * _WHOLE:.0f} % of the image"
+                f"{self._whole} of {self._images} boxes cover more than {100 * WHOLE:.0f} % of the image"
             )
         if self._missing:
             parts.append(f"{self._missing} of {self._images} images have nothing above the threshold")
         if not parts:
             return None
-        return f"{'; '.join(parts)}. The threshold is {threshold:.3g} ({source}); --threshold T sets another"
+        return f"{'; '.join(parts)}. {threshold[0].upper()}{threshold[1:]}; --threshold T sets another"

@@ -9,17 +9,22 @@ from lctr_jax.data.image_formats import IMAGE_SUFFIXES
 _Identity = tuple[int, int]  # of a folder on disk, independent of links
 
 
-def find_images(arguments: Sequence[Path], *, out: Path) -> Iterator[Path]:
+def find_images(
+    arguments: Sequence[Path], *, out: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES
+) -> Iterator[Path]:
     """Yield the images, with folders searched recursively in order of names, each image once.
 
     Links are followed, and every folder is read once, which ends cycles of links. The folder `out`, perhaps
-    of an earlier run, is not searched. `count_images` checks the arguments.
+    of an earlier run, is not searched. Files in folders are found by their suffix, one of `suffixes`.
+    `check_arguments` checks the arguments.
     """
     files = {os.path.abspath(argument) for argument in arguments if not argument.is_dir()}
     seen, given = {_identity(out)}, set()
     for argument in arguments:
         if argument.is_dir():
-            yield from (path for path in _in_folder(argument, seen) if os.path.abspath(path) not in files)
+            yield from (
+                path for path in _in_folder(argument, seen, suffixes) if os.path.abspath(path) not in files
+            )
         elif (name := os.path.abspath(argument)) not in given:
             given.add(name)
             yield argument
@@ -32,15 +37,27 @@ def count_images(arguments: Sequence[Path], *, out: Path) -> int:
         FileNotFoundError: there is no such file or folder.
         ValueError: a folder has no images, or is `out` itself.
     """
+    check_arguments(arguments, out=out)
+    return sum(1 for _ in find_images(arguments, out=out))
+
+
+def check_arguments(
+    arguments: Sequence[Path], *, out: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES
+) -> None:
+    """Refuse what `find_images` finds nothing in.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        ValueError: a folder has no images, or is `out` itself.
+    """
     for argument in arguments:
         if not argument.exists():
             raise FileNotFoundError(f"{argument}: no such image or folder")
         if argument.is_dir() and _identity(argument) == _identity(out):
             raise ValueError(f"--out: {out} is one of the image folders to read; choose another folder")
-        if argument.is_dir() and next(_in_folder(argument, {_identity(out)}), None) is None:
-            known = ", ".join(sorted(IMAGE_SUFFIXES))
+        if argument.is_dir() and next(_in_folder(argument, {_identity(out)}, suffixes), None) is None:
+            known = ", ".join(sorted(suffixes))
             raise ValueError(f"{argument}: no images in this folder; expected files ending in {known}")
-    return sum(1 for _ in find_images(arguments, out=out))
 
 
 def relative_name(path: Path, arguments: Sequence[Path]) -> str:
@@ -49,7 +66,7 @@ def relative_name(path: Path, arguments: Sequence[Path]) -> str:
     return Path(os.path.relpath(os.path.abspath(path), os.path.commonpath(folders))).as_posix()
 
 
-def _in_folder(folder: Path, seen: set[_Identity | None]) -> Iterator[Path]:
+def _in_folder(folder: Path, seen: set[_Identity | None], suffixes: frozenset[str]) -> Iterator[Path]:
     if (identity := _identity(folder)) in seen:
         return
     seen.add(identity)
@@ -58,8 +75,8 @@ def _in_folder(folder: Path, seen: set[_Identity | None]) -> Iterator[Path]:
             continue
         path = os.path.join(folder, name)
         if os.path.isdir(path):
-            yield from _in_folder(Path(path), seen)
-        elif os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and os.path.isfile(path):
+            yield from _in_folder(Path(path), seen, suffixes)
+        elif os.path.splitext(name)[1].lower() in suffixes and os.path.isfile(path):
             yield Path(path)
 
 

@@ -3,31 +3,50 @@
 import itertools
 import sys
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from PIL import Image
 
 from lctr_jax.data.image_decoding import decode_rgb
 from lctr_jax.errors import one_line
+from lctr_jax.inference.prediction_inputs import Input
+
+Pending = list[tuple[Input, "Future[Image.Image | Exception]"]]
 
 
 def read_batches(
-    paths: Iterable[Path], *, batch_size: int, unreadable: dict[str, str]
-) -> Iterator[dict[Path, Image.Image]]:
-    """Yield images by path, decoded in threads, one batch at a time.
+    inputs: Iterable[Input], *, batch_size: int, unreadable: dict[str, str]
+) -> Iterator[list[tuple[Input, Image.Image]]]:
+    """Yield images with their inputs, decoded in threads; the next batch is decoded while one is used.
 
     Unreadable files are skipped, reported on stderr, and added to `unreadable` with the reason.
     """
+    remaining = iter(inputs)
     with ThreadPoolExecutor() as threads:
-        remaining = iter(paths)
-        while chunk := list(itertools.islice(remaining, batch_size)):
-            read = dict(zip(chunk, threads.map(_read_or_error, chunk), strict=True))
-            for path, error in read.items():
-                if isinstance(error, Exception):
-                    unreadable[str(path)] = one_line(error)
-                    print(f"skipped {path}: {one_line(error)}", file=sys.stderr)
-            yield {path: image for path, image in read.items() if isinstance(image, Image.Image)}
+
+        def begin() -> Pending:
+            chunk = itertools.islice(remaining, batch_size)
+            return [(given, threads.submit(_read_or_error, given.path)) for given in chunk]
+
+        pending = begin()
+        while pending:
+            following = begin()
+            images = []
+            for given, reading in pending:
+                read = reading.result()
+                if isinstance(read, Exception):
+                    report_unreadable(given, read, unreadable)
+                else:
+                    images.append((given, read))
+            yield images
+            pending = following
+
+
+def report_unreadable(given: Input, error: Exception, unreadable: dict[str, str]) -> None:
+    """Say that an input is skipped, and why."""
+    unreadable[str(given.path)] = one_line(error)
+    print(f"skipped {given.path}: {one_line(error)}", file=sys.stderr)
 
 
 def _read_or_error(path: Path) -> Image.Image | Exception:

@@ -3,6 +3,8 @@
 import os
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +12,14 @@ import numpy as np
 from jaxtyping import Array
 
 from lctr_jax.checkpoints.metadata import Metadata
-from lctr_jax.checkpoints.store import load_weights, require_whole
+from lctr_jax.checkpoints.store import find_checkpoint, load_weights, require_whole
 from lctr_jax.models.execution import device_kind, matmul_precision, resolve
 from lctr_jax.models.output import Output
 from lctr_jax.models.parameters import Parameters, bind
 from lctr_jax.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from lctr_jax.inference.result import Prediction
 
 
 @dataclass(frozen=True)
@@ -25,11 +30,13 @@ class LoadedModel:
         parameters: of the network, on the device.
         metadata: of the checkpoint.
         dtype: compute type, a value of `model.dtype`.
+        folder: of the checkpoint's items on disk; None for a network that was not loaded.
     """
 
     parameters: Parameters
     metadata: Metadata
     dtype: str = "auto"
+    folder: Path | None = None
 
     def __call__(self, images: Array | np.ndarray, classes: Array | np.ndarray | None = None) -> Output:
         """Compute logits and maps; compiled once for each shape of the images.
@@ -51,6 +58,12 @@ class LoadedModel:
         if classes is not None:
             self._check_classes(np.asarray(classes), len(images))
         return _forward(self._execution(), self.parameters, jnp.asarray(images, jnp.float32), classes)
+
+    def localize(self, images: Any, **options: Any) -> "list[Prediction]":
+        """Classes, boxes and maps of images; `inference.localize.localize` lists sources and options."""
+        from lctr_jax.inference.localize import localize  # which needs this module
+
+        return localize(self, images, **options)
 
     @property
     def spec(self) -> ModelSpec:
@@ -97,12 +110,13 @@ def load(path: str | os.PathLike[str], *, dtype: str | None = None) -> LoadedMod
         FileNotFoundError: `path` does not exist.
         ValueError: there is no checkpoint, it is damaged or has no head, or the data type is unknown.
     """
-    metadata, parameters = load_weights(path)
+    folder = find_checkpoint(path)
+    metadata, parameters = load_weights(folder)
     require_whole(metadata, path=path)
     if dtype is None:
         dtype = "float32" if metadata.spec.dtype == "float32" else "auto"
     replace(metadata.spec, dtype=dtype)  # raises for an unknown one
-    return LoadedModel(jax.device_put(parameters), metadata, dtype)
+    return LoadedModel(jax.device_put(parameters), metadata, dtype, Path(folder))
 
 
 @partial(jax.jit, static_argnums=0)

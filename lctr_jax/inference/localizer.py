@@ -1,23 +1,25 @@
 """Localization with a loaded network: photographs in; classes, boxes and maps out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Int
 from PIL import Image
 
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.inference.loading import LoadedModel
-from lctr_jax.inference.result import BoxedClass, Prediction, RankedClass
+from lctr_jax.inference.result import BoxedClass, NotFiniteError, Prediction, RankedClass
 from lctr_jax.localization.maps import quantize_map, resize_map
 from lctr_jax.localization.protocols import LCTR_PROTOCOL
 from lctr_jax.localization.regions import Region, find_regions
+from lctr_jax.localization.threshold_rules import MapRule
 from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.models.normalization import normalize
+from lctr_jax.models.output import Output
 
 BoxMode = Literal["largest", "all"]
 
@@ -31,7 +33,8 @@ class Localizer:
     Args:
         model: the network.
         geometry: how an image becomes the network's square input.
-        threshold: fraction of a map's maximum above which a pixel is foreground.
+        threshold: fraction of a map's maximum above which a pixel is foreground, or a rule that gives each
+            map its own (`localization.threshold_rules`).
         classes: names or indices of the classes to localize in every image, instead of the predicted one.
         top: number of most likely classes to localize, if `classes` is empty.
         boxes: "largest" gives one box per class, of its largest region; "all" gives one per region.
@@ -47,7 +50,7 @@ class Localizer:
         model: LoadedModel,
         *,
         geometry: Geometry,
-        threshold: Threshold,
+        threshold: Threshold | MapRule,
         classes: Sequence[str] = (),
         top: int = 1,
         boxes: BoxMode = "largest",
@@ -60,7 +63,8 @@ class Localizer:
             raise ValueError(f"top: got {top}, expected 1 to {model.spec.num_classes}, the network's classes")
         if not 0 <= min_area < 1:
             raise ValueError(f"min_area: got {min_area}, expected a share of the image in [0, 1)")
-        self._model, self._geometry, self._threshold = model, geometry, threshold
+        self._model, self._threshold = model, threshold
+        self.geometry = geometry
         self._asked = [self.label(name) for name in classes]
         self._top, self._boxes, self._min_area = top, boxes, min_area
         self.batch_size = batch_size
@@ -73,18 +77,49 @@ class Localizer:
         Args:
             images: the images.
             labels: one class per image to localize instead; None stands for the predicted class.
+
+        Raises:
+            NotFiniteError: the network's output for an image contains NaN or infinity.
         """
-        size = self._geometry.image_size
+        results = self.localize_each(images, labels)
+        for number, result in enumerate(results):
+            if isinstance(result, NotFiniteError):
+                raise NotFiniteError(f"images[{number}]: {result}")
+        return [result for result in results if isinstance(result, Prediction)]
+
+    def localize_each(
+        self, images: Sequence[Image.Image], labels: Sequence[int | None] | None = None
+    ) -> list[Prediction | NotFiniteError]:
+        """Localize as a call does, with the error in place of an image's prediction."""
+        return self.start(images, labels)()
+
+    def start(
+        self, images: Sequence[Image.Image], labels: Sequence[int | None] | None = None
+    ) -> Callable[[], list[Prediction | NotFiniteError]]:
+        """Begin localizing and return at once; the function returned waits for the network and finishes.
+
+        The device can so compute one batch while the host boxes the one before.
+        """
+        size = self.geometry.image_size
         frames = np.zeros((self.batch_size, size, size, 3), np.uint8)
         for row, image in enumerate(images):
-            frames[row] = self._geometry.transform_image(image)
+            frames[row] = self.geometry.transform_image(image)
         normalized = normalize(jnp.asarray(frames))
         asked = self._asked_classes(normalized, labels)
-        output: Any = jax.device_get(self._model(normalized, asked))
+        running = self._model(normalized, asked)
+        return lambda: self._finish(images, running, asked)
+
+    def _finish(
+        self, images: Sequence[Image.Image], running: Output, asked: Int[np.ndarray, "batch asked"]
+    ) -> list[Prediction | NotFiniteError]:
+        output: Any = jax.device_get(running)
+        finite = _finite_rows(output)
         probabilities = np.asarray(jax.nn.softmax(output.logits))
         asked = np.where(asked < 0, output.logits.argmax(-1)[:, None], asked)
         return [
             self._prediction(image, output, row, probabilities[row], asked[row].tolist())
+            if finite[row]
+            else NotFiniteError("the network's output is not finite (NaN or infinity), so there is no box")
             for row, image in enumerate(images)
         ]
 
@@ -108,15 +143,14 @@ class Localizer:
     ) -> Prediction:
         ranked = np.argsort(-probability, kind="stable")[:5].tolist()
         maps = output.localization_map[row]
-        size = float(self._geometry.image_size)
+        size = float(self.geometry.image_size)
         region_xyxy = self._to_original(np.array([[0.0, 0.0, size, size]]), image)[0]
         boxed = []
         for label, score_map in zip(labels, maps, strict=True):
             ranked_class = self._ranked(label, probability)
-            regions = self._regions(score_map)
-            boxed += [self._boxed(ranked_class, region, image) for region in regions] or [
-                BoxedClass(ranked_class, region_xyxy, found=False)
-            ]
+            tau, regions = self._regions(score_map)
+            nothing = BoxedClass(ranked_class, region_xyxy, found=False, threshold=tau, score_map=score_map)
+            boxed += [self._boxed(nothing, region, image) for region in regions] or [nothing]
         return Prediction(
             image=np.asarray(image),
             top=[self._ranked(label, probability) for label in ranked],
@@ -127,23 +161,27 @@ class Localizer:
             localization_map=maps[0],
         )
 
-    def _regions(self, score_map: np.ndarray) -> Sequence[Region]:
-        frame = resize_map(score_map, protocol=LCTR_PROTOCOL, image_size=self._geometry.image_size)
-        regions = find_regions(quantize_map(frame), cut=self._threshold.cut, min_area=self._min_area)
-        return regions if self._boxes == "all" else regions[:1]
+    def _regions(self, score_map: np.ndarray) -> tuple[float, Sequence[Region]]:
+        """Return the map's threshold and its regions."""
+        levels = quantize_map(
+            resize_map(score_map, protocol=LCTR_PROTOCOL, image_size=self.geometry.image_size)
+        )
+        threshold = self._threshold if isinstance(self._threshold, Threshold) else self._threshold(levels)
+        regions = find_regions(levels, cut=threshold.cut, min_area=self._min_area)
+        return threshold.tau, regions if self._boxes == "all" else regions[:1]
 
-    def _boxed(self, ranked: RankedClass, region: Region, image: Image.Image) -> BoxedClass:
+    def _boxed(self, nothing: BoxedClass, region: Region, image: Image.Image) -> BoxedClass:
         corners = np.concatenate([region.outline, region.outline], axis=1)
-        return BoxedClass(
-            ranked,
-            self._to_original(region.box_xyxy[None].astype(np.float64), image)[0],
+        return nothing._replace(
+            box_xyxy=self._to_original(region.box_xyxy[None].astype(np.float64), image)[0],
             found=True,
-            score=ranked.probability * region.strength,
+            score=nothing.ranked.probability * region.strength,
             outline=self._to_original(corners, image)[:, :2],
+            region=region,
         )
 
     def _to_original(self, boxes_xyxy: np.ndarray, image: Image.Image) -> np.ndarray:
-        return self._geometry.boxes_to_original(boxes_xyxy, width=image.width, height=image.height)
+        return self.geometry.boxes_to_original(boxes_xyxy, width=image.width, height=image.height)
 
     def _ranked(self, label: int, probability: np.ndarray) -> RankedClass:
         names = self._model.class_names
@@ -164,6 +202,13 @@ class Localizer:
             return int(name)
         known = f"names such as {names[0]!r}, or " if names else ""
         raise ValueError(f"classes: got {name!r}, expected {known}numbers from 0 to {num_classes - 1}")
+
+
+def _finite_rows(output: Output) -> Bool[np.ndarray, " batch"]:
+    """Which images' logits and maps are finite."""
+    with np.errstate(over="ignore", invalid="ignore"):  # of products that are not finite
+        parts = (output.logits, output.relation_map, output.class_map, output.localization_map)
+        return np.all([np.isfinite(part).reshape(len(part), -1).all(1) for part in parts], axis=0)
 
 
 def folder_label(path: Path, class_names: Sequence[str] | None) -> int | None:

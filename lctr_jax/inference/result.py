@@ -2,12 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
+
+from lctr_jax.localization.regions import Region
 
 _NO_OUTLINE = np.zeros((0, 2))
+_NO_MAP = np.zeros((0, 0), np.float32)
+
+
+class NotFiniteError(ValueError):
+    """The network's output is not finite."""
 
 
 class RankedClass(NamedTuple):
@@ -29,6 +38,9 @@ class BoxedClass(NamedTuple):
         score: probability of the class times the map's mean inside the box relative to its maximum; 0 if
             nothing was found.
         outline: contour of the region that the box encloses, in pixels; empty if nothing was found.
+        threshold: fraction of the map's maximum above which a pixel is foreground.
+        region: the region in the network's square input; None if nothing was found.
+        score_map: the class's map, relation map times class map.
     """
 
     ranked: RankedClass
@@ -36,6 +48,9 @@ class BoxedClass(NamedTuple):
     found: bool
     score: float = 0.0
     outline: Float[np.ndarray, "points 2"] = _NO_OUTLINE
+    threshold: float = 0.0
+    region: Region | None = None
+    score_map: Float[np.ndarray, "grid_h grid_w"] = _NO_MAP
 
     @property
     def name(self) -> str:
@@ -55,6 +70,7 @@ class Prediction:
         relation_map: see `models.output.Output`.
         class_map: of the first localized class.
         localization_map: of the first localized class.
+        path: the file that the image was read from; None for other images.
     """
 
     image: UInt8[np.ndarray, "height width 3"]
@@ -64,6 +80,7 @@ class Prediction:
     relation_map: Float[np.ndarray, "grid_h grid_w"]
     class_map: Float[np.ndarray, "grid_h grid_w"]
     localization_map: Float[np.ndarray, "grid_h grid_w"]
+    path: Path | None = None
 
     @property
     def found(self) -> list[BoxedClass]:
@@ -74,3 +91,14 @@ class Prediction:
     def found_xyxy(self) -> Float[np.ndarray, "boxes 4"]:
         """Their corners."""
         return np.array([boxed.box_xyxy for boxed in self.found]).reshape(-1, 4)
+
+    def mask(self, boxed: BoxedClass) -> Bool[np.ndarray, "height width"]:
+        """Return the mask of one box's region in the pixels of the image, with its holes filled."""
+        height, width = self.image.shape[:2]
+        mask = np.zeros((height, width), bool)
+        if boxed.region is not None:
+            x0, y0, x1, y1 = np.round(self.region_xyxy).astype(int).tolist()
+            seen = boxed.region.mask.astype(np.uint8)
+            size = (x1 - x0, y1 - y0)
+            mask[y0:y1, x0:x1] = cv2.resize(seen, size, interpolation=cv2.INTER_NEAREST).astype(bool)
+        return mask

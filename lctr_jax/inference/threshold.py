@@ -1,31 +1,82 @@
 """The threshold used with a checkpoint."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from lctr_jax.checkpoints.store import CHECKPOINTS, find_checkpoint
+from lctr_jax.checkpoints.store import CHECKPOINTS
+from lctr_jax.checkpoints.stored_calibration import read_calibration
 from lctr_jax.json_objects import describe_value, read_object, require_number
+from lctr_jax.localization.threshold_rules import MapRule, otsu_threshold
 from lctr_jax.localization.thresholds import Threshold
 
 PUBLISHED_THRESHOLD = 0.09  # LCTR's for CUB
-UNCALIBRATED = "LCTR's published one for CUB, not calibrated for this network"
+PUBLISHED = "LCTR's published one for CUB, not calibrated for this network"
+"""Said wherever it is used for a network that it is not known to fit."""
+
+UNCALIBRATED = "Otsu's threshold of each map; nothing is calibrated for this network"
 
 
-def resolve_threshold(given: float | None, checkpoint: str) -> tuple[Threshold, str]:
-    """Return the threshold and its source: given, from the run's evaluation, or the published one.
+CALIBRATE = (
+    "to calibrate it: about twenty boxes and python -m lctr_jax.calibrate, or choose by eye with "
+    "predict --thresholds 0.1,0.2,0.3,0.4"
+)
+"""What to do about an uncalibrated threshold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdChoice:
+    """A threshold, and where it comes from.
+
+    Attributes:
+        rule: one threshold for all maps, or a rule that gives each map its own.
+        source: the origin in words.
+    """
+
+    rule: Threshold | MapRule
+    source: str
+
+    @property
+    def tau(self) -> float | None:
+        """The threshold; None if each map has its own."""
+        return self.rule.tau if isinstance(self.rule, Threshold) else None
+
+    @property
+    def short(self) -> str:
+        """The threshold, or the rule's name."""
+        return "Otsu" if self.tau is None else f"{self.tau:.3g}"
+
+    def describe(self) -> str:
+        """Format as `threshold 0.31: source`."""
+        return f"threshold {'of each map' if self.tau is None else f'{self.tau:.3g}'}: {self.source}"
+
+
+DEFAULT = ThresholdChoice(rule=otsu_threshold, source=UNCALIBRATED)
+"""For a network without a calibrated threshold; docs/predict.md compares rules."""
+
+
+def resolve_threshold(given: float | None, checkpoint: Path | None) -> ThresholdChoice:
+    """Return the first one available: given, calibrated, of the run's evaluation, or `DEFAULT`.
+
+    Args:
+        given: a fraction of the map's maximum.
+        checkpoint: folder of the checkpoint's items (`find_checkpoint`); None if there is none.
 
     Raises:
-        ValueError: the given one is not in [0, 1), or the run's metrics cannot be read.
+        ValueError: the given one is not in [0, 1), or the calibration or the run's metrics cannot be read.
     """
     if given is not None:
-        return Threshold(given), "given"
-    folder = Path(find_checkpoint(checkpoint))
-    metrics = folder.parents[1] / "eval" / "metrics.json"
-    if folder.parent.name == CHECKPOINTS and metrics.is_file() and (evaluated := read_threshold(metrics)):
-        return evaluated
-    return Threshold(PUBLISHED_THRESHOLD), UNCALIBRATED
+        return ThresholdChoice(rule=Threshold(given), source="given")
+    if checkpoint is None:
+        return DEFAULT
+    if calibration := read_calibration(checkpoint):
+        return ThresholdChoice(rule=Threshold(calibration.threshold), source=calibration.describe())
+    metrics = checkpoint.parents[1] / "eval" / "metrics.json"
+    if checkpoint.parent.name == CHECKPOINTS and metrics.is_file():
+        return read_threshold(metrics) or DEFAULT
+    return DEFAULT
 
 
-def read_threshold(metrics: Path) -> tuple[Threshold, str] | None:
+def read_threshold(metrics: Path) -> ThresholdChoice | None:
     """Return the threshold in an evaluation's `metrics.json`, if any, and its source.
 
     Raises:
@@ -41,4 +92,7 @@ def read_threshold(metrics: Path) -> tuple[Threshold, str] | None:
     source = evaluated.get("threshold_source")
     if not isinstance(source, str):
         raise ValueError(f"{metrics}: threshold_source: got {describe_value(source)}, expected a string")
-    return threshold, f"the run's evaluation, {source}"
+    if source == "fixed" and threshold.tau == PUBLISHED_THRESHOLD:  # the config's default: nobody chose it
+        description = f"{UNCALIBRATED}; its run was evaluated at {PUBLISHED_THRESHOLD}, {PUBLISHED}"
+        return ThresholdChoice(rule=otsu_threshold, source=description)
+    return ThresholdChoice(rule=threshold, source=f"the run's evaluation, {source}")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 
 class Region(NamedTuple):
@@ -16,12 +16,21 @@ class Region(NamedTuple):
         outline: points of its contour, x and y of pixel centers.
         area: area inside the contour, in square pixels.
         strength: mean of the map inside the box relative to the map's maximum, in [0, 1].
+        frame: height and width of the frame, in pixels.
     """
 
     box_xyxy: Int[np.ndarray, "4"]
     outline: Float[np.ndarray, "points 2"]
     area: float
     strength: float
+    frame: tuple[int, int]
+
+    @property
+    def mask(self) -> Bool[np.ndarray, "height width"]:
+        """The region's pixels in the frame, its holes included."""
+        filled = np.zeros(self.frame, np.uint8)
+        cv2.drawContours(filled, [np.floor(self.outline).astype(np.int32)], -1, 1, cv2.FILLED)
+        return filled.astype(bool)
 
 
 def find_regions(
@@ -50,4 +59,5 @@ def _region(contour: np.ndarray, area: float, levels: UInt8[np.ndarray, "height 
         outline=contour[:, 0] + 0.5,
         area=float(area),
         strength=float(levels[y : y + height, x : x + width].mean() / 255),
+        frame=(levels.shape[0], levels.shape[1]),
     )

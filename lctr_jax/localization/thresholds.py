@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from lctr_jax.localization.maps import cut_of_tau, tau_grid
 
-ThresholdSource = Literal["fixed", "held-out", "oracle"]
+ThresholdSource = Literal["fixed", "held-out", "oracle", "map"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Threshold:
 
     Attributes:
         tau: the threshold.
-        source: fixed in advance, chosen on a held-out split, or chosen on the evaluated split (oracle).
+        source: fixed in advance, chosen on a held-out split, chosen on the evaluated split (oracle), or
+            chosen from the map itself (`threshold_rules`).
         chosen_on: the split on which it was chosen.
     """
 

@@ -17,6 +17,7 @@ class GalleryItem:
         picture: photograph, maps and boxes.
         boxed_classes: class of each predicted box; the maps shown are those of the first.
         missed_classes: classes with flat maps, which have no box.
+        threshold: of the first class's map; None if the page states one for all images.
         top: classes with their probabilities, best first.
         true_class: None if unknown.
         iou: None if unknown.
@@ -28,6 +29,7 @@ class GalleryItem:
     picture: Picture
     boxed_classes: Sequence[str]
     missed_classes: Sequence[str] = ()
+    threshold: float | None = None
     top: Sequence[tuple[str, float]]
     true_class: str | None = None
     iou: float | None = None

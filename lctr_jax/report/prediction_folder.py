@@ -1,8 +1,8 @@
 """Predictions on disk: one line and one overlay per image, and a page of all images."""
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,18 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from lctr_jax.inference.prediction_inputs import Input
 from lctr_jax.inference.result import Prediction
+from lctr_jax.report.free_names import FreeNames
 from lctr_jax.report.gallery_items import GalleryItem
 from lctr_jax.report.overlay import PREDICTED, draw_boxes, draw_map
 from lctr_jax.report.page import render_page
 from lctr_jax.report.pictures import Picture, as_boxes, encode_maps, encode_photo
 from lctr_jax.report.prediction_journal import Journal
+from lctr_jax.report.saved_parts import save_parts
+
+OVERLAYS = "overlays"
+"""Folder of the overlay pictures."""
 
 OVERLAY_SIDE = 1024
 """Longest side of an overlay, in pixels."""
@@ -23,22 +29,23 @@ OVERLAY_SIDE = 1024
 MAX_ITEMS = 300
 """Largest number of images on a page; if there are more, a subset is spread evenly."""
 
-_LONGEST_STEM = 230  # bytes
 _CAPTION = 28  # height of the text line below an overlay
 _INK, _PAPER = (32, 32, 32), (250, 250, 250)
 
 
 class PredictionFolder:
-    """Writes predictions as they arrive; memory is bounded.
+    """Writes predictions as they arrive, pictures in threads.
 
-    If the folder contains an unfinished run with the same `settings`, its results are kept.
+    Pictures keep the folders of their images. If the folder contains an unfinished run with the same
+    `settings`, its results are kept.
 
     Args:
         folder: where to write.
         total: largest number of images to expect.
-        keep: files that must not be overwritten.
         facts: additional keys of every line.
         settings: what must be equal to resume an unfinished run.
+        save: which of `saved_parts.PARTS` to write.
+        by_class: write masks and maps to a folder for each class.
     """
 
     def __init__(
@@ -46,41 +53,47 @@ class PredictionFolder:
         folder: Path,
         *,
         total: int,
-        keep: Sequence[Path],
         facts: Mapping[str, Any],
         settings: Mapping[str, Any],
+        save: Collection[str] = (),
+        by_class: bool = False,
     ):
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._facts = folder, facts
+        self._save, self._by_class = save, by_class
         self._journal = Journal(folder, settings)
         self._lines = (folder / "predictions.jsonl").open("a", encoding="utf-8")
-        self._taken = {path.name.casefold() for path in keep if path.parent.resolve() == folder.resolve()}
-        self._taken |= {overlay.casefold() for overlay in self._journal.done.values()}
+        self._names = FreeNames()
+        for overlay in self._journal.done.values():
+            self._names.take(overlay.removeprefix(f"{OVERLAYS}/").removesuffix(".jpg"))
         on_page = np.linspace(0, total - 1, min(total, MAX_ITEMS)).round()
         self._on_page = frozenset(on_page.astype(int).tolist())
+        self._threads = ThreadPoolExecutor()
         self.num_done = len(self._journal.done)
-        self._count = self.num_done
+        self.count = self.num_done
 
-    def skip_done(self, paths: Iterable[Path]) -> Iterator[Path]:
-        """Yield the paths that the unfinished run has not written."""
-        return (path for path in paths if str(path) not in self._journal.done)
+    def skip_done(self, inputs: Iterable[Input]) -> Iterator[Input]:
+        """Yield the inputs that the unfinished run has not written."""
+        return (given for given in inputs if str(given.path) not in self._journal.done)
 
-    def add(self, path: Path, prediction: Prediction, *, file: str) -> None:
-        """Write an image's line and overlay, and possibly add it to the page; `file` is its relative path."""
-        overlay = self._free_name(path.stem)
-        draw_prediction(prediction).save(self._folder / overlay, quality=90)
-        line = {
-            "id": str(path),
-            "file": file,
-            **prediction_line(prediction),
-            **self._facts,
-            "overlay": overlay,
-        }
-        if self._count in self._on_page:
-            self._journal.add_item(prediction_item(str(path), prediction))
-        self._lines.write(json.dumps(line) + "\n")
-        self._lines.flush()  # so that finished images are not repeated after an interruption
-        self._count += 1
+    def add(self, results: Sequence[tuple[Input, Prediction]]) -> None:
+        """Write the lines and pictures of some images, and possibly add them to the page."""
+        writing = [
+            self._threads.submit(
+                self._write_pictures, given, prediction, self._names.free(given.file), number in self._on_page
+            )
+            for number, (given, prediction) in enumerate(results, start=self.count)
+        ]
+        items = []
+        for (given, prediction), written in zip(results, writing, strict=True):
+            places, item = written.result()
+            line = {**_origin(given), **prediction_line(prediction), **self._facts, **places}
+            self._lines.write(json.dumps(line) + "\n")
+            self.count += 1
+            items += [item] if item else []
+        self._lines.flush()  # so that finished images are not repeated, and no item of the page occurs twice
+        for item in items:
+            self._journal.add_item(item)
 
     def write_page(self, *, unreadable: Mapping[str, str], facts: Mapping[str, Any]) -> None:
         """Write the page of all added images; `unreadable` gives the reason for each skipped file."""
@@ -88,7 +101,7 @@ class PredictionFolder:
             "predictions.html.j2",
             title="Predictions",
             items=self._journal.items,
-            num_images=self._count,
+            num_images=self.count,
             unreadable=unreadable,
             facts=facts,
         )
@@ -99,21 +112,44 @@ class PredictionFolder:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._threads.shutdown()
         self._lines.close()
 
-    def _free_name(self, stem: str) -> str:
-        """Return `STEM_boxes.jpg`, numbered if the name is taken, ignoring case."""
-        stem = os.fsdecode(os.fsencode(stem)[:_LONGEST_STEM])  # a file name has at most 255 bytes
-        number, name = 1, f"{stem}_boxes.jpg"
-        while name.casefold() in self._taken:
-            number += 1
-            name = f"{stem}_boxes_{number}.jpg"
-        self._taken.add(name.casefold())
-        return name
+    def _write_pictures(
+        self, given: Input, prediction: Prediction, stem: str, on_page: bool
+    ) -> tuple[dict[str, Any], GalleryItem | None]:
+        """Write the overlay and the parts to save; return their paths, and the item of the page."""
+        overlay = f"{OVERLAYS}/{stem}.jpg"
+        place = self._folder / overlay
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draw_prediction(prediction).save(place, quality=90)
+        places: dict[str, Any] = {"overlay": overlay}
+        if self._save:
+            places["saved"] = save_parts(
+                self._folder,
+                prediction,
+                file=given.file,
+                stem=stem,
+                parts=self._save,
+                by_class=self._by_class,
+            )
+        return places, prediction_item(str(given.path), prediction) if on_page else None
+
+
+def _origin(given: Input) -> dict[str, Any]:
+    """Return the keys of a line that name the image; for a frame also video, number and time."""
+    origin: dict[str, Any] = {"id": str(given.path), "file": given.file}
+    if given.frame:
+        origin |= {
+            "video": str(given.origin),
+            "frame": given.frame.index,
+            "time": round(given.frame.seconds, 3),
+        }
+    return origin
 
 
 def prediction_line(prediction: Prediction) -> dict[str, Any]:
-    """Return the keys of a line that describe the prediction; `box` is the first of `boxes`."""
+    """Return the keys of a line for the prediction; `box` and `threshold` are of the first of `boxes`."""
     height, width = prediction.image.shape[:2]
     boxes = [
         {
@@ -123,6 +159,7 @@ def prediction_line(prediction: Prediction) -> dict[str, Any]:
             "box": np.round(boxed.box_xyxy, 2).tolist(),
             "found": boxed.found,
             "score": round(boxed.score, 6),
+            "threshold": round(boxed.threshold, 4),
             "polygons": [np.round(boxed.outline, 1).ravel().tolist()] if boxed.found else [],
         }
         for boxed in prediction.boxed
@@ -134,6 +171,7 @@ def prediction_line(prediction: Prediction) -> dict[str, Any]:
         "names": [ranked.name for ranked in prediction.top],
         "probability": [round(ranked.probability, 6) for ranked in prediction.top],
         "box": boxes[0]["box"],
+        "threshold": boxes[0]["threshold"],
         "boxes": boxes,
     }
 
@@ -179,5 +217,6 @@ def prediction_item(name: str, prediction: Prediction) -> GalleryItem:
         ),
         boxed_classes=[boxed.name for boxed in prediction.found],
         missed_classes=[boxed.name for boxed in prediction.boxed if not boxed.found],
+        threshold=prediction.boxed[0].threshold,
         top=[(ranked.name, ranked.probability) for ranked in prediction.top],
     )

@@ -1,7 +1,7 @@
 """Progress of a prediction run in its folder, so that an interrupted run can be resumed."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ class Journal:
         self.items: list[GalleryItem] = []
         settings = json.loads(json.dumps(settings))
         if self._unfinished() == settings:
-            lines = _whole_lines(self._lines, "id", "overlay")
-            self.done = {str(line["id"]): str(line["overlay"]) for line in lines}
+            for line in _whole_lines(self._lines, "id", "overlay"):
+                self.done[str(line["id"])] = str(line["overlay"])
             items = _whole_lines(self._items_file, "picture")
             self.items = [_item(_as_tuples(item)) for item in items]
         else:
@@ -57,9 +57,9 @@ class Journal:
             return None
 
 
-def _whole_lines(path: Path, *keys: str) -> list[dict[str, Any]]:
-    """Read the objects of a JSON lines file; truncate it before the first line without these keys."""
-    lines, size = [], 0
+def _whole_lines(path: Path, *keys: str) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a JSON lines file; truncate it at the first line without these keys."""
+    size = 0
     if not path.exists():
         path.write_bytes(b"")
     with path.open("r+b") as file:
@@ -70,10 +70,9 @@ def _whole_lines(path: Path, *keys: str) -> list[dict[str, Any]]:
                 break
             if not line.endswith(b"\n") or not set(keys) <= set(value):
                 break
-            lines.append(value)
             size += len(line)
+            yield value
         file.truncate(size)
-    return lines
 
 
 def _item(stored: dict[str, Any]) -> GalleryItem:

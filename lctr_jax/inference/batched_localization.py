@@ -1,0 +1,82 @@
+"""Localize in many images, the network a batch ahead of what is done with its results."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from PIL import Image
+
+from lctr_jax.inference.images import report_unreadable
+from lctr_jax.inference.loading import LoadedModel
+from lctr_jax.inference.localizer import Localizer, folder_label
+from lctr_jax.inference.prediction_inputs import Input
+from lctr_jax.inference.result import NotFiniteError, Prediction
+
+InputBatch = Sequence[tuple[Input, Image.Image]]
+Results = list[tuple[Input, Prediction]]
+
+
+def localize_batches(
+    localizer: Localizer,
+    batches: Iterable[InputBatch],
+    *,
+    labels: Callable[[Input], int | None] | None = None,
+    unreadable: dict[str, str],
+) -> Iterator[Results]:
+    """Localize batch by batch.
+
+    `labels` gives the class to localize in an image. Images for which the network's output is not finite are
+    left out, reported on stderr, and noted in `unreadable`.
+    """
+    running = None
+    for batch in batches:
+        following = _start(localizer, batch, labels)
+        if running:
+            yield running(unreadable)
+        running = following
+    if running:
+        yield running(unreadable)
+
+
+def _start(
+    localizer: Localizer, batch: InputBatch, labels: Callable[[Input], int | None] | None
+) -> Callable[[dict[str, str]], Results]:
+    inputs = [given for given, _ in batch]
+    finish = localizer.start(
+        [image for _, image in batch], [labels(given) for given in inputs] if labels else None
+    )
+
+    def collect(unreadable: dict[str, str]) -> Results:
+        results = []
+        for given, result in zip(inputs, finish(), strict=True):
+            if isinstance(result, NotFiniteError):
+                report_unreadable(given, result, unreadable)
+            else:
+                results.append((given, result))
+        return results
+
+    return collect
+
+
+class FolderLabels:
+    """The class that an image's folder names, counting the images whose folder names none."""
+
+    def __init__(self, model: LoadedModel):
+        self._names = model.class_names
+        self._num_unknown = 0
+        self._example = ""
+
+    def __call__(self, given: Input) -> int | None:
+        """Return the class's index, None for the predicted one; a frame's folder is that of its video."""
+        label = folder_label(given.origin, self._names)
+        if label is None:
+            self._num_unknown += 1
+            self._example = self._example or given.origin.absolute().parent.name
+        return label
+
+    def describe(self) -> str | None:
+        """Describe for how many images the predicted class was taken; None if there are none."""
+        if not self._num_unknown:
+            return None
+        return (
+            f"--classes folder: {self._num_unknown} images lie in folders that name no class of the network, "
+            f"such as {self._example!r}; their predicted class is localized"
+        )

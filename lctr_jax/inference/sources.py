@@ -1,0 +1,61 @@
+"""Images from wherever a Python program has them: PIL, arrays, files and folders."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from lctr_jax.data.image_decoding import load_rgb
+from lctr_jax.host.paths import expand
+from lctr_jax.inference.image_search import check_arguments, find_images
+from lctr_jax.inference.images import read_upright
+
+Pixels = UInt8[np.ndarray, "height width 3"]
+ImageSource = Image.Image | np.ndarray | str | os.PathLike[str]
+
+
+def read_sources(sources: Any) -> Iterator[tuple[Path | None, Image.Image]]:
+    """Give the RGB images of one or several sources, upright; with the path where one is read from a file.
+
+    A source is a PIL image, an array [height, width, 3] of uint8, RGB, a path of an image, or a path of a
+    folder, which stands for all images in it.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        TypeError: a source is of another type.
+        ValueError: an array is of another form, an image is damaged, or a folder has no images.
+    """
+    single = isinstance(sources, Image.Image | np.ndarray | str | os.PathLike)
+    for number, source in enumerate([sources] if single else sources):
+        where = "images" if single else f"images[{number}]"
+        if isinstance(source, np.ndarray):
+            yield None, Image.fromarray(_check(source, where))
+        elif isinstance(source, Image.Image):
+            yield None, load_rgb(source, upright=True)
+        elif isinstance(source, str | os.PathLike):
+            yield from _read_path(expand(source))
+        else:
+            raise TypeError(f"{where}: got {type(source).__name__}, expected a PIL image, an array or a path")
+
+
+def _read_path(path: Path) -> Iterator[tuple[Path, Image.Image]]:
+    nowhere = path / ".nowhere"  # nothing is written, so nothing is left out of the search
+    check_arguments([path], out=nowhere)
+    for file in find_images([path], out=nowhere):
+        try:
+            yield file, read_upright(file)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
+
+
+def _check(array: np.ndarray, where: str) -> Pixels:
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        several = "; give several as a list" if array.ndim == 4 else ""
+        raise ValueError(
+            f"{where}: got {array.dtype} {list(array.shape)}, expected uint8 [height, width, 3], RGB{several}"
+        )
+    return array
