@@ -2,8 +2,8 @@
 
 python -m benchmarks.many_images [--images 1000000] [--json FILE]
 
-Makes a folder of empty files and lists it as `lctr_jax.predict` does; gives each file the name of its
-overlay; and resumes a prediction whose lines are all written. The peaks are of Python's own allocations.
+Creates a folder of empty files, lists it as `lctr_jax.predict` does, determines the name of each overlay, and
+resumes a prediction whose lines are all written. The peaks are those of Python's own allocations.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure(scratch: Path, *, images: int) -> dict[str, float]:
-    """Return the peak memory of each part of a prediction that stores names, in MB."""
+    """Measure the peak memory of each part of a prediction that stores names, in MB."""
     folder, out = scratch / "photographs", scratch / "out"
     folder.mkdir()
     out.mkdir()

@@ -2,9 +2,9 @@
 
 python -m benchmarks.predict [--images 1000] [--batch-size 16] [--json FILE]
 
-Writes photographs of 500 x 375 pixels as JPEGs and predicts them by `lctr_jax.predict` with a network of
-DeiT-S's size at random weights: reading, boxes, overlays, lines and page included. The forward pass is timed
-before and after, on batches of the same size; the network is compiled before either.
+Writes photographs of 500 x 375 pixels as JPEGs and runs `lctr_jax.predict` on them with DeiT-S at random
+weights, including reading, boxes, overlays, lines and page. The forward pass is timed before and after, on
+batches of the same size. Compilation is not included.
 """
 
 import argparse
@@ -38,12 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         report = measure(Path(scratch), images=options.images, batch_size=options.batch_size)
-    note = f"prediction / forward pass: {report['ratio']:.2f}, wanted at least {PREDICTION:g}"
+    note = f"prediction / forward pass: {report['ratio']:.2f}, target at least {PREDICTION:g}"
     write_report(report | {"tables": [table(report)], "notes": [note]}, options.json)
 
 
 def measure(scratch: Path, *, images: int, batch_size: int) -> dict[str, Any]:
-    """Return both rates, images per second, and their ratio."""
+    """Measure both rates, in images per second, and their ratio."""
     spec = model_spec("deit_small", num_classes=200)
     checkpoint, photographs = scratch / "weights", scratch / "photographs"
     save_weights(checkpoint, Metadata(kind="network", spec=spec), initialize(spec, jax.random.key(0)))
@@ -72,7 +72,7 @@ def measure(scratch: Path, *, images: int, batch_size: int) -> dict[str, Any]:
 
 
 def forward_rates(model: LoadedModel, *, batch_size: int) -> list[float]:
-    """Return images per second of the forward pass of prediction, one figure per round."""
+    """Measure images per second of prediction's forward pass, one value per round."""
     side = model.spec.image_size
     images = np.random.default_rng(0).standard_normal((batch_size, side, side, 3), np.float32)
     asked = np.full((batch_size, 1), -1, np.int32)
@@ -86,7 +86,7 @@ def forward_rates(model: LoadedModel, *, batch_size: int) -> list[float]:
 
 
 def table(report: dict[str, Any]) -> dict[str, Any]:
-    """Return both rates as a table."""
+    """Format both rates as a table."""
     return {
         "title": f"{report['images']:,} photographs of 500 x 375, batches of {report['batch_size']}",
         "columns": ["", "images per second"],

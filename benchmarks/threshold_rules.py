@@ -1,11 +1,11 @@
-"""Thresholds for a network without known boxes, fixed ones and rules, against calibrated ones.
+"""Box accuracy at fixed thresholds and by rules, which need no boxes, compared with calibrated thresholds.
 
 python -m benchmarks.threshold_rules --digits RUN [--photographs RUN DIR] [--data-dir DIR] [--json FILE]
 
-RUN is a training run: of configs/digits.py, and of configs/folder.py on the images of DIR. A figure is the
-percentage of images whose box, of the predicted class, has an IoU of at least 0.5, in the geometry of
-`lctr_jax.predict`. Thresholds are calibrated on other images than those measured: the digits' val split, or
-every second image of DIR/val, whose boxes are in DIR/list/val_boxes.txt; on all of them, and on 20 of them
+RUN is a training run, of configs/digits.py and of configs/folder.py on the images of DIR. Box accuracy is the
+percentage of images whose box of the predicted class has an IoU of at least 0.5, in the geometry of
+`lctr_jax.predict`. Thresholds are calibrated on images that are not measured: the digits' val split, or
+every second image of DIR/val, with boxes from DIR/list/val_boxes.txt; both on all of them and on 20 of them
 (mean of 50 draws).
 """
 
@@ -42,7 +42,7 @@ FEW, DRAWS = 20, 50
 
 
 class Case(NamedTuple):
-    """A network's maps on the images to calibrate on and on those to measure."""
+    """A network's maps of the images for calibration and of those for measurement."""
 
     calibration: list[MeasuredMap]
     test: list[MeasuredMap]
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.photographs:
         cases["photographs"] = photographs_case(*options.photographs)
     else:
-        notes.append("Photographs are left out: --photographs RUN DIR measures them")
+        notes.append("Photographs are not measured; use --photographs RUN DIR")
     figures = {name: measure_rules(case) for name, case in cases.items()}
     report = {
         "machine": describe_machine("opencv-python-headless"),
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure_rules(case: Case) -> dict[str, float]:
-    """Return the percentage of the test images localized by each rule and calibration."""
+    """Measure the percentage of test images localized by each rule and calibration."""
     located = {name: accuracy(case.test, rule) for name, rule in RULES.items()}
     located["calibrated on all"] = accuracy(case.test, calibrated(case.calibration))
     rng = np.random.default_rng(0)
@@ -96,7 +96,7 @@ def accuracy(measured: Sequence[MeasuredMap], rule: Threshold | MapRule) -> floa
 
 
 def digits_case(run: Path, data_dir: str) -> Case:
-    """Return the digits' val split to calibrate on, and their test split."""
+    """Return the maps of the digits' val split, for calibration, and of their test split."""
 
     def split(name: str) -> Iterator[TrueImage]:
         source = open_split("digits", name, data_dir=data_dir)
@@ -109,7 +109,7 @@ def digits_case(run: Path, data_dir: str) -> Case:
 
 
 def photographs_case(run: Path, folder: Path) -> Case:
-    """Return every second image of the val split to calibrate on, and the others."""
+    """Return the maps of every second image of the val split, for calibration, and of the others."""
     truth = join_boxes(folder / "val", folder / "list" / "val_boxes.txt", class_names=None)
     images = (
         TrueImage(str(boxed.path), read_boxed(boxed, upright=False)[0], boxed.boxes_xyxy)
@@ -127,12 +127,12 @@ def _measurer(run: Path) -> Callable[[Iterator[TrueImage]], list[MeasuredMap]]:
 
 
 def table(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the accuracies, a row per rule."""
+    """Format the accuracies as a table with one row per rule."""
     figures = report["figures"]
     columns = [f"{name}, {counts[1]} images" for name, counts in report["images"].items()]
     rules = next(iter(figures.values()))
     return {
-        "title": "Images localized at IoU 0.5, percent",
+        "title": "Images localized (IoU at least 0.5), in percent",
         "columns": ["threshold", *columns],
         "rows": [[rule, *(f"{figures[name][rule]:.1f}" for name in figures)] for rule in rules],
     }

@@ -2,10 +2,10 @@
 
     python -m lctr_jax.calibrate --checkpoint PATH --images DIR --boxes LIST [options]
 
-LIST is a box list in any format that data sets take: LCTR's, wsoleval's, CSV, COCO or Pascal VOC. The
-threshold with the best box accuracy (IoU at least 0.5) on its images is stored in the checkpoint's folder,
-with its 95 % interval, and `lctr_jax.predict` uses it from then on. Twenty boxes give a usable threshold; the
-interval says how certain it is.
+LIST is a box list in any supported format: LCTR's, wsoleval's, CSV, COCO or Pascal VOC. The threshold with
+the best box accuracy (IoU at least 0.5) on its images is stored in the checkpoint's folder, with its 95 %
+interval, and `lctr_jax.predict` uses it from then on. Twenty boxes give a usable threshold; the interval
+shows how certain it is.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     model = load(options.checkpoint)
     folder = model.folder
-    assert folder is not None  # it was loaded from one
+    assert folder is not None  # as the network was loaded from a file
     truth = join_boxes(
         options.images, options.boxes, class_names=model.class_names, any_class=options.any_class
     )
@@ -67,7 +67,7 @@ def _true_images(truth: BoxTruth, model: LoadedModel, options: argparse.Namespac
         label = folder_label(boxed.path, model.class_names) if by_folder else None
         yield TrueImage(str(boxed.path), image, boxed.boxes_xyxy, label)
     if num_rotated:
-        how = "turned upright" if upright else "read as stored, as their boxes are taken to be"
+        how = "rotated upright" if upright else "read as stored, to which their boxes are assumed to refer"
         print(f"{some(num_rotated, 'image')} with an EXIF rotation, {how} (--exif)")
 
 
@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         type=text_argument,
         required=True,
         metavar="PATH",
-        help=f"the converter's, or a run's folder; {FILE} is written beside its parameters",
+        help=f"a checkpoint of the converter, or a run's folder; {FILE} is written next to its parameters",
     )
     parser.add_argument(
         "--images", type=path_argument, required=True, metavar="DIR", help="the folder of the images"
@@ -109,11 +109,13 @@ def _parser() -> argparse.ArgumentParser:
         "--classes",
         choices=("predicted", "folder"),
         default="predicted",
-        help="whose map is boxed: of the predicted class, or of the one named by the image's folder; "
-        "as in the predictions to come",
+        help="class whose map is used: the predicted one, or the one named by the image's folder; use the "
+        "same value for predictions",
     )
     parser.add_argument(
-        "--any-class", action="store_true", help="take boxes of classes that the network does not have, too"
+        "--any-class",
+        action="store_true",
+        help="also use boxes of classes that the network does not have",
     )
     parser.add_argument(
         "--exif",
@@ -122,7 +124,10 @@ def _parser() -> argparse.ArgumentParser:
         help="whether the boxes were drawn on the pixels as stored (the default) or after the EXIF rotation",
     )
     parser.add_argument(
-        "--geometry", choices=("wsoleval", "lctr"), default="wsoleval", help="as in the predictions to come"
+        "--geometry",
+        choices=("wsoleval", "lctr"),
+        default="wsoleval",
+        help="use the same value for predictions",
     )
     parser.add_argument("--batch-size", type=int, default=16, metavar="N")
     return parser

@@ -78,9 +78,9 @@ def build_demo(
     Args:
         model: the network.
         geometry: how an image becomes the network's square input.
-        threshold: at which the page starts.
-        source: where this threshold comes from; shown on the page.
-        examples: image files to offer.
+        threshold: initial threshold.
+        source: origin of this threshold, shown on the page.
+        examples: image files offered on the page.
     """
     spec = model.spec
     frame = Geometry(protocol=geometry, image_size=spec.image_size)

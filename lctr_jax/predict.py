@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     require_folder_destination(options.out)
     formats = parse_formats(options.annotations)
-    parse_thresholds(options.thresholds)  # reports a mistake before anything is loaded
+    parse_thresholds(options.thresholds)  # to report an error before anything is loaded
     parts = parse_parts(options.save, geometry=options.geometry)
     inputs = PredictionInputs(options.images, out=options.out, every=options.every)
     model = load(options.checkpoint)
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             folder.add(batch)
             for _, prediction in batch:
                 coverage.add(prediction)
-        shown = {"threshold": "each map's own" if threshold.tau is None else threshold.tau, **facts}
+        shown = {"threshold": "of each map" if threshold.tau is None else threshold.tau, **facts}
         made_with = {"checkpoint": options.checkpoint, **shown, **describe_environment()}
         folder.write_page(unreadable=unreadable, facts=made_with)
     if formats:
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _compare_thresholds(
     localizer: Localizer, default: ThresholdChoice, inputs: PredictionInputs, options: argparse.Namespace
 ) -> None:
-    """Write `thresholds.html`, of a few images spread over all of them."""
+    """Write `thresholds.html` with a few images, spread evenly over all inputs."""
     columns = {f"{threshold.tau:g}": threshold for threshold in parse_thresholds(options.thresholds)}
     shown, unreadable = spread(inputs.count), {}
     few = (given for number, given in enumerate(inputs.find(unreadable)) if number in shown)
@@ -211,7 +211,8 @@ def _parser() -> argparse.ArgumentParser:
         "--every",
         type=int,
         metavar="N",
-        help="read every N-th frame of videos, also in folders; by default every 30th of the videos named",
+        help="use every N-th frame of videos, also of those in folders; by default every 30th, and videos "
+        "in folders are ignored",
     )
     parser.add_argument("--geometry", choices=("wsoleval", "lctr"), default="wsoleval", help="see above")
     parser.add_argument("--batch-size", type=int, default=16, metavar="N")

@@ -150,18 +150,18 @@ def test_boxes_of_other_classes_and_names_that_fit_no_image_are_told(checkpoint,
     run(checkpoint, images, write_list(tmp_path / "boxes.csv", lines))
     told = capsys.readouterr().out
     assert "boxes.csv: 2 boxes of 2 images" in told
-    assert "1 of the list's 3 names fit no image, such as 'cat/9.png'" in told
-    assert "left out: 1 box of classes that the network does not have, such as 'tree'" in told
+    assert "1 of the list's 3 names match no image, such as 'cat/9.png'" in told
+    assert "ignored: 1 box of classes that the network does not have, such as 'tree'" in told
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["elk/7.png,cat,5,5,9,9"], "none of its 1 name, such as elk/7.png, fits an image in"),
+        (["elk/7.png,cat,5,5,9,9"], "none of its 1 name, such as elk/7.png, matches an image in"),
         (
             ["cat/0.png,tree,5,5,9,9"],
             "all boxes are of classes that the network does not have, such as 'tree', expected its classes, "
-            "such as 'cat', 'dog', ...; --any-class takes boxes of any class",
+            "such as 'cat', 'dog', ...; --any-class uses boxes of any class",
         ),
         (["cat/0.png,cat,5,5,70,30"], "box [5.0, 5.0, 70.0, 30.0] lies outside the image of 60 x 40 pixels"),
     ],
@@ -226,9 +226,9 @@ def test_a_failed_write_keeps_the_earlier_calibration(checkpoint, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace("0.31", "0.81"), "its checksum differs"),
+        (lambda text: text.replace("0.31", "0.81"), "checksum does not match"),
         (lambda text: text[:40], "not JSON"),
-        (lambda text: re.sub(r'"threshold": [\d.]+,', "", text), "its checksum differs"),
+        (lambda text: re.sub(r'"threshold": [\d.]+,', "", text), "checksum does not match"),
         (lambda _: "[]", "expected an object"),
     ],
 )

@@ -1,7 +1,6 @@
-"""A checkpoint's calibrated threshold, in a file beside its items.
+"""A checkpoint's calibrated threshold, in a file next to Orbax's items, which it does not change.
 
-Orbax's items and their checksums stay untouched: the file is written under another name and renamed, so that
-it is there as a whole or not at all, and it holds a checksum of its own.
+The file is written atomically (under another name, then renamed) and contains its own checksum.
 """
 
 import dataclasses
@@ -30,8 +29,8 @@ class Calibration:
         box_accuracy_interval_95: its bootstrap interval over images.
         source: the box list.
         num_images: images with boxes.
-        num_boxes: their boxes.
-        geometry: how the images became the network's input, "wsoleval" or "lctr".
+        num_boxes: boxes in these images.
+        geometry: how images become the network's input, "wsoleval" or "lctr".
     """
 
     threshold: float
@@ -44,7 +43,7 @@ class Calibration:
     geometry: str
 
     def describe(self) -> str:
-        """Say where the threshold comes from and how certain it is."""
+        """Describe the boxes on which the threshold was chosen, and its interval."""
         low, high = self.interval_95
         boxes = f"{self.num_boxes:,} box{'es' if self.num_boxes != 1 else ''}"
         view = "" if self.geometry == "wsoleval" else f" with --geometry {self.geometry}"
@@ -52,10 +51,10 @@ class Calibration:
 
 
 def write_calibration(folder: Path, calibration: Calibration) -> Path:
-    """Write it into a checkpoint's folder, in place of an earlier one; return the file.
+    """Write the calibration to a checkpoint's folder, replacing an earlier one; return the file.
 
     Raises:
-        OSError: the folder cannot be written to; an earlier calibration is then still there.
+        OSError: the folder is not writable; an earlier calibration is then unchanged.
     """
     values = json.loads(json.dumps(dataclasses.asdict(calibration)))
     unfinished = folder / f".{FILE}.tmp"
@@ -68,7 +67,7 @@ def write_calibration(folder: Path, calibration: Calibration) -> Path:
 
 
 def read_calibration(folder: Path) -> Calibration | None:
-    """Return the calibration of the checkpoint in `folder`, None if it has none.
+    """Return the calibration of the checkpoint in `folder`; None if it has none.
 
     Raises:
         ValueError: the file is damaged.
@@ -80,7 +79,7 @@ def read_calibration(folder: Path) -> Calibration | None:
     try:
         values = read_object(path)
         if values.pop(_CHECKSUM, None) != checksum(values):
-            raise ValueError(f"{path}: not as it was written: its checksum differs")
+            raise ValueError(f"{path}: the checksum does not match its content")
         return _parse(values, where=str(path))
     except RecursionError as error:
         raise ValueError(f"{path}: nested too deeply; {remedy}") from error
@@ -107,5 +106,5 @@ def _parse(values: dict[str, Any], *, where: str) -> Calibration:
 
 
 def checksum(values: dict[str, Any]) -> int:
-    """Return the CRC-32 of the file's values, in the order of their names."""
+    """Compute the CRC-32 of the file's values, sorted by name."""
     return zlib.crc32(json.dumps(values, sort_keys=True).encode())

@@ -32,8 +32,8 @@ def read_xml(path: Path) -> Iterator[Entry]:
     An image's name consists of the folder of its XML file and `<filename>`. If no image has that name, it is
     `<folder>` and `<filename>`, `<filename>` alone, or the XML file's own name.
 
-    Corners are given as they stand, except that those of `lctr_jax.predict` are turned back into half-open
-    ones from 0.
+    Corners are returned as listed, except that those written by `lctr_jax.predict`, which count pixels from 1
+    and include both ends, are converted back to half-open corners from 0.
 
     Raises:
         ValueError: the archive is damaged, or a file is not an annotation.
@@ -107,7 +107,7 @@ def _parse(content: bytes, *, where: str, place: PurePosixPath) -> Entry:
             "object, <bndbox> with four sides"
         )
     if (root.findtext("source/database") or "") == OUR_DATABASE:
-        # Counted from 1, both ends included. The corners of other writers are taken as they stand.
+        # Pixels counted from 1, both ends included.
         corners = to_coordinates(coordinates, where)
         coordinates = [corner - (index % 4 < 2) for index, corner in enumerate(corners)]
     labels = tuple((thing.findtext("name") or "").strip() for thing in objects)

@@ -1,4 +1,4 @@
-"""Localize in many images, the network a batch ahead of what is done with its results."""
+"""Localize in many images: the devices compute a batch while the results of the previous one are used."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -23,8 +23,13 @@ def localize_batches(
 ) -> Iterator[Results]:
     """Localize batch by batch.
 
-    `labels` gives the class to localize in an image. Images for which the network's output is not finite are
-    left out, reported on stderr, and noted in `unreadable`.
+    Images for which the network's output is not finite are skipped and reported on stderr.
+
+    Args:
+        localizer: the network and its options.
+        batches: inputs with their RGB images.
+        labels: returns the class to localize in an image; None stands for the predicted class.
+        unreadable: receives the path and the reason of each skipped image.
     """
     running = None
     for batch in batches:
@@ -57,7 +62,7 @@ def _start(
 
 
 class FolderLabels:
-    """The class that an image's folder names, counting the images whose folder names none."""
+    """Returns the class named by an image's folder, and counts images whose folder is not a class."""
 
     def __init__(self, model: LoadedModel):
         self._names = model.class_names
@@ -65,7 +70,7 @@ class FolderLabels:
         self._example = ""
 
     def __call__(self, given: Input) -> int | None:
-        """Return the class's index, None for the predicted one; a frame's folder is that of its video."""
+        """Return the class's index; None if the folder is not a class. Frames have their video's folder."""
         label = folder_label(given.origin, self._names)
         if label is None:
             self._num_unknown += 1
@@ -73,7 +78,7 @@ class FolderLabels:
         return label
 
     def describe(self) -> str | None:
-        """Describe for how many images the predicted class was taken; None if there are none."""
+        """Describe in how many images the predicted class is localized instead; None if in none."""
         if not self._num_unknown:
             return None
         return (

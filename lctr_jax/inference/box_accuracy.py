@@ -1,4 +1,4 @@
-"""How well a network's boxes fit true ones at every threshold, on images with a box list."""
+"""IoU of a network's boxes with true boxes at every threshold, for images with a box list."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from lctr_jax.localization.protocols import LCTR_PROTOCOL
 
 @dataclass(frozen=True)
 class TrueImage:
-    """An RGB image, a name of its own, its true boxes in pixels, and the class to localize, if given."""
+    """An RGB image, its unique name, its true boxes in pixels, and the class to localize, if given."""
 
     name: str
     image: Image.Image
@@ -26,7 +26,7 @@ class TrueImage:
 
 @dataclass(frozen=True)
 class MeasuredMap:
-    """An image's map as gray levels, and the IoU of its box at every cut; 0 where the map is flat."""
+    """An image's map as gray levels, and the IoU of its box at every cut; 0 if nothing is above the cut."""
 
     name: str
     levels: UInt8[np.ndarray, "side side"]
@@ -36,7 +36,7 @@ class MeasuredMap:
 def measure_maps(
     localizer: Localizer, images: Iterable[TrueImage], *, geometry: Geometry
 ) -> Iterator[MeasuredMap]:
-    """Measure each image's map by the rules of prediction: the box of its largest region, best true box.
+    """Measure each map as prediction boxes it: the largest region's box, compared with the best true box.
 
     Raises:
         NotFiniteError: the network's output for an image is not finite.

@@ -1,4 +1,4 @@
-"""True boxes for images on disk: a box list joined with a folder of images and a network's classes."""
+"""True boxes of images on disk: a box list matched with a folder of images and a network's classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from lctr_jax.data.notes import examples, some
 from lctr_jax.data.orientation import read_orientation
 from lctr_jax.inference.image_search import count_images, find_images
 
-_SLACK = 1.0  # pixels that a box may reach past its image, as in a data set's lists
+_SLACK = 1.0  # pixels that a box may extend beyond its image, as in data sets
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class BoxedImage:
 
 @dataclass(frozen=True)
 class BoxTruth:
-    """The images that have boxes, and lines about what was left out."""
+    """The images that have boxes, and one line about each kind of ignored entry."""
 
     images: list[BoxedImage]
     notes: list[str]
 
     @property
     def num_boxes(self) -> int:
-        """Boxes of all images."""
+        """Number of boxes in all images."""
         return sum(len(image.boxes_xyxy) for image in self.images)
 
 
@@ -44,14 +44,14 @@ def join_boxes(
 ) -> BoxTruth:
     """Find the images that a list names, and their boxes of the network's classes.
 
-    All boxes count where the list tells no classes or the network has no names, and with `any_class`.
+    All boxes are used if the list gives no classes, if the network has no class names, or with `any_class`.
 
     Raises:
         OSError: the folder or the list cannot be read.
-        ValueError: the list cannot be read, or no box of it belongs to an image of the folder and to a class
-            of the network.
+        ValueError: the list cannot be parsed, or none of its boxes belongs to an image of the folder and to a
+            class of the network.
     """
-    nowhere = folder / ".nowhere"  # nothing is written, so nothing is left out of the search
+    nowhere = folder / ".nowhere"  # no output folder to exclude from the search
     count_images([folder], out=nowhere)
     paths = {path.relative_to(folder).as_posix(): path for path in find_images([folder], out=nowhere)}
     annotations = read_annotations(box_list)
@@ -59,13 +59,13 @@ def join_boxes(
     names = some(len(annotations), "name")
     if not matches.by_image:
         raise ValueError(
-            f"{box_list}: none of its {names}, such as {examples(annotations)}, fits an image in {folder}, "
-            f"such as {examples(paths)}"
+            f"{box_list}: none of its {names}, such as {examples(annotations)}, matches an image in "
+            f"{folder}, such as {examples(paths)}"
         )
     notes = []
     if matches.unmatched:
         unmatched = f"{len(matches.unmatched)} of the list's {names}"
-        notes.append(f"{unmatched} fit no image, such as {matches.unmatched[0]!r}")
+        notes.append(f"{unmatched} match no image, such as {matches.unmatched[0]!r}")
     if not any(len(annotation.boxes_xyxy) for annotation in matches.by_image.values()):
         raise ValueError(f"{box_list}: no boxes, expected at least one for the images in {folder}")
     images, unknown = [], []
@@ -79,9 +79,9 @@ def join_boxes(
         if not images:
             raise ValueError(
                 f"{box_list}: all boxes are {which}, expected its classes, such as "
-                f"{examples(map(repr, class_names or ()))}; --any-class takes boxes of any class"
+                f"{examples(map(repr, class_names or ()))}; --any-class uses boxes of any class"
             )
-        notes.append(f"left out: {some(len(unknown), 'box')} {which}")
+        notes.append(f"ignored: {some(len(unknown), 'box')} {which}")
     return BoxTruth(images, notes)
 
 
@@ -90,7 +90,7 @@ def read_boxed(boxed: BoxedImage, *, upright: bool) -> tuple[Image.Image, bool]:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no image, or a box lies outside of it.
+        ValueError: it is not an image, or a box lies outside of it.
     """
     try:
         opened = open_image(boxed.path.read_bytes())
@@ -110,7 +110,7 @@ def read_boxed(boxed: BoxedImage, *, upright: bool) -> tuple[Image.Image, bool]:
 
 
 def _known(annotation: Annotation, class_names: Sequence[str] | None) -> Bool[np.ndarray, " boxes"]:
-    """Return which boxes are of the network's classes; all, if list or network have no class names."""
+    """Return which boxes are of the network's classes: all, if the list or the network has no class names."""
     if class_names is None:
         return np.ones(len(annotation.boxes_xyxy), bool)
     names = {name.casefold() for name in class_names}
@@ -118,7 +118,7 @@ def _known(annotation: Annotation, class_names: Sequence[str] | None) -> Bool[np
 
 
 def _is_known(label: str | int | None, names: set[str]) -> bool:
-    """Tell whether a label (name, index or unknown) is a class of the network; an unknown one is."""
+    """Return whether a label (name or index) is a class of the network; true if the label is unknown."""
     if isinstance(label, str) and label.casefold() not in names and label.isdecimal():
         label = int(label)
     if isinstance(label, int):
@@ -127,5 +127,5 @@ def _is_known(label: str | int | None, names: set[str]) -> bool:
 
 
 def _labels(annotation: Annotation) -> Sequence[str | int | None]:
-    """Return the class of every box, None if the list does not state it."""
+    """Return the class of every box; None if the list does not give it."""
     return annotation.box_labels or [annotation.label] * len(annotation.boxes_xyxy)

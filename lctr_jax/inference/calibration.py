@@ -15,15 +15,21 @@ LOCATED = 0.5  # IoU
 
 
 def calibrate(measured: Sequence[MeasuredMap], *, source: str, num_boxes: int, geometry: str) -> Calibration:
-    """Choose the threshold with the best box accuracy: the held-out rule of the evaluation.
+    """Choose the threshold with the best box accuracy, by the rule that evaluation uses on a held-out split.
 
-    Both intervals resample the images; each replicate chooses its own threshold. The accuracy is that of the
-    chosen threshold on the images that it was chosen on.
+    Both intervals are bootstrap intervals over images; each replicate chooses its own threshold. The accuracy
+    is measured at the chosen threshold on the same images.
+
+    Args:
+        measured: one map per image.
+        source: name of the box list, stored in the result.
+        num_boxes: number of true boxes, stored in the result.
+        geometry: how images become the network's input, stored in the result.
     """
     located = np.stack([image.iou_by_cut >= LOCATED for image in measured])
     threshold = _best(located.mean(0), source)
     weights = resample_weights([image.name for image in measured], num_resamples=NUM_RESAMPLES, seed=0)
-    weights = weights[weights.any(1)]  # of few images, some replicates have none
+    weights = weights[weights.any(1)]  # with few images, some replicates are empty
     counts = replicate_counts(weights, located) / weights.sum(1, keepdims=True)
     return Calibration(
         threshold=threshold.tau,

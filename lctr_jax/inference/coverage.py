@@ -5,7 +5,7 @@ import numpy as np
 from lctr_jax.inference.result import Prediction
 
 WHOLE = 0.95
-"""A box that covers a larger share of its image does not show where the object is."""
+"""Share of the image above which a box counts as covering the whole image."""
 
 
 class Coverage:

@@ -44,7 +44,7 @@ def count_images(arguments: Sequence[Path], *, out: Path) -> int:
 def check_arguments(
     arguments: Sequence[Path], *, out: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES
 ) -> None:
-    """Refuse what `find_images` finds nothing in.
+    """Check that `find_images` finds something in every argument.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
@@ -70,7 +70,7 @@ def _in_folder(folder: Path, seen: set[_Identity | None], suffixes: frozenset[st
     if (identity := _identity(folder)) in seen:
         return
     seen.add(identity)
-    for name in sorted(os.listdir(folder)):  # names only: path objects would take ten times the memory
+    for name in sorted(os.listdir(folder)):  # names only: path objects need ten times the memory
         if name.startswith("."):
             continue
         path = os.path.join(folder, name)

@@ -18,7 +18,7 @@ Pending = list[tuple[Input, "Future[Image.Image | Exception]"]]
 def read_batches(
     inputs: Iterable[Input], *, batch_size: int, unreadable: dict[str, str]
 ) -> Iterator[list[tuple[Input, Image.Image]]]:
-    """Yield images with their inputs, decoded in threads; the next batch is decoded while one is used.
+    """Yield inputs and their images in batches; threads decode the next batch while one is used.
 
     Unreadable files are skipped, reported on stderr, and added to `unreadable` with the reason.
     """
@@ -44,7 +44,7 @@ def read_batches(
 
 
 def report_unreadable(given: Input, error: Exception, unreadable: dict[str, str]) -> None:
-    """Say that an input is skipped, and why."""
+    """Print that an input is skipped, with the reason, and add it to `unreadable`."""
     unreadable[str(given.path)] = one_line(error)
     print(f"skipped {given.path}: {one_line(error)}", file=sys.stderr)
 

@@ -30,7 +30,7 @@ class LoadedModel:
         parameters: of the network, on the device.
         metadata: of the checkpoint.
         dtype: compute type, a value of `model.dtype`.
-        folder: of the checkpoint's items on disk; None for a network that was not loaded.
+        folder: folder of the checkpoint's items; None if the network was not loaded from disk.
     """
 
     parameters: Parameters
@@ -60,8 +60,8 @@ class LoadedModel:
         return _forward(self._execution(), self.parameters, jnp.asarray(images, jnp.float32), classes)
 
     def localize(self, images: Any, **options: Any) -> "list[Prediction]":
-        """Classes, boxes and maps of images; `inference.localize.localize` lists sources and options."""
-        from lctr_jax.inference.localize import localize  # which needs this module
+        """Localize in images; `inference.localize.localize` describes sources, options and result."""
+        from lctr_jax.inference.localize import localize  # it imports this module
 
         return localize(self, images, **options)
 

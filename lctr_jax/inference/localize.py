@@ -29,22 +29,22 @@ def localize(
     Args:
         model: the network.
         images: one or several of PIL images, uint8 arrays [height, width, 3], paths of images or folders.
-        threshold: share of a map's maximum; as `predict` chooses it unless given.
-        geometry: "wsoleval", the whole image, or "lctr", its middle.
+        threshold: share of a map's maximum; by default chosen as by `lctr_jax.predict`.
+        geometry: "wsoleval" for the whole image, "lctr" for its center crop.
         classes: names or indices of the classes to localize instead of the predicted one.
-        top: how many of the most likely classes to localize.
+        top: number of most likely classes to localize, if `classes` is empty.
         boxes: "largest", one box per class, or "all", one per region.
         min_area: leave out regions smaller than this share of the image.
-        batch_size: images per forward pass, 1 for one image alone.
+        batch_size: images per forward pass; a single image is always computed alone.
 
     Returns:
-        One `Prediction` per image, which also holds its pixels; `path` is the file, where there is one.
+        One `Prediction` per image, including its pixels; `path` is the file it was read from, if any.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
-        NotFiniteError: the network's output for an image holds NaN or infinity.
-        TypeError: an image is of an unknown type.
-        ValueError: an image or an option is not of that form.
+        NotFiniteError: the network's output for an image contains NaN or infinity.
+        TypeError: an image has an unsupported type.
+        ValueError: an image is damaged or has the wrong shape, or an option is out of range.
     """
     sources = read_sources(images)
     first = list(itertools.islice(sources, batch_size))

@@ -90,15 +90,15 @@ class Localizer:
     def localize_each(
         self, images: Sequence[Image.Image], labels: Sequence[int | None] | None = None
     ) -> list[Prediction | NotFiniteError]:
-        """Localize as a call does, with the error in place of an image's prediction."""
+        """Localize like `__call__`, but return the error for an image instead of raising it."""
         return self.start(images, labels)()
 
     def start(
         self, images: Sequence[Image.Image], labels: Sequence[int | None] | None = None
     ) -> Callable[[], list[Prediction | NotFiniteError]]:
-        """Begin localizing and return at once; the function returned waits for the network and finishes.
+        """Start the network without waiting; the returned function waits for it and returns the results.
 
-        The device can so compute one batch while the host boxes the one before.
+        The devices can then compute a batch while the host makes the boxes of the previous one.
         """
         size = self.geometry.image_size
         frames = np.zeros((self.batch_size, size, size, 3), np.uint8)
@@ -205,8 +205,8 @@ class Localizer:
 
 
 def _finite_rows(output: Output) -> Bool[np.ndarray, " batch"]:
-    """Which images' logits and maps are finite."""
-    with np.errstate(over="ignore", invalid="ignore"):  # of products that are not finite
+    """Return which images have finite logits and maps."""
+    with np.errstate(over="ignore", invalid="ignore"):  # NumPy would warn about the non-finite products
         parts = (output.logits, output.relation_map, output.class_map, output.localization_map)
         return np.all([np.isfinite(part).reshape(len(part), -1).all(1) for part in parts], axis=0)
 

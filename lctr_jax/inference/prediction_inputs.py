@@ -1,4 +1,4 @@
-"""What a prediction is made for: the images, and the frames of the videos, that files and folders name."""
+"""The inputs of a prediction: images, and frames of videos, from files and folders."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,8 +21,12 @@ _ABOUT_A_SECOND = 30  # frames
 class Input:
     """An image file to localize in.
 
-    `file`: its path relative to the folder that was searched, with forward slashes; a frame's is that of its
-    video, with the frame's file below it. `origin`: the image or the video that the user has.
+    Attributes:
+        path: the image file.
+        file: its path relative to the searched folder, with forward slashes; for a frame, the path of its
+            video followed by the name of the frame's file.
+        origin: the user's file: the image itself, or the video of a frame.
+        frame: the frame, for a video.
     """
 
     path: Path
@@ -32,9 +36,10 @@ class Input:
 
 
 class PredictionInputs:
-    """The inputs that arguments of a command line name.
+    """The inputs given by arguments of the command line.
 
-    A video that is named is read, every `every`-th frame. Videos in folders are read if `every` is given.
+    Every `every`-th frame of a video is used, by default every 30th. Videos in folders are ignored unless
+    `every` is given.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
@@ -62,7 +67,7 @@ class PredictionInputs:
             print(f"ignored: {videos}, such as {ignored[0]}; --every N reads their frames", file=sys.stderr)
 
     def find(self, unreadable: dict[str, str]) -> Iterator[Input]:
-        """Find and extract one after the other; a video that cannot be read is told and noted."""
+        """Yield inputs one at a time; unreadable videos are skipped, reported, and added to `unreadable`."""
         for path in find_images(self._arguments, out=self._out, suffixes=self._in_folders):
             file = relative_name(path, self._arguments)
             if not _is_video(path):

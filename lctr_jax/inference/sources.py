@@ -1,4 +1,4 @@
-"""Images from wherever a Python program has them: PIL, arrays, files and folders."""
+"""Images for `localize`: PIL images, arrays, files and folders."""
 
 import os
 from collections.abc import Iterator
@@ -19,15 +19,15 @@ ImageSource = Image.Image | np.ndarray | str | os.PathLike[str]
 
 
 def read_sources(sources: Any) -> Iterator[tuple[Path | None, Image.Image]]:
-    """Give the RGB images of one or several sources, upright; with the path where one is read from a file.
+    """Yield the upright RGB images of one or several sources, with their path if read from a file.
 
-    A source is a PIL image, an array [height, width, 3] of uint8, RGB, a path of an image, or a path of a
+    A source is a PIL image, a uint8 RGB array [height, width, 3], the path of an image, or the path of a
     folder, which stands for all images in it.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
-        TypeError: a source is of another type.
-        ValueError: an array is of another form, an image is damaged, or a folder has no images.
+        TypeError: a source has an unsupported type.
+        ValueError: an array has another shape or type, an image is damaged, or a folder has no images.
     """
     single = isinstance(sources, Image.Image | np.ndarray | str | os.PathLike)
     for number, source in enumerate([sources] if single else sources):
@@ -43,7 +43,7 @@ def read_sources(sources: Any) -> Iterator[tuple[Path | None, Image.Image]]:
 
 
 def _read_path(path: Path) -> Iterator[tuple[Path, Image.Image]]:
-    nowhere = path / ".nowhere"  # nothing is written, so nothing is left out of the search
+    nowhere = path / ".nowhere"  # no output folder to exclude from the search
     check_arguments([path], out=nowhere)
     for file in find_images([path], out=nowhere):
         try:

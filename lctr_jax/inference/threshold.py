@@ -11,7 +11,7 @@ from lctr_jax.localization.thresholds import Threshold
 
 PUBLISHED_THRESHOLD = 0.09  # LCTR's for CUB
 PUBLISHED = "LCTR's published one for CUB, not calibrated for this network"
-"""Said wherever it is used for a network that it is not known to fit."""
+"""Description of `PUBLISHED_THRESHOLD` when used for another network."""
 
 UNCALIBRATED = "Otsu's threshold of each map; nothing is calibrated for this network"
 
@@ -20,16 +20,16 @@ CALIBRATE = (
     "to calibrate it: about twenty boxes and python -m lctr_jax.calibrate, or choose by eye with "
     "predict --thresholds 0.1,0.2,0.3,0.4"
 )
-"""What to do about an uncalibrated threshold."""
+"""Hint printed with an uncalibrated threshold."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ThresholdChoice:
-    """A threshold, and where it comes from.
+    """A threshold and its source.
 
     Attributes:
-        rule: one threshold for all maps, or a rule that gives each map its own.
-        source: the origin in words.
+        rule: one threshold for all maps, or a rule that determines a threshold for each map.
+        source: its origin, in words.
     """
 
     rule: Threshold | MapRule
@@ -92,7 +92,8 @@ def read_threshold(metrics: Path) -> ThresholdChoice | None:
     source = evaluated.get("threshold_source")
     if not isinstance(source, str):
         raise ValueError(f"{metrics}: threshold_source: got {describe_value(source)}, expected a string")
-    if source == "fixed" and threshold.tau == PUBLISHED_THRESHOLD:  # the config's default: nobody chose it
+    # 0.09 is the config's default, so it was not chosen for this network.
+    if source == "fixed" and threshold.tau == PUBLISHED_THRESHOLD:
         description = f"{UNCALIBRATED}; its run was evaluated at {PUBLISHED_THRESHOLD}, {PUBLISHED}"
         return ThresholdChoice(rule=otsu_threshold, source=description)
     return ThresholdChoice(rule=threshold, source=f"the run's evaluation, {source}")

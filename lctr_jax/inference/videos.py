@@ -9,7 +9,7 @@ import cv2
 
 _QUALITY = 95  # of the JPEGs
 
-# FFmpeg's own lines about a damaged video say less than ours. OpenCV reads this when it first opens one.
+# No messages of FFmpeg about damaged videos: ours say more. OpenCV reads this when it first opens a video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
@@ -23,7 +23,7 @@ class Frame:
 
 
 def count_frames(video: Path, *, every: int) -> int:
-    """How many frames `read_frames` gives, as far as the video's header tells; 0 where it cannot be read."""
+    """Return the number of frames that `read_frames` yields, by the video's header; 0 if it is unreadable."""
     capture = _open(video)
     try:
         return max(0, -(-int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) // every))
@@ -32,7 +32,7 @@ def count_frames(video: Path, *, every: int) -> int:
 
 
 def read_frames(video: Path, folder: Path, *, every: int) -> Iterator[Frame]:
-    """Write every `every`-th frame to FOLDER/NUMBER.jpg, and give each as it is written.
+    """Write every `every`-th frame to FOLDER/NUMBER.jpg, and yield each once it is written.
 
     Raises:
         OSError: a frame cannot be written.

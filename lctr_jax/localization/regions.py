@@ -27,7 +27,7 @@ class Region(NamedTuple):
 
     @property
     def mask(self) -> Bool[np.ndarray, "height width"]:
-        """The region's pixels in the frame, its holes included."""
+        """The region's pixels in the frame, including its holes."""
         filled = np.zeros(self.frame, np.uint8)
         cv2.drawContours(filled, [np.floor(self.outline).astype(np.int32)], -1, 1, cv2.FILLED)
         return filled.astype(bool)

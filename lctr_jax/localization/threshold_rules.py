@@ -1,6 +1,6 @@
-"""Choose a threshold from the map itself, for networks without a calibrated one.
+"""Rules that choose a threshold from the map itself, for networks without a calibrated threshold.
 
-A rule takes a map as gray levels 0..255 (`maps.quantize_map`) and returns the threshold for this map alone.
+A rule takes a map as gray levels 0..255 (`maps.quantize_map`) and returns the threshold for this map.
 """
 
 from collections.abc import Callable
@@ -17,17 +17,17 @@ MapRule = Callable[[Levels], Threshold]
 
 
 def otsu_threshold(levels: Levels) -> Threshold:
-    """Separate the levels into two classes of least variance (Otsu, IEEE Trans. SMC 9(1), 1979)."""
+    """Minimize the variance within foreground and background (Otsu, IEEE Trans. SMC 9(1), 1979)."""
     cut, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     return _of_cut(int(cut))
 
 
 def area_threshold(levels: Levels, *, share: float) -> Threshold:
-    """Take the lowest threshold whose foreground is at most this share of the map's pixels."""
+    """Choose the lowest threshold whose foreground is at most this share of the map's pixels."""
     above = levels.size - np.cumsum(np.bincount(levels.ravel(), minlength=NUM_CUTS))
     return _of_cut(int(np.argmax(above <= share * levels.size)))
 
 
 def _of_cut(cut: int) -> Threshold:
-    """Return the threshold in the middle of those that cut above this level."""
+    """Return the midpoint of the thresholds that give this cut."""
     return Threshold(min(cut + 0.5, 254.5) / 255, "map")

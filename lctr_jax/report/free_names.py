@@ -1,16 +1,16 @@
-"""Names for output files, each used once."""
+"""Unique names for output files."""
 
 import os
 from pathlib import PurePosixPath
 
-_LONGEST = 230  # bytes: a file name has at most 255, and suffixes are added
+_LONGEST = 230  # bytes; a file name may have 255, including the suffixes added later
 
 
 class FreeNames:
-    """Gives paths without suffix, numbered where a path of that name came before, in whatever case.
+    """Makes paths without suffix unique, ignoring case, by appending a number.
 
-    Remembers a number per name, not the name: 70 MB per million. Two names with the same number, of 2^61,
-    would merely number the second.
+    Only a 61-bit hash of each name is stored, 70 MB per million names. If two hashes are equal, the second
+    name gets a number that it would not need.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class FreeNames:
         self._taken.add(hash(stem.casefold()))
 
     def free(self, file: str) -> str:
-        """Return the path without suffix, with a number if the name is taken; mark it as used."""
+        """Return the path without suffix, numbered if it is taken, and mark it as used."""
         path = PurePosixPath(file)
         plain = os.fsdecode(os.fsencode(path.stem)[:_LONGEST])
         number, stem = 1, str(path.with_name(plain))

@@ -34,7 +34,7 @@ _INK, _PAPER = (32, 32, 32), (250, 250, 250)
 
 
 class PredictionFolder:
-    """Writes predictions as they arrive, pictures in threads.
+    """Writes predictions as they arrive; pictures are written in threads.
 
     Pictures keep the folders of their images. If the folder contains an unfinished run with the same
     `settings`, its results are kept.
@@ -43,7 +43,7 @@ class PredictionFolder:
         folder: where to write.
         total: largest number of images to expect.
         facts: additional keys of every line.
-        settings: what must be equal to resume an unfinished run.
+        settings: must be equal to resume an unfinished run.
         save: which of `saved_parts.PARTS` to write.
         by_class: write masks and maps to a folder for each class.
     """
@@ -91,7 +91,7 @@ class PredictionFolder:
             self._lines.write(json.dumps(line) + "\n")
             self.count += 1
             items += [item] if item else []
-        self._lines.flush()  # so that finished images are not repeated, and no item of the page occurs twice
+        self._lines.flush()  # before the journal, so that no card is stored twice
         for item in items:
             self._journal.add_item(item)
 
@@ -118,7 +118,7 @@ class PredictionFolder:
     def _write_pictures(
         self, given: Input, prediction: Prediction, stem: str, on_page: bool
     ) -> tuple[dict[str, Any], GalleryItem | None]:
-        """Write the overlay and the parts to save; return their paths, and the item of the page."""
+        """Write the overlay and the requested parts; return their paths, and the card for the page."""
         overlay = f"{OVERLAYS}/{stem}.jpg"
         place = self._folder / overlay
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ class PredictionFolder:
 
 
 def _origin(given: Input) -> dict[str, Any]:
-    """Return the keys of a line that name the image; for a frame also video, number and time."""
+    """Return the keys of a line that identify the image; for a frame also video, number and time."""
     origin: dict[str, Any] = {"id": str(given.path), "file": given.file}
     if given.frame:
         origin |= {
@@ -149,7 +149,7 @@ def _origin(given: Input) -> dict[str, Any]:
 
 
 def prediction_line(prediction: Prediction) -> dict[str, Any]:
-    """Return the keys of a line for the prediction; `box` and `threshold` are of the first of `boxes`."""
+    """Return the keys of a line that describe the prediction; `box` is the first of `boxes`."""
     height, width = prediction.image.shape[:2]
     boxes = [
         {

@@ -21,7 +21,7 @@ class Journal:
 
     Attributes:
         done: overlay file name of each finished image, by id.
-        cards: cards of the page so far.
+        items: cards of the page so far.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]):

@@ -1,13 +1,13 @@
-"""Parts of a prediction as files of their own: crops, masks and score maps.
+"""Parts of a prediction as separate files: crops, masks and score maps.
 
 | part | file | content |
 |---|---|---|
 | crops | `crops/STEM_1.jpg`, `STEM_2.jpg`, ... | the image inside each box, in the order of `boxes` |
-| masks | `masks/STEM.png` | 255 in the regions that were boxed, 0 elsewhere, of the image's size |
+| masks | `masks/STEM.png` | 255 in the boxed regions, 0 elsewhere, in the image's size |
 | maps | `maps/FILE.npy` | the score map as wsoleval's evaluator reads it: float64 in [0, 1], 224 x 224 |
 
-STEM is the image's path without its suffix, FILE with it. Where several classes are localized, masks and maps
-lie in a folder for each class, named by its index.
+STEM is the image's path without its suffix, FILE with it. If several classes are localized, masks and maps
+are in a folder per class, named by its index.
 """
 
 import os
@@ -24,30 +24,30 @@ from lctr_jax.localization.protocols import WSOLEVAL_PROTOCOL
 
 PARTS = ("crops", "masks", "maps")
 MAP_SIDE = 224
-"""Side of the maps, pixels: wsoleval's evaluator scales true boxes to it (`_RESIZE_LENGTH`)."""
+"""Side of the maps in pixels, to which wsoleval's evaluator scales true boxes (`_RESIZE_LENGTH`)."""
 
 _QUALITY = 92  # of the crops' JPEG
-_LONGEST = 251  # bytes of a name that a suffix of four can be added to
+_LONGEST = 251  # bytes of a name to which a suffix of four can be added
 
 
 def parse_parts(text: str, *, geometry: str) -> tuple[str, ...]:
-    """Split `crops,masks,...`.
+    """Parse `crops,masks,...`.
 
     Raises:
-        ValueError: a part is unknown, or maps are asked for that would not cover the whole image.
+        ValueError: a part is unknown, or maps are requested in a geometry that crops the image.
     """
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if unknown := [name for name in names if name not in PARTS]:
         raise ValueError(f"--save: got {unknown[0]!r}, expected some of {','.join(PARTS)}")
     if "maps" in names and geometry != "wsoleval":
-        raise ValueError(f"--save maps: got --geometry {geometry}, expected wsoleval: maps of whole images")
+        raise ValueError(f"--save maps: got --geometry {geometry}, expected wsoleval (whole images)")
     return names
 
 
 def save_parts(
     folder: Path, prediction: Prediction, *, file: str, stem: str, parts: Collection[str], by_class: bool
 ) -> dict[str, list[str]]:
-    """Write the parts below `folder`; return their paths relative to it."""
+    """Write the parts to `folder`, and return their paths relative to it, by part."""
     saved: dict[str, list[str]] = {}
     if "crops" in parts:
         crops = [f"crops/{stem}_{number}.jpg" for number in range(1, len(prediction.found) + 1)]
@@ -72,7 +72,7 @@ def save_parts(
 
 
 def crop_image(prediction: Prediction, boxed: BoxedClass) -> Image.Image:
-    """Return the image inside a box, rounded to whole pixels, at least one."""
+    """Crop the image to a box, rounded to whole pixels, at least one."""
     height, width = prediction.image.shape[:2]
     x0, y0, x1, y1 = np.round(boxed.box_xyxy).astype(int).tolist()
     x0, y0 = min(x0, width - 1), min(y0, height - 1)

@@ -1,4 +1,4 @@
-"""A page of a few images, each boxed at several thresholds side by side, to choose one by eye."""
+"""A page that shows a few images with their boxes at several thresholds, to choose one by eye."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ from lctr_jax.report.page import render_page
 from lctr_jax.report.pictures import encode_picture
 
 MAX_IMAGES = 24
-_SIDE = 240  # longest of a picture, pixels
-_DIMMED = 0.4  # brightness of what is below the threshold
+_SIDE = 240  # of a picture's longest side, in pixels
+_DIMMED = 0.4  # brightness below the threshold
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Cell:
 
 
 def parse_thresholds(text: str) -> tuple[Threshold, ...]:
-    """Split `0.1,0.2,...`.
+    """Parse `0.1,0.2,...`.
 
     Raises:
         ValueError: one is not a number in [0, 1).
@@ -54,7 +54,7 @@ def write_threshold_page(
     rules: dict[str, Threshold | MapRule],
     geometry: Geometry,
 ) -> None:
-    """Write the page: a row per named prediction, a column per rule, by the column's title."""
+    """Write the page, with one row per (name, prediction) and one column per rule, by title."""
     rows = [
         (name, prediction.top[0], [_cell(prediction, rule, geometry) for rule in rules.values()])
         for name, prediction in predictions
@@ -72,7 +72,7 @@ def write_threshold_page(
 
 
 def spread(count: int) -> frozenset[int]:
-    """Return the indices of at most `MAX_IMAGES` images, spread evenly over so many."""
+    """Return the indices of at most `MAX_IMAGES` images, spread evenly over `count`."""
     return frozenset(np.linspace(0, count - 1, min(count, MAX_IMAGES)).round().astype(int).tolist())
 
 
