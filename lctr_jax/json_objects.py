@@ -50,7 +50,7 @@ def require_number(value: Any, *, where: str) -> float:
 
 
 def describe_value(value: Any) -> str:
-    """Format a value in a few characters, whatever its size."""
+    """Format a value in at most 80 characters."""
     if isinstance(value, dict | list):
         return f"a JSON {_kind(value)}"
     if isinstance(value, int) and value.bit_length() > 256:

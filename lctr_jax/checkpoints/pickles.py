@@ -46,9 +46,7 @@ def _load(torch: Any, path: Path) -> Any:
             known = [(_STAND_INS.get(name, Inert), name) for name in sorted(inert)]
             with torch.serialization.safe_globals(known):
                 return torch.load(path, map_location="cpu", weights_only=True)
-        except (
-            Exception
-        ) as error:  # torch raises whatever the bytes lead it to: KeyError, EOFError, RuntimeError..
+        except Exception as error:  # KeyError, EOFError, RuntimeError, ..., depending on the bytes
             needed = re.search(r"GLOBAL (\S+)", str(error))
             if needed is None and _UNUSABLE.search(str(error)):
                 raise _RefusedError("a class's own methods") from error

@@ -70,7 +70,7 @@ def initialize_from(
 
 
 def require_readable(path: str | os.PathLike[str]) -> None:
-    """Check that `initialize_from` can read the checkpoint, for whatever network.
+    """Check that `initialize_from` can read the checkpoint, for any network.
 
     Raises:
         FileNotFoundError: `path` does not exist.

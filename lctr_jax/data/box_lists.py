@@ -1,13 +1,13 @@
 """Read ground-truth boxes from the published list formats and those of labeling tools.
 
-Boxes are `[x0, y0, x1, y1]` in pixels of the original image, exactly as the list gives them; `x y w h`
+Boxes are `[x0, y0, x1, y1]` in pixels of the original image, exactly as listed; `x y w h`
 becomes `x, y, x + w, y + h`. Whether the far corner is inclusive depends on the list: docs/datasets.md.
 
 | format | recognized by | one image |
 |---|---|---|
 | LCTR | words | `class/file label x0 y0 x1 y1 [x0 y0 x1 y1 ...]`, spaces or tabs |
 | wsoleval | commas | `path,x0,y0,x1,y1`, one line per box |
-| CUB | `images.txt` beside `bounding_boxes.txt` | `id x y w h` |
+| CUB | `images.txt` next to `bounding_boxes.txt` | `id x y w h` |
 | Kaggle | its header `ImageId,PredictionString` | `name,wnid x0 y0 x1 y1 [wnid x0 y0 x1 y1 ...]` |
 | CSV | a header with the columns of `box_tables` | one row per box |
 | COCO | a JSON object | `images`, `annotations` with `bbox` |

@@ -28,9 +28,7 @@ def read_orientation(image: Image.Image) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             value = image.getexif().get(_TAG)
-    except (
-        Exception
-    ):  # a damaged tag raises whatever struct, dict or bytes happen to raise, and costs no pixel
+    except Exception:  # a damaged tag may raise any exception; the pixels are intact
         return 1
     return value if isinstance(value, int) and value in _TURNS else 1
 

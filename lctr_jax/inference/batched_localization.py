@@ -82,6 +82,6 @@ class FolderLabels:
         if not self._num_unknown:
             return None
         return (
-            f"--classes folder: {self._num_unknown} images lie in folders that name no class of the network, "
-            f"such as {self._example!r}; their predicted class is localized"
+            f"--classes folder: {self._num_unknown} images are in folders that are not classes of the "
+            f"network, such as {self._example!r}; their predicted class is localized"
         )

@@ -58,7 +58,7 @@ def find_layout(root: Path, ignored: Ignored) -> FolderLayout:
             f"folders in {root}; got {examples((f.name for f in folders), count=5) or 'no folders'}"
         )
     for folder in others:
-        ignored.add("folders beside the splits", folder)
+        ignored.add("folders next to the splits", folder)
     classes = {split: _classes(folder, ignored) for split, folder in splits.items()}
     _note_files(root, ignored, every=False)
     return FolderLayout(splits, classes, flat=False)
@@ -130,8 +130,8 @@ def _note_files(folder: Path, ignored: Ignored, *, every: bool) -> None:
         if path.is_dir() or is_foreign(path.name):
             continue
         if _is_image(path):
-            ignored.add("images beside the class folders", path)
+            ignored.add("images next to the class folders", path)
         elif path.suffix.lower() in image_formats.VIDEO_SUFFIXES:
-            ignored.add("videos beside the class folders", path)
+            ignored.add("videos next to the class folders", path)
         elif every and path.name not in ("classes.txt", "words.txt"):
-            ignored.add("other files beside the class folders", path)
+            ignored.add("other files next to the class folders", path)
