@@ -13,7 +13,7 @@ from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.distributed.mesh import batch_sharding, replicated
 from lctr_jax.evaluation.forward import forward_program
 from lctr_jax.models.execution import device_kind, resolve
-from lctr_jax.models.parameters import initialize, parameter_shapes
+from lctr_jax.models.parameters import initialize, parameter_shapes, split_trained
 from lctr_jax.models.spec import ModelSpec, model_spec
 from lctr_jax.training.optimizer import adamw
 from lctr_jax.training.state import TrainState, new_state
@@ -34,7 +34,8 @@ def published_spec(size: str, *, classes: int, dtype: str, **fields) -> ModelSpe
 
 def fresh_state(spec: ModelSpec) -> TrainState:
     """Return a run's state before its first step."""
-    return new_state(initialize(spec, jax.random.key(0)), OPTIMIZER, loss_scaling=spec.dtype == "float16")
+    trained, others = split_trained(spec, initialize(spec, jax.random.key(0)))
+    return new_state(trained, OPTIMIZER, others=others, loss_scaling=spec.dtype == "float16")
 
 
 def our_step(spec: ModelSpec, mesh: Mesh, state: TrainState, *, augmentation: Augmentation = PUBLISHED):

@@ -25,9 +25,11 @@ def project_sides(batch: int, classes: int, size: str, dtype: str) -> Side:
     return our_training(batch, classes, size, dtype), our_evaluation(batch, classes, size, dtype)
 
 
-def our_training(batch: int, classes: int, size: str, dtype: str) -> Callable[[], Any]:
-    """Return only the training step of `project_sides`."""
-    spec, mesh = published_spec(size, classes=classes, dtype=dtype), make_mesh()
+def our_training(
+    batch: int, classes: int, size: str, dtype: str, *, method: str = "lctr"
+) -> Callable[[], Any]:
+    """Return only the training step of `project_sides`, for any method."""
+    spec, mesh = published_spec(size, classes=classes, dtype=dtype, method=method), make_mesh()
     images, labels = random_batch(batch, classes)
     on_devices = put_batch({"image": images, "label": labels}, batch_sharding(mesh))
     state = jax.device_put(fresh_state(spec), replicated(mesh))

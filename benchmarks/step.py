@@ -1,13 +1,15 @@
 """A training and an evaluation step, compared with a PyTorch LCTR with the published cost structure.
 
 python -m benchmarks.step [--sizes deit_small] [--classes 200 1000] [--dtypes float32] [--batch 16]
-    [--rounds 3] [--malloc default huge] [--json FILE]
+    [--rounds 3] [--malloc default huge] [--method METHOD] [--json FILE]
 
 Every case runs in its own process, where both sides alternate with as many threads as the process may use,
 after one warm-up step each; the table shows medians and quartiles, and the median of the pairs' ratios.
 Training: ours as in `train.py`, PyTorch's a plain AdamW step, both without random erasing. Evaluation: ours
 with logits, top five, relation map and maps of two classes, PyTorch's with logits and one map. bfloat16: ours
 as configured, PyTorch's by autocast.
+
+With --method, such as trilite, only the training steps of that method and of LCTR are compared.
 
 Malloc "huge": both sides with GLIBC_TUNABLES=glibc.malloc.hugetlb=1, as suggested in the README. Memory: what
 two training steps add to the peak of a process after all imports, including compilation.
@@ -28,6 +30,7 @@ from benchmarks.sides import project_sides
 from benchmarks.step_case import Case
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import path_argument
+from lctr_jax.models.methods import METHODS
 from lctr_jax.models.spec import BACKBONES
 
 __all__ = ["main", "project_sides"]
@@ -44,6 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         Case(options.batch, classes, size, dtype, options.rounds, with_torch)
         for size, classes, dtype in itertools.product(options.sizes, options.classes, options.dtypes)
     ]
+    if options.method:
+        rows = [measure_method(case, malloc, options.method) for case in cases for malloc in options.malloc]
+        report = {"machine": describe_machine("jaxlib", "flax"), "cases": rows}
+        write_report(report | {"tables": [method_table(rows)], "notes": notes(True)[:1]}, options.json)
+        return
     results = [measure(case, malloc) for case in cases for malloc in options.malloc]
     report = {
         "machine": describe_machine("jaxlib", "flax", "torch"),
@@ -59,6 +67,12 @@ def measure(case: Case, malloc: str) -> dict[str, Any]:
     sides = ["ours", "torch"] if case.with_torch else ["ours"]
     memory = {side: run_child("memory", case._replace(side=side), malloc)["bytes"] for side in sides}
     return {**case._asdict(), "malloc": malloc, **run_child("time", case, malloc), "memory_bytes": memory}
+
+
+def measure_method(case: Case, malloc: str, method: str) -> dict[str, Any]:
+    """Measure a training step of LCTR and of the method, both ours."""
+    case = case._replace(method=method, with_torch=False)
+    return {**case._asdict(), "malloc": malloc, **run_child("method", case, malloc)}
 
 
 def measure_compilation(case: Case, depth: int) -> dict[str, Any]:
@@ -105,6 +119,28 @@ def tables(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
             [str(row["depth"]), show(row["trace_seconds"]), show(row["compile_seconds"])]
             for row in report["compile"]
         ],
+    }
+
+
+def method_table(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the table of a method's training steps and LCTR's."""
+    rows = []
+    for case in cases:
+        seconds = [case[f"{side}_seconds"] for side in ("lctr", "method")]
+        rates = [show(case["batch"] / each["median"], 1) for each in seconds]
+        rows.append([_name(case), case["malloc"], *map(show, seconds), *rates, show(case["ratio"])])
+    method = cases[0]["method"]
+    columns = [
+        "lctr, seconds",
+        f"{method}, seconds",
+        "lctr, images/s",
+        f"{method}, images/s",
+        f"lctr / {method}",
+    ]
+    return {
+        "title": "Training steps, median (quartiles)",
+        "columns": ["case", "malloc", *columns],
+        "rows": rows,
     }
 
 
@@ -157,6 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=16, help="images per step")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--malloc", nargs="+", default=["default", "huge"], choices=[*MALLOC])
+    parser.add_argument("--method", choices=[*METHODS], help="compare only its training step with LCTR's")
     parser.add_argument("--depths", nargs="+", type=int, default=[12, 24], help="depths to compile")
     parser.add_argument("--json", type=path_argument, metavar="FILE", help="also write the results to FILE")
     return parser

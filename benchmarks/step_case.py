@@ -1,6 +1,8 @@
 """One case of `benchmarks.step` in its own process, so that memory measurements are independent.
 
-python -m benchmarks.step_case time|memory|compile CASE    prints one line of JSON; CASE is JSON as well
+python -m benchmarks.step_case time|method|memory|compile CASE
+
+It prints one line of JSON; CASE is JSON as well.
 """
 
 import json
@@ -32,6 +34,7 @@ class Case(NamedTuple):
     with_torch: bool = True
     side: str = "ours"  # for "memory"
     depth: int = 12  # for "compile"
+    method: str = "lctr"  # for "method"
 
 
 def time_steps(case: Case) -> dict[str, Any]:
@@ -56,6 +59,18 @@ def time_steps(case: Case) -> dict[str, Any]:
         if theirs:
             report[kind]["ratio"] = summarize_ratio(times["torch"], times["ours"])
     return report
+
+
+def time_method(case: Case) -> dict[str, Any]:
+    """Time alternating training steps of LCTR and another method, in seconds; the ratio is LCTR / method."""
+    sizes = (case.batch, case.classes, case.size, case.dtype)
+    tasks: dict[str, Task] = {method: our_training(*sizes, method=method) for method in ("lctr", case.method)}
+    times = time_interleaved(tasks, rounds=case.rounds)
+    return {
+        "lctr_seconds": summarize(times["lctr"]),
+        "method_seconds": summarize(times[case.method]),
+        "ratio": summarize_ratio(times["lctr"], times[case.method]),
+    }
 
 
 def measure_memory(case: Case) -> dict[str, Any]:
@@ -97,7 +112,7 @@ def main() -> None:
         import torch
 
         torch.set_num_threads(len(os.sched_getaffinity(0)))
-    tasks = {"time": time_steps, "memory": measure_memory, "compile": time_compilation}
+    tasks = {"time": time_steps, "method": time_method, "memory": measure_memory, "compile": time_compilation}
     print(json.dumps(tasks[kind](case)))
 
 

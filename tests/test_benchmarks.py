@@ -3,13 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from benchmarks import many_images, step, threshold_rules
+from benchmarks import many_images, step, step_case, threshold_rules
 from benchmarks import predict as predict_benchmark
 from benchmarks.all import page
 from benchmarks.analytic import forward_flops, training_flops
@@ -69,6 +70,19 @@ def test_other_programs_may_time_our_side(monkeypatch):
     assert losses[2] < losses[0]  # training continues from its own state
     assert evaluate().class_maps.shape == (8, 2, 4, 4)
     assert jax.tree.all(jax.tree.map(lambda array: np.isfinite(array).all(), evaluate()))
+
+
+def test_a_methods_training_step_is_timed_beside_lctrs(monkeypatch):
+    monkeypatch.setattr(
+        "benchmarks.sides.published_spec", lambda *_, method, **__: replace(MINI, method=method)
+    )
+    batch = np.zeros((4, 64, 64, 3), np.uint8), np.zeros(4, np.int32)
+    monkeypatch.setattr("benchmarks.sides.random_batch", lambda *_: batch)
+    case = step.Case(batch=4, classes=5, size="mini", dtype="float32", rounds=1, method="trilite")
+    row = {**case._asdict(), "malloc": "default", **step_case.time_method(case)}
+    table = step.method_table([row])
+    assert table["columns"][-1] == "lctr / trilite"
+    assert float(table["rows"][0][-1].split()[0]) > 0
 
 
 def test_our_side_is_importable_without_torch():

@@ -33,8 +33,11 @@ class Stop(Interruption):
             raise Interrupted(signal.SIGTERM)
 
 
-def run(workdir, *, start=0, losses=(), norms=(), stop=0, evaluated=True, loss_scale=None, **options):
-    """Twelve steps, evaluated every 2 and saved every 3; returns what happened, and the state's step."""
+def run(workdir, *, start=0, losses=(), norms=(), stop=0, end=0, evaluated=True, loss_scale=None, **options):
+    """Twelve steps, evaluated every 2 and saved every 3; returns what happened, and the state's step.
+
+    The evaluation after step `end` asks to stop.
+    """
     happened = []
     state = TrainState(jnp.int32(start), {"weight": jnp.zeros(())}, (), {}, {})
     interruption = Stop(stop)
@@ -50,6 +53,7 @@ def run(workdir, *, start=0, losses=(), norms=(), stop=0, evaluated=True, loss_s
         happened.append(("begin", step))
         interruption.check()
         happened.append(("evaluated", step))
+        return step == end
 
     every = {"checkpoint_every_epochs": 3, "eval_every_epochs": 2, "log_every_steps": 4}
     plan = Plan(TrainingOptions(epochs=12, batch_size=2, **every | options), steps_per_epoch=1)
@@ -88,6 +92,11 @@ def test_the_end_is_evaluated_where_that_is_asked_for(tmp_path):
     happened = run(tmp_path, keep_best="eval/top1_cls")
     assert happened[-3:] == [("begin", 12), ("evaluated", 12), ("saved", 12, 12, True)]
     assert happened[:-3] == run(tmp_path)[:-1]
+
+
+def test_an_evaluation_may_end_the_training(tmp_path):
+    happened = run(tmp_path, end=4)
+    assert happened[-3:] == [("begin", 4), ("evaluated", 4), ("saved", 4, 4, True)]
 
 
 def test_a_stop_saves_the_step_it_is_at(tmp_path):

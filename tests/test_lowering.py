@@ -62,7 +62,7 @@ def traced_step(kind, name="cub", **model):
     """The training step that a run compiles."""
     options, spec = published(name, **model)
     spec = resolve(spec, KINDS[kind][1])
-    optimizer, scaled = make_optimizer(options.train), spec.dtype == "float16"
+    optimizer, scaled = make_optimizer(options.train, spec), spec.dtype == "float16"
     state = jax.eval_shape(
         lambda: new_state(initialize(spec, jax.random.key(0)), optimizer, loss_scaling=scaled)
     )

@@ -34,9 +34,12 @@ def spec_of(method, **changes):
 def parameters_of(spec):
     """Random in every entry, so that attention is far from uniform and each bias is seen."""
     rng = np.random.default_rng(1)
-    return jax.tree.map(
-        lambda leaf: jnp.asarray(0.3 * rng.standard_normal(leaf.shape, np.float32)), parameter_shapes(spec)
-    )
+
+    def draw(path, leaf):
+        values = 0.3 * rng.standard_normal(leaf.shape, np.float32)
+        return jnp.asarray(np.abs(values) if path[-1].key == "var" else values)
+
+    return jax.tree.map_with_path(draw, parameter_shapes(spec))
 
 
 def network_of(method, **changes):

@@ -38,6 +38,8 @@ IN_THE_STEP = {
     "model.dtype": ("bfloat16", {"loss", "gradient"}),
     "train.lr": (1.0, {"rate", "updates"}),
     "train.weight_decay": (50.0, {"updates"}),
+    "train.layer_decay": (0.5, {"updates"}),
+    "train.lr_multiplier": (0.5, {"updates"}),
     "train.ema_decay": (0.5, {"weights"}),
     "train.micro_batches": (2, set()),
 }
@@ -56,6 +58,8 @@ IN_THE_BATCH = {
     "seed": (1, {"image", "id"}),
     "train.batch_size": (4, {"image", "id"}),
     "augmentation.repeats": (3, {"image", "id"}),
+    "augmentation.image_size": (24, {"image"}),
+    "augmentation.resize": (20, {"image"}),
     "augmentation.crop_scale": ((0.9, 1.0), {"image"}),
     "augmentation.crop_ratio": ((2.0, 2.1), {"image"}),
     "augmentation.interpolation": ("bilinear", {"image"}),
@@ -68,12 +72,14 @@ IN_RANDAUGMENT = {"augmentation.randaugment_magnitude": 2.0, "augmentation.randa
 # What the loop does, or where it runs, and where that is tested.
 ELSEWHERE = {
     "augmentation.fast_decode": "test_train_transforms",
+    "train.freeze": "test_freezing",
     "train.fsdp": "test_training",
     "train.skip_nonfinite": "test_training",
     "train.log_every_steps": "test_plan",
     "train.checkpoint_every_epochs": "test_plan",
     "train.eval_every_epochs": "test_plan",
     "train.keep_best": "test_plan",
+    "train.patience": "test_plan",
     "train.keep_checkpoints": "test_run_checkpoints",
     "train.profile": "test_train_command",
 }
@@ -98,7 +104,9 @@ def outcome(changes) -> dict[str, np.ndarray]:
     spec = config.spec(num_classes=3)
     mesh = Mesh(np.array(jax.devices()[:1]).reshape(1, 1), BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
     before = initialize(spec, jax.random.key(0))
-    state = new_state(before, assembly.make_optimizer(config.train), averaging=config.train.ema_decay > 0)
+    state = new_state(
+        before, assembly.make_optimizer(config.train, spec), averaging=config.train.ema_decay > 0
+    )
     step = assembly.compile_training(config, mesh, state, spec, steps_per_epoch=1)
     before = jax.tree.map(np.asarray, before)  # the step reuses the memory
     rng = np.random.default_rng(0)

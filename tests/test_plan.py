@@ -32,6 +32,24 @@ def test_the_last_step_is_evaluated_where_the_best_weights_are_kept():
     assert carry_out(Agenda(make_plan(keep_best="eval/top1_cls")))[-3:] == [6, EVALUATE, SAVE]
 
 
+def test_patience_counts_looks_since_the_best_one():
+    plan = make_plan(epochs=9, eval_every_epochs=2, keep_best="eval/top1_cls", patience=2)
+    assert [step for step in range(4, 18) if plan.stops_at(step, best=4)] == list(range(12, 18))
+    assert not plan.stops_at(16, best=None)  # no look has given a number
+    assert not make_plan(epochs=9, keep_best="eval/top1_cls").stops_at(18, best=2)
+
+
+def test_a_stopped_training_saves_and_takes_no_further_step():
+    agenda = Agenda(make_plan(checkpoint_every_epochs=0))
+    for _ in range(2):
+        agenda.done(STEP)
+    assert agenda.next is EVALUATE
+    agenda.stop()
+    agenda.done(EVALUATE)
+    assert carry_out(agenda) == [SAVE]
+    assert carry_out(Agenda(make_plan(), step=2, stopped=True)) == []
+
+
 @pytest.mark.parametrize(
     ("options", "evaluations", "checkpoints"),
     [

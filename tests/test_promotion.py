@@ -8,7 +8,7 @@ from test_training import mesh_of
 
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.models.methods import METHODS
-from lctr_jax.models.parameters import bind, initialize
+from lctr_jax.models.parameters import bind, initialize, split_trained
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.training.device_augmentation import augment_batch
 from lctr_jax.training.optimizer import adamw
@@ -44,7 +44,12 @@ def test_methods(method, dtype, family):
     size = {"width": 64, "depth": 2, "heads": 2, "image_size": 32, "patch_size": 8, "drop_path": 0.1}
     spec = ModelSpec(num_classes=5, method=method, dtype=dtype, **size, **family)
     optimizer = adamw(weight_decay=0.05)
-    state = jax.eval_shape(lambda: new_state(initialize(spec, jax.random.key(0)), optimizer, averaging=True))
+
+    def start():
+        trained, others = split_trained(spec, initialize(spec, jax.random.key(0)))
+        return new_state(trained, optimizer, others=others, averaging=True)
+
+    state = jax.eval_shape(start)
     batch = {"image": IMAGES, "label": LABELS, "replaced": jax.ShapeDtypeStruct((4,), bool)}
     options = TrainingOptions(batch_size=4, micro_batches=2, ema_decay=0.9, skip_nonfinite=True)
 
@@ -67,6 +72,6 @@ def test_methods(method, dtype, family):
         classes = jnp.zeros((4, 3), jnp.int32)
         jax.eval_shape(
             lambda parameters, images: bind(spec, parameters)(images, classes).localization_map,  # noqa: B023
-            state.parameters,
+            state.weights,
             images,
         )

@@ -66,6 +66,19 @@ def test_a_folder_with_a_run_of_another_config_is_refused(refused, folder, tmp_p
         (["--config.train.batch_size=800"], "800"),
         (["--config.eval.batch_size=0"], "eval.batch_size: got 0"),
         (["--config.eval.sheet_images=-1"], "eval.sheet_images: got -1"),
+        (
+            ["--config.eval.image_size=33"],
+            "eval.image_size: got 33, expected a multiple of model.patch_size = 8",
+        ),
+        (["--config.augmentation.image_size=33"], "augmentation.image_size: got 33"),
+        (
+            ["--config.augmentation.resize=8"],
+            "augmentation.resize: got 8, expected 0, or at least the 32 pixels",
+        ),
+        (["--config.train.freeze=head"], "train.freeze: got 'head'"),
+        (["--config.train.layer_decay=0"], "train.layer_decay: got 0"),
+        (["--config.model.alpha=-1"], "model.alpha: got -1"),
+        (["--config.model.cls_dropout=1.0"], "model.cls_dropout: got 1.0"),
         (["--config.data.on_corrupt=ignore"], "data.on_corrupt: got 'ignore'"),
         (["--config.data.num_workers=-1"], "data.num_workers: got -1"),
         (["--config.train.eval_every_epochs=-1"], "train.eval_every_epochs: got -1"),
@@ -79,6 +92,7 @@ def test_a_folder_with_a_run_of_another_config_is_refused(refused, folder, tmp_p
         (["--eval", "--checkpoint=nowhere"], "nowhere"),
         (["--eval"], "--checkpoint"),
         (["--config.train.keep_best=eval/top1_cls"], "set train.eval_every_epochs"),
+        (["--config.train.patience=3"], "train.patience: got 3, which needs a metric"),
         (
             ["--config.train.keep_best=eval/top1_cls", "--config.train.eval_every_epochs=2"],
             "set train.eval_every_epochs below train.epochs, got 2 and 2",

@@ -54,6 +54,27 @@ def test_a_crop_that_never_fits_becomes_the_largest_centered_one():
     assert draw_crop(1, 300, scale=(1.0, 1.0), ratio=(3 / 4, 4 / 3), rng=rng) == (0, 149, 1, 150)
 
 
+@pytest.mark.parametrize("fast_decode", [False, True])
+def test_a_crop_of_the_resized_image_is_that_of_resizing_and_cropping(fast_decode):
+    options = {"resize": 64, "randaugment_layers": 0, "horizontal_flip": 0.0, "interpolation": "bilinear"}
+    augmentation = Augmentation(**options, fast_decode=fast_decode)
+    image = Image.open(io.BytesIO(PHOTOGRAPHS[0]))
+    resized = np.asarray(image.convert("RGB").resize((64, 64), Image.Resampling.BILINEAR))
+    places = set()
+    for seed in range(6):
+        image = open_image(PHOTOGRAPHS[0])
+        augmented = augment_image(image, augmentation, np.random.default_rng(seed), image_size=56)
+        errors = {
+            (top, left): np.abs(augmented.astype(int) - resized[top : top + 56, left : left + 56]).mean()
+            for top in range(9)
+            for left in range(9)
+        }
+        place = min(errors, key=errors.__getitem__)
+        assert errors[place] <= (1.5 if fast_decode else 0.0)
+        places.add(place)
+    assert len(places) > 3
+
+
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
 def test_without_randomness_it_is_a_resize(interpolation):
     expected = NOISE.resize((24, 24), Image.Resampling[interpolation.upper()])

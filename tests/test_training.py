@@ -13,12 +13,13 @@ from jax.sharding import AxisType, Mesh
 
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.distributed.mesh import BATCH_AXES, batch_sharding, check_batch, put_batch, state_shardings
-from lctr_jax.models.parameters import initialize
+from lctr_jax.models.parameters import initialize, split_trained
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run import assembly
 from lctr_jax.run.config import default_config, parse_config
 from lctr_jax.training import device_augmentation, steps
 from lctr_jax.training.optimizer import adamw, decayed, learning_rate
+from lctr_jax.training.plan import Plan
 from lctr_jax.training.state import new_state
 from lctr_jax.training.steps import compile_step
 from lctr_jax.training.training_config import TrainingOptions
@@ -35,7 +36,9 @@ def test_thirty_steps_follow_the_reference(monkeypatch):
     config.augmentation.erasing = 0.0
     config = parse_config(config)
     mesh = mesh_of(1)
-    state = new_state(reference.parameters(reference.TINY), assembly.make_optimizer(config.train))
+    state = new_state(
+        reference.parameters(reference.TINY), assembly.make_optimizer(config.train, reference.TINY)
+    )
     step = assembly.compile_training(config, mesh, state, reference.TINY, steps_per_epoch=3)
     for i, expected in enumerate(golden["losses"]):
         labels = reference.labels(8, 7, 100 + i % 3).astype(jnp.int32)
@@ -80,6 +83,13 @@ def test_compiled_rates_change_at_the_first_step_of_an_epoch(steps_per_epoch):
     np.testing.assert_array_equal(rates[0], rates[1])
 
 
+def test_a_constant_rate_is_the_peak_whatever_the_end_of_the_cosine():
+    config = default_config()
+    config.train.update(schedule="constant", lr=5e-5 * 512 / 128, batch_size=128, warmup_epochs=0.0)
+    schedule = assembly.make_schedule(Plan(parse_config(config).train, 10))
+    np.testing.assert_allclose([schedule(step) for step in (0, 9, 10, 799)], 5e-5, rtol=1e-6)
+
+
 @pytest.mark.parametrize(("warmup_epochs", "steps_per_epoch"), [(5.0, 47), (0.1, 30), (0.25, 375), (2.0, 61)])
 def test_a_rate_per_step_ends_its_warm_up_at_a_whole_step(warmup_epochs, steps_per_epoch):
     options = {"lr": 1.0, "batch_size": 512, "epochs": 10, "warmup_lr": 0.0, "min_lr": 0.0}
@@ -113,7 +123,10 @@ def mesh_of(num_devices: int, *, fsdp: int = 1) -> Mesh:
 def start(mesh, *, rate, spec=SPEC, augmentation=PLAIN, seed=0, averaging=False, **options):
     """A new state on the mesh, and the step compiled for it; `rate` is a number or a schedule."""
     optimizer = adamw(weight_decay=options.pop("weight_decay", 0.05))
-    state = new_state(initialize(spec, jax.random.key(0)), optimizer, averaging=averaging)
+    trained, others = split_trained(
+        spec, initialize(spec, jax.random.key(0)), freeze=options.get("freeze", "")
+    )
+    state = new_state(trained, optimizer, others=others, averaging=averaging)
     state = jax.device_put(state, state_shardings(mesh, state))
     step = compile_step(
         mesh,
@@ -128,10 +141,14 @@ def start(mesh, *, rate, spec=SPEC, augmentation=PLAIN, seed=0, averaging=False,
     return state, step
 
 
-def run_steps(num_devices: int, *, fsdp: int = 1, micro_batches: int = 1, steps: int = 20):
+def run_steps(num_devices: int, *, fsdp: int = 1, micro_batches: int = 1, steps: int = 20, **fields):
+    """`fields` replace those of the spec."""
     mesh = mesh_of(num_devices, fsdp=fsdp)
     augmentation = Augmentation(erasing=0.5, mixup=0.2, cutmix=1.0)
-    state, step = start(mesh, rate=1e-3, seed=5, augmentation=augmentation, micro_batches=micro_batches)
+    spec = dataclasses.replace(SPEC, **fields)
+    state, step = start(
+        mesh, rate=1e-3, spec=spec, seed=5, augmentation=augmentation, micro_batches=micro_batches
+    )
     losses = []
     for i in range(steps):
         rng = np.random.default_rng(i)
@@ -141,7 +158,7 @@ def run_steps(num_devices: int, *, fsdp: int = 1, micro_batches: int = 1, steps:
         }
         state, metrics = step(state, put_batch(batch, batch_sharding(mesh)))
         losses.append(float(metrics.loss))
-    return np.array(losses), state.parameters
+    return np.array(losses), state.weights
 
 
 @functools.cache

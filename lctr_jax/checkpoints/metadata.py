@@ -12,9 +12,12 @@ from lctr_jax.models.spec import ModelSpec
 
 Kind = Literal["network", "backbone"]
 
-HEAD_FIELDS = ("method", "num_classes", "experts")
+HEAD_FIELDS = ("method", "num_classes", "experts", "tokens_before_norm")
 # Fields that do not affect the shape of any array.
-_FREE_FIELDS = ("drop_path", "dtype", "precision", "initialization", "attention", "rematerialize")
+_FREE_FIELDS = (
+    *("alpha", "loc_dropout", "cls_dropout", "drop_path"),
+    *("dtype", "precision", "initialization", "attention", "rematerialize"),
+)
 SHAPING_FIELDS = tuple(f.name for f in dataclasses.fields(ModelSpec) if f.name not in _FREE_FIELDS)
 BACKBONE_FIELDS = tuple(name for name in SHAPING_FIELDS if name not in HEAD_FIELDS)
 
@@ -29,8 +32,8 @@ class Metadata:
     """What a checkpoint's parameters belong to.
 
     Attributes:
-        kind: "network", or "backbone" without a head (e.g. from a DeiT file); `spec`'s method, num_classes
-            and experts are then meaningless.
+        kind: "network", or "backbone" without a head (e.g. from a DeiT file); the `HEAD_FIELDS` of `spec`
+            are then meaningless.
         spec: hyperparameters of the network.
         class_names: one per class, or None if unknown.
         source: description of where the weights come from.

@@ -23,6 +23,7 @@ _DROPPED = {
     "pooler.": "layer on CLS before a classification head",  # Hugging Face's ViT and DeiT
     "dino_head.": "projection head",
     "ibot_head.": "projection head",
+    "triHead.bn_head.num_batches_tracked": "BatchNorm's count of batches",  # TriLite
 }
 
 

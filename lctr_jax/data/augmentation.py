@@ -21,6 +21,10 @@ class Augmentation:
     (`training/device_augmentation.py`).
 
     Attributes:
+        image_size: side of the training images in pixels; 0 is the network's, model.image_size.
+        resize: 0 draws a random resized crop, as below. Otherwise, the image is resized to a square of this
+            side, whatever its aspect, and cropped to image_size at random; crop_scale and crop_ratio then
+            have no effect.
         crop_scale: area of the random crop as a share of the image, (low, high).
         crop_ratio: width / height of the random crop, (low, high), drawn log-uniformly.
         interpolation: of the crop's resize and of RandAugment's geometric operations.
@@ -40,6 +44,8 @@ class Augmentation:
         label_smoothing: share of each target spread over all classes; 0 disables it. Also unused there.
     """
 
+    image_size: Annotated[int, Range(0)] = 0
+    resize: Annotated[int, Range(0)] = 0
     crop_scale: Annotated[tuple, Interval(Range(0, 1, above=True))] = (0.08, 1.0)
     crop_ratio: Annotated[tuple, Interval(Range(0, above=True))] = (3 / 4, 4 / 3)
     interpolation: Annotated[str, Choice(*RESAMPLING)] = "bicubic"

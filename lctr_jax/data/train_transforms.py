@@ -15,6 +15,7 @@ _CROP_ATTEMPTS = 10  # as in common implementations of random-resized-crop
 _FAST_DECODE_MARGIN = 2  # as in PIL's thumbnails; with less, the quality loss would be visible
 
 CropBox = tuple[int, int, int, int]
+Window = tuple[float, float, float, float]
 
 
 def augment_image(
@@ -25,11 +26,21 @@ def augment_image(
     Raises:
         CorruptImageError: the pixels cannot be decoded.
     """
-    crop = draw_crop(
-        image.width, image.height, scale=augmentation.crop_scale, ratio=augmentation.crop_ratio, rng=rng
+    resample, resize = RESAMPLING[augmentation.interpolation], augmentation.resize
+    if resize:
+        crop = draw_crop_of_resized(image.width, image.height, resize=resize, image_size=image_size, rng=rng)
+    else:
+        crop = draw_crop(
+            image.width, image.height, scale=augmentation.crop_scale, ratio=augmentation.crop_ratio, rng=rng
+        )
+    augmented = resize_crop(
+        image,
+        crop,
+        image_size,
+        resample=resample,
+        fast_decode=augmentation.fast_decode,
+        resized_first=resize > 0,
     )
-    resample = RESAMPLING[augmentation.interpolation]
-    augmented = resize_crop(image, crop, image_size, resample=resample, fast_decode=augmentation.fast_decode)
     if rng.random() < augmentation.horizontal_flip:
         augmented = augmented.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     operations = draw_operations(
@@ -71,10 +82,29 @@ def draw_crop(
     return left, top, left + crop_width, top + crop_height
 
 
+def draw_crop_of_resized(
+    width: int, height: int, *, resize: int, image_size: int, rng: np.random.Generator
+) -> Window:
+    """Draw a crop of an image resized to a square; returns left, top, right, bottom in the original."""
+    left, top = (int(rng.integers(resize - image_size, endpoint=True)) for _ in range(2))
+    x, y = width / resize, height / resize
+    return left * x, top * y, (left + image_size) * x, (top + image_size) * y
+
+
 def resize_crop(
-    image: Image.Image, crop: CropBox, image_size: int, *, resample: Image.Resampling, fast_decode: bool
+    image: Image.Image,
+    crop: CropBox | Window,
+    image_size: int,
+    *,
+    resample: Image.Resampling,
+    fast_decode: bool,
+    resized_first: bool = False,
 ) -> Image.Image:
-    """Crop an opened image and resize the crop to an RGB square of side `image_size`."""
+    """Crop an opened image and resize the crop to an RGB square of side `image_size`.
+
+    With `resized_first`, the result is that of resizing the whole image before it is cropped: pixels next to
+    the crop affect its border.
+    """
     left, top, right, bottom = crop
     square, full_width, drafted = (image_size, image_size), image.width, None
     if fast_decode:
@@ -83,9 +113,9 @@ def resize_crop(
         drafted = image.draft("RGB", (math.ceil(image.width / shrink), math.ceil(image.height / shrink)))
     rgb = load_rgb(image)
     reduction = full_width / drafted[1][2] if drafted else 1
-    if reduction == 1:
+    if reduction == 1 and not resized_first:
         # Crop first: `resize(box=...)` would let pixels outside the crop affect its border.
-        return rgb.crop(crop).resize(square, resample)
+        return rgb.crop((left, top, right, bottom)).resize(square, resample)
     return rgb.resize(
         square, resample, box=(left / reduction, top / reduction, right / reduction, bottom / reduction)
     )

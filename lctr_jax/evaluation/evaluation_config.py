@@ -11,6 +11,8 @@ class EvaluationOptions:
 
     Attributes:
         split: evaluated at the end of training and by --eval.
+        image_size: side of the evaluated images in pixels; 0 is the network's, model.image_size. For another
+            one, the position embedding is resampled.
         batch_size: images per device in a forward pass; per device, so that results do not depend on their
             number.
         protocol: "lctr" or "wsoleval": how images become frames, and how boxes are made and compared.
@@ -27,6 +29,7 @@ class EvaluationOptions:
     """
 
     split: str = "test"
+    image_size: int = 0
     batch_size: int = 64
     protocol: str = "lctr"
     threshold: float = 0.09
@@ -46,6 +49,8 @@ class EvaluationOptions:
         get_protocol(self.protocol)
         if self.batch_size < 1:
             raise ValueError(f"eval.batch_size: got {self.batch_size}, expected 1 or more")
+        if self.image_size < 0:
+            raise ValueError(f"eval.image_size: got {self.image_size}, expected 0 or more")
         if not 0 <= self.threshold < 1:
             raise ValueError(f"eval.threshold: got {self.threshold}, expected 0 or more and below 1")
         if self.sheet_images < 0:

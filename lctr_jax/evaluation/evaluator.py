@@ -53,7 +53,8 @@ class Evaluator:
         self._open_split, self._num_workers = open_split, num_workers
         self._forward = compile_forward(spec, mesh)
         self._global_batch_size = options.batch_size * mesh.size
-        self.geometry = Geometry(protocol=get_protocol(options.protocol).name, image_size=spec.image_size)
+        image_size = options.image_size or spec.image_size
+        self.geometry = Geometry(protocol=get_protocol(options.protocol).name, image_size=image_size)
 
     def run(
         self,
@@ -135,7 +136,7 @@ class Evaluator:
             threshold=threshold,
             curve_thresholds=curve_thresholds,
             num_classes=self._spec.num_classes,
-            image_size=self._spec.image_size,
+            image_size=self.geometry.image_size,
             protocol=get_protocol(self._options.protocol),
             map_class=cast(MapClass | None, self._options.map_class or None),
             first_box_only=self._options.first_box_only,

@@ -31,6 +31,8 @@ class Method:
         recognize: called with the tensors of a PyTorch file of unknown origin; returns the fields of
             `ModelSpec` to set (such as `num_classes`) if they are of this method, else None.
         frozen: top-level modules, such as "backbone", whose parameters training does not change.
+        class_head: top-level modules whose learning rate `train.lr_multiplier` multiplies; by default all
+            outside the backbone.
         compared: whether `lctr_jax.ablate` includes the method by default.
     """
 
@@ -40,4 +42,5 @@ class Method:
     torch_names: Mapping[str, TorchLayout]
     recognize: Callable[[Mapping[str, np.ndarray]], dict[str, Any] | None] = recognize_nothing
     frozen: tuple[str, ...] = field(default=())
+    class_head: tuple[str, ...] = field(default=())
     compared: bool = True

@@ -13,6 +13,7 @@ METHODS = {
     "lctr_without_cdm": "lctr_jax.models.tscam:LCTR_WITHOUT_CDM",
     "tscam": "lctr_jax.models.tscam:TSCAM_METHOD",
     "rollout": "lctr_jax.models.rollout:METHOD",
+    "trilite": "lctr_jax.models.trilite:METHOD",
     "cam": "lctr_jax.models.cam:METHOD",
     "deit": "lctr_jax.models.deit:METHOD",
 }

@@ -57,11 +57,19 @@ def parameter_shapes(spec: ModelSpec) -> Parameters:
     return nnx.to_pure_dict(_structure(portable(spec))[1])
 
 
-def split_trained(spec: ModelSpec, parameters: Parameters) -> tuple[Parameters, Parameters]:
-    """Split into the parameters that the optimizer updates, and frozen modules and running statistics."""
-    trained, flat = _trained_paths(portable(spec)), flatten_dict(parameters)
+def split_trained(
+    spec: ModelSpec, parameters: Parameters, *, freeze: str = ""
+) -> tuple[Parameters, Parameters]:
+    """Split into the parameters that the optimizer updates, and frozen modules and running statistics.
+
+    `freeze` names a top-level module to freeze beside those that the method freezes.
+    """
+    flat = flatten_dict(parameters)
+    trained = {
+        path: flat[path] for path in flat if path in _trained_paths(portable(spec)) and path[0] != freeze
+    }
     rest = {path: leaf for path, leaf in flat.items() if path not in trained}
-    return unflatten_dict({path: flat[path] for path in flat if path in trained}), unflatten_dict(rest)
+    return unflatten_dict(trained), unflatten_dict(rest)
 
 
 def merge(parameters: Parameters, others: Parameters) -> Parameters:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,11 @@ class ModelSpec:
         layer_scale: whether each residual branch has a learned factor per channel.
         registers: number of register tokens, which belong to no patch.
         cls_position: whether the position embedding has a row for CLS.
+        tokens_before_norm: whether TriLite reads tokens before the backbone's final norm, as published for
+            DINOv2.
+        alpha: weight of the background term in TriLite's loss.
+        loc_dropout: TriLite's dropout rate of foreground and background features.
+        cls_dropout: TriLite's dropout rate of CLS's token.
         drop_path: drop-path rate of the last block; it rises linearly from 0 at the first.
         dtype: compute type. Parameters, softmax, LayerNorm and the loss are always float32. This and the next
             fields say how to compute; "auto" is replaced by `execution.resolve` according to the devices.
@@ -70,6 +76,10 @@ class ModelSpec:
     layer_scale: bool = False
     registers: int = 0
     cls_position: bool = True
+    tokens_before_norm: bool = False
+    alpha: float = 100.0
+    loc_dropout: float = 0.5
+    cls_dropout: float = 0.5
     drop_path: float = 0.0
     dtype: str = "float32"
     precision: str = "highest"
@@ -90,7 +100,7 @@ class ModelSpec:
                 raise ValueError(
                     f"model.{name}: got {str(value)[:40]}, expected a whole number from {least} to {most}"
                 )
-        for name in ("layer_scale", "cls_position"):
+        for name in ("layer_scale", "cls_position", "tokens_before_norm"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"model.{name}: got {str(getattr(self, name))[:40]}, expected true or false")
         if self.width % self.heads:
@@ -102,8 +112,11 @@ class ModelSpec:
                 f"model.image_size: got {self.image_size}, "
                 f"expected a multiple of model.patch_size = {self.patch_size}"
             )
-        if not 0 <= self.drop_path < 1:
-            raise ValueError(f"model.drop_path: got {self.drop_path}, expected 0 <= rate < 1")
+        for name in ("drop_path", "loc_dropout", "cls_dropout"):
+            if not 0 <= (rate := getattr(self, name)) < 1:
+                raise ValueError(f"model.{name}: got {rate}, expected 0 <= rate < 1")
+        if not 0 <= self.alpha < math.inf:
+            raise ValueError(f"model.alpha: got {self.alpha}, expected 0 or more, finite")
         for name, choices in _CHOICES.items():
             if (value := getattr(self, name)) not in choices:
                 raise ValueError(f"model.{name}: got {value!r}, expected one of {', '.join(choices)}")

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32
 
-from lctr_jax.models.attention_kernel import attention_kernel
+from lctr_jax.models.attention_kernel import MAX_TOKENS, attention_kernel
 from lctr_jax.models.plain_attention import plain_attention
 
 _MAX_PARTS = 8  # of a batch on a CPU; compile time grows with each
@@ -29,6 +29,9 @@ def training_attention(
         heads: number of heads.
         implementation: "tpu", "cpu", "cudnn", or "xla", which computes the same as "cudnn" on any platform.
     """
+    if implementation == "tpu" and qkv.shape[1] > MAX_TOKENS:  # images larger than the network's
+        attended, weights = plain_attention(qkv, heads=heads)
+        return attended, weights[:, :, 0].mean(1)
     if implementation == "tpu":
         return _on_each_device(lambda rows: attention_kernel(rows, heads), qkv)
     if implementation == "cpu":

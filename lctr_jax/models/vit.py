@@ -24,6 +24,8 @@ class BackboneOutput(NamedTuple):
     Attributes:
         cls_token: after the final norm.
         patch_tokens: after the final norm.
+        cls_before_norm: CLS's token as the last block leaves it.
+        patches_before_norm: the patches' tokens as the last block leaves them.
         cls_attention: CLS's attention to the patches, mean over heads and layers.
         relation: RPAM's map, mean over layers; None unless requested.
         attention: attention between all tokens in every layer, mean over heads; None unless requested.
@@ -31,6 +33,8 @@ class BackboneOutput(NamedTuple):
 
     cls_token: Float[Array, "batch width"]
     patch_tokens: Float[Array, "batch grid_h grid_w width"]
+    cls_before_norm: Float[Array, "batch width"]
+    patches_before_norm: Float[Array, "batch grid_h grid_w width"]
     cls_attention: Float[Array, "batch grid_h grid_w"]
     relation: Float[Array, "batch grid_h grid_w"] | None
     attention: Float[Array, "layers batch tokens tokens"] | None
@@ -84,11 +88,17 @@ class VisionTransformer(nnx.Module):
         """
         tokens, grid = self._embed(images)
         tokens, cls_attention, relation, attention = self._run_blocks(tokens, statistics, drop_path_keys)
-        tokens = self.norm(tokens)
+        normed = self.norm(tokens)
         batch, _, width = tokens.shape
+
+        def patches_of(tokens: Array) -> Array:
+            return tokens[:, self.spec.prefix_tokens :].reshape(batch, *grid, width)
+
         return BackboneOutput(
-            cls_token=tokens[:, 0],
-            patch_tokens=tokens[:, self.spec.prefix_tokens :].reshape(batch, *grid, width),
+            cls_token=normed[:, 0],
+            patch_tokens=patches_of(normed),
+            cls_before_norm=tokens[:, 0],
+            patches_before_norm=patches_of(tokens),
             cls_attention=cls_attention.reshape(batch, *grid),
             relation=None if relation is None else relation.reshape(batch, *grid),
             attention=attention,

@@ -1,5 +1,6 @@
 """Build the parts of a training from the options of a config."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import cast
 
@@ -16,12 +17,14 @@ from lctr_jax.data.pipeline import TrainIterator, train_batches
 from lctr_jax.data.samples import CorruptPolicy
 from lctr_jax.distributed.mesh import batch_sharding, check_batch, put_batch, state_shardings
 from lctr_jax.evaluation.evaluator import Evaluator
-from lctr_jax.models.parameters import split_trained
+from lctr_jax.models.methods import get_method
+from lctr_jax.models.parameters import Parameters, split_trained
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run.config import RunConfig
 from lctr_jax.run.execution_settings import settle_execution
 from lctr_jax.run.experiment import Experiment
-from lctr_jax.training.optimizer import adamw, learning_rate
+from lctr_jax.training.layer_rates import BACKBONE_MODULE, scale_rates
+from lctr_jax.training.optimizer import REFERENCE_BATCH, adamw, learning_rate
 from lctr_jax.training.parameter_table import count_parameters
 from lctr_jax.training.plan import Plan
 from lctr_jax.training.state import TrainState, new_state
@@ -43,11 +46,23 @@ def open_training(experiment: Experiment) -> tuple[Split, ModelSpec, Evaluator]:
     split = experiment.open(config.data.train_split)
     spec = config.spec(num_classes=len(split.class_names))
     spec = settle_execution(spec, experiment.mesh, experiment.log.say)
+    if BACKBONE_MODULE in (options.freeze, *get_method(spec.method).frozen):
+        spec = _freeze(spec, options)
     evaluator = experiment.evaluator(spec)
     evaluator.open_splits()
     if options.keep_best and options.keep_best not in (known := evaluator.accuracies()):
         raise ValueError(f"train.keep_best: got {options.keep_best!r}, expected {' or '.join(known)}")
     return split, spec, evaluator
+
+
+def _freeze(spec: ModelSpec, options: TrainingOptions) -> ModelSpec:
+    """Switch off drop path, which regularizes the backbone, because the backbone is not trained."""
+    if options.layer_decay < 1:
+        reason = f"train.freeze={options.freeze}" if options.freeze else f"model.method={spec.method}"
+        raise ValueError(
+            f"train.layer_decay: got {options.layer_decay}, expected 1: {reason} does not train the backbone"
+        )
+    return dataclasses.replace(spec, drop_path=0.0)
 
 
 def open_batches(experiment: Experiment, split: Split, spec: ModelSpec) -> TrainIterator:
@@ -56,7 +71,7 @@ def open_batches(experiment: Experiment, split: Split, spec: ModelSpec) -> Train
     return train_batches(
         split,
         batch_size=config.train.batch_size,
-        image_size=spec.image_size,
+        image_size=config.training_side(spec),
         seed=config.seed,
         augmentation=config.augmentation,
         num_workers=experiment.workers.count,
@@ -84,10 +99,10 @@ def initialize_state(experiment: Experiment, spec: ModelSpec, *, init_from: str)
     if init_from:
         parameters, report = initialize_from(init_from, spec, parameters)
         log.say(str(report))
-    trained, others = split_trained(spec, parameters)
+    trained, others = split_trained(spec, parameters, freeze=config.train.freeze)
     if others:
-        log.say(f"trained: {count_parameters(trained)}")
-    optimizer = make_optimizer(config.train)
+        log.say(f"trained: {count_parameters(trained)}{_say_frozen(config, trained)}")
+    optimizer = make_optimizer(config.train, spec)
     state = new_state(
         trained,
         optimizer,
@@ -98,21 +113,38 @@ def initialize_state(experiment: Experiment, spec: ModelSpec, *, init_from: str)
     return jax.device_put(state, state_shardings(experiment.mesh, state))
 
 
-def make_optimizer(options: TrainingOptions) -> optax.GradientTransformation:
+def _say_frozen(config: RunConfig, trained: Parameters) -> str:
+    if BACKBONE_MODULE in trained:
+        return ""
+    weights = "" if config.init_from else ", at random weights (set init_from to start from trained ones)"
+    return f"; the backbone is frozen{weights}, without drop path"
+
+
+def make_optimizer(options: TrainingOptions, spec: ModelSpec) -> optax.GradientTransformation:
     """Build the optimizer at a learning rate of 1."""
-    return adamw(weight_decay=options.weight_decay)
+    optimizer = adamw(weight_decay=options.weight_decay)
+    if options.layer_decay == options.lr_multiplier == 1:
+        return optimizer
+    factors = scale_rates(
+        depth=spec.depth,
+        layer_decay=options.layer_decay,
+        lr_multiplier=options.lr_multiplier,
+        class_head=get_method(spec.method).class_head,
+    )
+    return optax.chain(optimizer, factors)
 
 
 def make_schedule(plan: Plan) -> optax.Schedule:
     """Build the learning-rate schedule by step."""
     options = plan.options
+    constant = options.schedule == "constant"  # a cosine from the peak to the peak
     return learning_rate(
         lr=options.lr,
         batch_size=options.batch_size,
         epochs=options.epochs,
         steps_per_epoch=plan.steps_per_epoch,
         warmup_lr=options.warmup_lr,
-        min_lr=options.min_lr,
+        min_lr=options.lr * options.batch_size / REFERENCE_BATCH if constant else options.min_lr,
         warmup_epochs=options.warmup_epochs,
         per_epoch=options.schedule == "per_epoch",
     )
@@ -126,7 +158,7 @@ def compile_training(
         mesh,
         state,
         spec=spec,
-        optimizer=make_optimizer(config.train),
+        optimizer=make_optimizer(config.train, spec),
         schedule=make_schedule(Plan(config.train, steps_per_epoch)),
         seed=config.seed,
         augmentation=config.augmentation,

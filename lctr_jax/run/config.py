@@ -55,7 +55,22 @@ class RunConfig:
             ValueError: an option is invalid; the message names it, its value and what is expected.
         """
         check_options("", self)
-        self.spec(num_classes=1)
+        spec = self.spec(num_classes=1)
+        for group in ("augmentation", "eval"):
+            if (side := getattr(self, group).image_size) % spec.patch_size:
+                raise ValueError(
+                    f"{group}.image_size: got {side}, "
+                    f"expected a multiple of model.patch_size = {spec.patch_size}"
+                )
+        if 0 < self.augmentation.resize < (side := self.training_side(spec)):
+            raise ValueError(
+                f"augmentation.resize: got {self.augmentation.resize}, expected 0, or at least the {side} "
+                "pixels of the training images"
+            )
+
+    def training_side(self, spec: ModelSpec) -> int:
+        """Return the side of a training image, in pixels."""
+        return self.augmentation.image_size or spec.image_size
 
     def spec(self, *, num_classes: int) -> ModelSpec:
         """Return the network's hyperparameters for a data set with that many classes.

@@ -17,13 +17,15 @@ def decide_workers(config: RunConfig, mesh: Mesh, *, trains: bool) -> Workers:
     Raises:
         ValueError: there are not enough resources for the requested number.
     """
-    side = config.spec(num_classes=1).image_size
-    sizes = [config.eval.batch_size, *([config.train.batch_size] if trains else [])]
+    spec = config.spec(num_classes=1)
+    batches = [(config.eval.batch_size, config.eval.image_size or spec.image_size)]
+    if trains:
+        batches.append((config.train.batch_size, config.training_side(spec)))
     on_host, sharing_cores = count_processes_here()
     return choose_workers(
         config.data.num_workers,
         measure_resources(processes=on_host, sharing_cores=sharing_cores),
-        batch_bytes=[size // jax.process_count() * side * side * 3 for size in sizes],
+        batch_bytes=[size // jax.process_count() * side * side * 3 for size, side in batches],
         on_cpu=mesh.devices.flat[0].platform == "cpu",
     )
 

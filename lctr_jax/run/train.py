@@ -64,14 +64,15 @@ def _train(experiment: Experiment, split: Split, spec: ModelSpec, evaluator: Eva
             def save(state: TrainState, step: int, evaluated: bool) -> None:
                 checkpoints.save(state, step, Progress(feed.get_state(), as_json(config), evaluated, inputs))
 
+            stopped = evaluated and best is not None and plan.stops_at(int(state.step), best=best.step)
             return Training(
                 state,
                 step_fn,
                 feed,
-                agenda=Agenda(plan, step=int(state.step), evaluated=evaluated),
+                agenda=Agenda(plan, step=int(state.step), evaluated=evaluated, stopped=stopped),
                 log=experiment.log,
                 save=save,
-                evaluate=partial(_validate, experiment, evaluator, best),
+                evaluate=partial(_validate, experiment, evaluator, plan, best),
                 interruption=experiment.interruption,
             ).run()
 
@@ -135,11 +136,25 @@ def _report_last_good(checkpoints: RunCheckpoints) -> Iterator[None]:
 
 
 def _validate(
-    experiment: Experiment, evaluator: Evaluator, best: BestCheckpoint | None, state: TrainState, step: int
-) -> None:
+    experiment: Experiment,
+    evaluator: Evaluator,
+    plan: Plan,
+    best: BestCheckpoint | None,
+    state: TrainState,
+    step: int,
+) -> bool:
+    """Evaluate during training; return whether patience ends with it."""
     scalars = validate(experiment, evaluator, state.weights, step)
-    if best and best.offer(state, step, scalars):
-        experiment.log.say(f"best {experiment.config.train.keep_best} so far: {best.folder}")
+    if best is None:
+        return False
+    if best.offer(state, step, scalars):
+        experiment.log.say(f"best {plan.options.keep_best} so far: {best.folder}")
+    if stops := plan.stops_at(step, best=best.step):
+        experiment.log.say(
+            f"stopping at step {step}: {plan.options.keep_best} has not risen since step {best.step} "
+            f"(train.patience={plan.options.patience}); the best weights are in {best.folder}"
+        )
+    return stops
 
 
 def _start(

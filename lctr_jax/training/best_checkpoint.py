@@ -29,7 +29,7 @@ class BestCheckpoint:
         Returns once the checkpoint is on disk: a later checkpoint of the run states that this validation is
         done, so its result must not be lost if the run is killed.
         """
-        score, best = scalars[self._metric], self._manager.best_step()
+        score, best = scalars[self._metric], self.step
         best_metrics = None if best is None else self._manager.metrics(best)
         if math.isnan(score) or (best_metrics and score <= best_metrics[self._metric]):
             return False
@@ -37,6 +37,11 @@ class BestCheckpoint:
         self._checkpoints.save(step, items, metrics={self._metric: score})
         self._checkpoints.wait()
         return True
+
+    @property
+    def step(self) -> int | None:
+        """The step of the weights that are kept; None before the first validation."""
+        return self._manager.best_step()
 
     def close(self) -> None:
         """Finish writing."""

@@ -19,7 +19,7 @@ class Training:
 
     `save` receives a state, its step, and whether the validation due at that step, if any, is done. A run
     resumed from this checkpoint starts its agenda with that value, so an interrupted validation is repeated
-    first.
+    first. `evaluate` returns whether training should stop there.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Training:
         agenda: Agenda,
         log: RunLog,
         save: Callable[[TrainState, int, bool], Any],
-        evaluate: Callable[[TrainState, int], Any],
+        evaluate: Callable[[TrainState, int], bool],
         interruption: Interruption,
     ):
         self._state, self._step_fn, self._batches = state, step_fn, batches
@@ -83,7 +83,8 @@ class Training:
         jax.block_until_ready(self._state)  # pending steps count as training time
         paused = time.perf_counter()
         self._log.say(f"step {self._agenda.step}: evaluating")
-        self._evaluate(self._state, self._agenda.step)
+        if self._evaluate(self._state, self._agenda.step):
+            self._agenda.stop()
         self._meter.skip(time.perf_counter() - paused)
 
     def _keep(self) -> None:

@@ -35,6 +35,12 @@ class Plan:
             return bool(self.options.keep_best)
         return self._ends(self.options.eval_every_epochs, step)
 
+    def stops_at(self, step: int, *, best: int | None) -> bool:
+        """Return whether patience ends with the validation after this step; `best`: the step of the best."""
+        options = self.options
+        wait = options.patience * options.eval_every_epochs * self.steps_per_epoch
+        return wait > 0 and best is not None and step - best >= wait
+
     def _ends(self, epochs: int, step: int) -> bool:
         return epochs > 0 and step % (epochs * self.steps_per_epoch) == 0
 
@@ -51,11 +57,12 @@ class Agenda:
     """The position of a training in its plan: steps taken, and actions done at the current step.
 
     A step is followed by its validation and then its checkpoint, which therefore records that the validation
-    is done. A run that was stopped in between resumes with `evaluated` from its checkpoint.
+    is done. A run that was stopped in between resumes with `evaluated` from its checkpoint. `stopped`:
+    a validation has ended training early.
     """
 
-    def __init__(self, plan: Plan, *, step: int = 0, evaluated: bool = True):
-        self.plan, self.step, self.evaluated = plan, step, evaluated
+    def __init__(self, plan: Plan, *, step: int = 0, evaluated: bool = True, stopped: bool = False):
+        self.plan, self.step, self.evaluated, self.stopped = plan, step, evaluated, stopped
         self._saved = (
             True  # a resumed run starts from the checkpoint of its step, a new one with nothing to save
         )
@@ -67,7 +74,11 @@ class Agenda:
             return Action.EVALUATE
         if not self._saved:
             return Action.SAVE
-        return Action.STEP if self.step < self.plan.total_steps else None
+        return Action.STEP if self.step < self.plan.total_steps and not self.stopped else None
+
+    def stop(self) -> None:
+        """Take no further step; a checkpoint of this one is due."""
+        self.stopped, self._saved = True, False
 
     def done(self, action: Action) -> None:
         """Record that an action is done; after a step, its validation and checkpoint become due."""

@@ -22,8 +22,14 @@ class TrainingOptions:
         warmup_lr: learning rate at the start of the warm-up; not scaled by the batch size.
         min_lr: learning rate at the end of the cosine; not scaled.
         warmup_epochs: duration of the linear warm-up.
-        schedule: "per_epoch", constant within an epoch as published, or "per_step".
+        schedule: "per_epoch", a cosine that is constant within an epoch as published; "per_step"; or
+            "constant", the peak after the warm-up (min_lr then has no effect).
         weight_decay: AdamW's, on weights only (not biases, norm scales, position embeddings, tokens).
+        freeze: "backbone" trains only the head; empty trains everything that the method trains.
+        layer_decay: layer-wise decay of the learning rate, as in fine-tuning BEiT and MAE: that of block i of
+            n is multiplied by layer_decay ** (n + 1 - i); 1 disables it.
+        lr_multiplier: factor of the class head's learning rate: TriLite's classifier on CLS, otherwise the
+            whole head.
         ema_decay: decay of a moving average of the weights, which is evaluated and saved; 0 disables it. The
             published script creates one but never uses it.
         micro_batches: number of parts in which a step's batch is computed one after the other, to save
@@ -34,6 +40,7 @@ class TrainingOptions:
         keep_checkpoints: number of newest checkpoints to keep.
         keep_best: metric, such as "eval/top1_cls", by which the best weights of all validations are also
             kept, in checkpoints/best; empty disables it.
+        patience: stop after so many validations in a row without a higher value of keep_best; 0 never stops.
         eval_every_epochs: validation interval; 0 disables validation during training.
         profile: steps "A-B" to trace into WORKDIR/profile; empty traces none.
         skip_nonfinite: skip and count updates whose loss or gradient is not finite, instead of stopping.
@@ -45,8 +52,11 @@ class TrainingOptions:
     warmup_lr: _Rate = 1e-6
     min_lr: _Rate = 1e-5
     warmup_epochs: _Rate = 5.0
-    schedule: Annotated[str, Choice("per_epoch", "per_step")] = "per_epoch"
+    schedule: Annotated[str, Choice("per_epoch", "per_step", "constant")] = "per_epoch"
     weight_decay: _Rate = 0.05
+    freeze: Annotated[str, Choice("", "backbone")] = ""
+    layer_decay: Annotated[float, Range(0, 1, above=True)] = 1.0
+    lr_multiplier: _Rate = 1.0
     ema_decay: Annotated[float, Range(0, 1, below=True)] = 0.0
     micro_batches: _WholeNumber = 1
     fsdp: _WholeNumber = 1
@@ -54,6 +64,7 @@ class TrainingOptions:
     checkpoint_every_epochs: Annotated[int, Range(0)] = 1
     keep_checkpoints: _WholeNumber = 2
     keep_best: str = ""
+    patience: Annotated[int, Range(0)] = 0
     eval_every_epochs: Annotated[int, Range(0)] = 0
     profile: str = ""
     skip_nonfinite: bool = False
@@ -66,6 +77,10 @@ class TrainingOptions:
         """
         check_options("train", self)
         parse_span(self.profile)
+        if self.patience and not self.keep_best:
+            raise ValueError(
+                f"train.patience: got {self.patience}, which needs a metric to wait for: set train.keep_best"
+            )
         if self.keep_best and not 0 < self.eval_every_epochs < self.epochs:
             raise ValueError(
                 f"train.keep_best: got {self.keep_best!r}, which needs validation during training: set "

@@ -1,0 +1,139 @@
+"""A frozen backbone, layer-wise rates, and TriLite with both, by the functions that a run calls."""
+
+import dataclasses
+import functools
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+from small_run import draw_folder, train
+from test_training import SPEC, mesh_of, run_steps, start
+
+from lctr_jax.checkpoints.store import load_weights
+from lctr_jax.evaluation import forward
+from lctr_jax.models.methods import get_method
+from lctr_jax.models.normalization import normalize
+from lctr_jax.models.parameters import initialize
+from lctr_jax.run.assembly import make_optimizer
+from lctr_jax.training.flops import product_flops
+from lctr_jax.training.training_config import TrainingOptions
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+BATCH = {"image": jax.ShapeDtypeStruct((8, 32, 32, 3), "uint8"), "label": jax.ShapeDtypeStruct((8,), "int32")}
+TRILITE = {"method": "trilite", "alpha": 10.0}
+one_device = functools.cache(lambda: run_steps(1, **TRILITE))
+
+
+@pytest.mark.parametrize("layout", [{"num_devices": 2}, {"num_devices": 4, "fsdp": 2}], ids=str)
+def test_trilites_steps_do_not_depend_on_the_layout(layout):
+    """Twenty steps with dropout, and BatchNorm over the batch of all devices."""
+    losses, weights = one_device()
+    other_losses, other_weights = run_steps(**layout, **TRILITE)
+    np.testing.assert_allclose(other_losses, losses, rtol=2e-4)
+    others = flatten_dict(other_weights, sep=".")
+    for path, leaf in flatten_dict(weights, sep=".").items():
+        np.testing.assert_allclose(others[path], leaf, atol=2e-3, rtol=1e-3, err_msg=path)
+
+
+def test_trilite_learns_its_heads_and_leaves_the_backbone_as_it_was():
+    losses, weights = one_device()
+    fresh = initialize(dataclasses.replace(SPEC, **TRILITE), jax.random.key(0))
+    jax.tree.map(np.testing.assert_array_equal, weights["backbone"], fresh["backbone"])
+    for path in ("regions.kernel", "regions.norm.var", "regions.classifier.bias", "classifier.kernel"):
+        before, after = (flatten_dict(tree, sep=".")[path] for tree in (fresh, weights))
+        assert np.abs(np.asarray(after - before)).max() > 1e-3, path
+    assert np.isfinite(losses).all()
+
+
+@pytest.mark.parametrize("method", ["lctr", "tscam"])
+def test_a_frozen_backbone_has_no_gradient_no_optimizer_state_and_only_a_forward_pass(method):
+    spec = dataclasses.replace(SPEC, method=method)
+    state, step = start(mesh_of(1), rate=1e-3, spec=spec)
+    frozen, frozen_step = start(mesh_of(1), rate=1e-3, spec=spec, freeze="backbone")
+    head = get_method(method).torch_names
+    assert {path.split(".")[0] for path in head} == frozen.parameters.keys()
+    assert "backbone" not in "".join(
+        map(jax.tree_util.keystr, dict(jax.tree.leaves_with_path(frozen.optimizer)))
+    )
+    forward, whole = (
+        product_flops(each, each_state, BATCH) for each, each_state in ((frozen_step, frozen), (step, state))
+    )
+    assert forward < 0.6 * whole
+
+
+def test_rates_fall_from_layer_to_layer_and_the_class_head_has_its_own():
+    options = TrainingOptions(layer_decay=0.5, lr_multiplier=10.0, weight_decay=0.0)
+    parameters = initialize(SPEC, jax.random.key(0))
+    optimizer = make_optimizer(options, SPEC)
+    ones = jax.tree.map(jnp.ones_like, parameters)
+    updates, _ = optimizer.update(ones, optimizer.init(parameters), parameters)
+    whole = updates["backbone"]["norm"]["scale"][0]  # AdamW's first update is the same everywhere
+    assert float(whole) == pytest.approx(1, rel=1e-4)
+    flat = flatten_dict(updates, sep=".")
+    factors = {path: np.unique((leaf / whole).round(4)).tolist() for path, leaf in flat.items()}
+    for name in ("patch_embed.kernel", "pos_embed", "cls_token"):
+        assert factors[f"backbone.{name}"] == [0.0625]
+    for name in ("mlp.fc1.kernel", "norm1.scale"):
+        assert factors[f"backbone.blocks.{name}"] == [0.125, 0.25, 0.5]
+    assert (flat["backbone.blocks.mlp.fc1.bias"][:, 0] / whole).round(4).tolist() == [0.125, 0.25, 0.5]
+    assert factors["backbone.norm.scale"] == [1.0]
+    assert factors["cdm.kernels"] == [10.0]
+
+
+def test_trilites_class_head_alone_has_the_multiplied_rate():
+    spec = dataclasses.replace(SPEC, method="trilite")
+    heads = {name: initialize(spec, jax.random.key(0))[name] for name in ("classifier",)}
+    heads["regions"] = {"kernel": jnp.ones((3, 3, 32, 3))}
+    optimizer = make_optimizer(TrainingOptions(lr_multiplier=50.0, weight_decay=0.0), spec)
+    updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, heads), optimizer.init(heads), heads)
+    np.testing.assert_allclose(updates["classifier"]["bias"], 50.0, rtol=1e-5)
+    np.testing.assert_allclose(updates["regions"]["kernel"], 1.0, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    root = tmp_path_factory.mktemp("freezing") / "pictures"
+    draw_folder(root)
+    return root
+
+
+def test_a_run_with_trilite_resumes_bit_for_bit_and_evaluates(pictures, monkeypatch, capsys):
+    whole, resumed = pictures.parent / "whole", pictures.parent / "resumed"
+    seen = set()
+
+    def note(images):
+        seen.add(images.shape[1:])
+        return normalize(images)
+
+    monkeypatch.setattr(forward, "normalize", note)
+    options = ["--config.model.method=trilite", "--config.train.lr_multiplier=10.0", "--config.train.lr=0.1"]
+    options += ["--config.augmentation.resize=40", "--config.eval.image_size=48"]
+    train(pictures, whole, *options)
+    said = capsys.readouterr().err
+    assert "the backbone is frozen, at random weights (set init_from to start from trained ones)" in said
+    assert seen == {(48, 48, 3)}
+    steps = sorted(int(path.name) for path in (whole / "checkpoints").iterdir() if path.name.isdecimal())
+    assert len(steps) == 2
+    shutil.copytree(whole, resumed)
+    shutil.rmtree(resumed / "checkpoints" / str(steps[1]))
+    train(pictures, resumed, *options)
+    assert f"resuming at step {steps[0]}" in capsys.readouterr().err
+    assert load_weights(whole)[0].spec.drop_path == 0
+    jax.tree.map(np.testing.assert_array_equal, *(load_weights(each)[1] for each in (whole, resumed)))
+    for name in ("eval/metrics.json", "eval/predictions.jsonl"):
+        assert (whole / name).read_bytes() == (resumed / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [("train.freeze=backbone", "train.freeze=backbone"), ("model.method=trilite", "model.method=trilite")],
+)
+def test_layer_wise_rates_of_a_frozen_backbone_are_refused(pictures, capsys, option, reason):
+    with pytest.raises(SystemExit, match="2"):
+        train(pictures, pictures.parent / "refused", "--config.train.layer_decay=0.7", f"--config.{option}")
+    expected = f"train.layer_decay: got 0.7, expected 1: {reason} does not train the backbone"
+    assert expected in capsys.readouterr().err
