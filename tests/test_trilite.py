@@ -1,6 +1,7 @@
 """TriLite against its published code's golden run, by the functions that a training run calls."""
 
 import functools
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,9 @@ import reference
 from flax.traverse_util import flatten_dict
 from test_training import mesh_of
 
+from lctr_jax.checkpoints.conversion import convert, to_torch_tensors
+from lctr_jax.checkpoints.metadata import Metadata
+from lctr_jax.checkpoints.torch_files import TensorFile
 from lctr_jax.models.parameters import bind, initialize, split_trained
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.models.trilite import RegionLogits, dropout, training_losses
@@ -147,3 +151,19 @@ def test_dropout_keeps_the_mean_and_depends_on_the_samples_own_key():
     assert abs(float(dropped.mean()) - 1) < 0.05
     np.testing.assert_array_equal(dropout(ones[1:], keys[1:], rate=0.25), dropped[1:])
     np.testing.assert_array_equal(dropout(ones, None, rate=0.25), ones)
+
+
+@pytest.mark.parametrize("dinov2", [True, False])
+def test_a_checkpoint_with_the_published_names_is_recognized(dinov2):
+    spec = replace(SPEC, layer_scale=dinov2, tokens_before_norm=dinov2)
+    ours = initialize(spec, jax.random.key(0))
+    tensors = {
+        name if name.startswith(("triHead.", "global_")) else f"backbone.model.{name}": array
+        for name, array in to_torch_tensors(Metadata(kind="network", spec=spec), ours).items()
+    }
+    tensors["triHead.bn_head.num_batches_tracked"] = np.array(7)
+    found = convert(TensorFile(tensors), source="best_combined.pth", heads=1)
+    training = {"alpha": 100.0, "loc_dropout": 0.5, "cls_dropout": 0.5}  # the file does not say
+    assert found.metadata.spec == replace(spec, **training)
+    assert list(found.dropped) == ["triHead.bn_head.num_batches_tracked"]
+    jax.tree.map(np.testing.assert_array_equal, found.parameters, ours)
