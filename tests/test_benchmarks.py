@@ -76,9 +76,9 @@ def test_a_methods_training_step_is_timed_beside_lctrs(monkeypatch):
     monkeypatch.setattr(
         "benchmarks.sides.published_spec", lambda *_, method, **__: replace(MINI, method=method)
     )
-    batch = np.zeros((4, 64, 64, 3), np.uint8), np.zeros(4, np.int32)
+    batch = np.zeros((8, 64, 64, 3), np.uint8), np.zeros(8, np.int32)
     monkeypatch.setattr("benchmarks.sides.random_batch", lambda *_: batch)
-    case = step.Case(batch=4, classes=5, size="mini", dtype="float32", rounds=1, method="trilite")
+    case = step.Case(batch=8, classes=5, size="mini", dtype="float32", rounds=1, method="trilite")
     row = {**case._asdict(), "malloc": "default", **step_case.time_method(case)}
     table = step.method_table([row])
     assert table["columns"][-1] == "lctr / trilite"

@@ -112,6 +112,7 @@ def test_a_run_with_trilite_resumes_bit_for_bit_and_evaluates(pictures, monkeypa
     monkeypatch.setattr(forward, "normalize", note)
     options = ["--config.model.method=trilite", "--config.train.lr_multiplier=10.0", "--config.train.lr=0.1"]
     options += ["--config.augmentation.resize=40", "--config.eval.image_size=48"]
+    options += ["--config.eval.untrained_baseline=False"]
     train(pictures, whole, *options)
     said = capsys.readouterr().err
     assert "the backbone is frozen, at random weights (set init_from to start from trained ones)" in said
