@@ -70,7 +70,7 @@ def measure(case: Case, malloc: str) -> dict[str, Any]:
 
 
 def measure_method(case: Case, malloc: str, method: str) -> dict[str, Any]:
-    """Measure a training step of LCTR and of the method, both ours."""
+    """Measure our training steps of LCTR and of another method."""
     case = case._replace(method=method, with_torch=False)
     return {**case._asdict(), "malloc": malloc, **run_child("method", case, malloc)}
 
@@ -123,7 +123,7 @@ def tables(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def method_table(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the table of a method's training steps and LCTR's."""
+    """Build the table of training steps of a method and of LCTR."""
     rows = []
     for case in cases:
         seconds = [case[f"{side}_seconds"] for side in ("lctr", "method")]

@@ -17,7 +17,7 @@ the test split afterwards:
     python train.py --config configs/trilite_cub.py --eval --checkpoint runs/trilite/checkpoints/best \
         --workdir runs/trilite_test
 
-Unlike here, it keeps the class head and the localization head each from its own best epoch.
+One difference remains: the published code keeps each of the two heads from its own best epoch.
 
 For another backbone, such as DeiT: --config.model.name=deit_small --config.model.image_size=224
 --config.model.tokens_before_norm=False.
@@ -32,7 +32,7 @@ def get_config() -> ConfigDict:
     config = default_config()
     config.model.method = "trilite"
     config.model.name = "dinov2_small"
-    config.model.image_size = 518  # of DINOv2's positions, which are resampled for every other size
+    config.model.image_size = 518  # DINOv2's own; its positions are resampled for other sizes
     config.model.tokens_before_norm = True
     config.model.alpha = 100.0
     config.model.loc_dropout = 0.5

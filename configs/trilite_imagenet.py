@@ -7,7 +7,7 @@ Loc 75.0.
     python train.py --config configs/trilite_imagenet.py --config.init_from=runs/dinov2_small \
         --workdir runs/trilite_imagenet
 
-How to keep the best epoch and what differs from the published training: configs/trilite_cub.py.
+configs/trilite_cub.py describes how to keep the best epoch, and the difference from the published training.
 """
 
 from ml_collections import ConfigDict
@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
     config = default_config()
     config.model.method = "trilite"
     config.model.name = "dinov2_small"
-    config.model.image_size = 518  # of DINOv2's positions, which are resampled for every other size
+    config.model.image_size = 518  # DINOv2's own; its positions are resampled for other sizes
     config.model.tokens_before_norm = True
     config.model.alpha = 500.0
     config.model.loc_dropout = 0.25

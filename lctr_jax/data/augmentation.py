@@ -21,10 +21,10 @@ class Augmentation:
     (`training/device_augmentation.py`).
 
     Attributes:
-        image_size: side of the training images in pixels; 0 is the network's, model.image_size.
+        image_size: side of the training images in pixels; 0 for the network's, model.image_size.
         resize: 0 draws a random resized crop, as below. Otherwise, the image is resized to a square of this
-            side, whatever its aspect, and cropped to image_size at random; crop_scale and crop_ratio then
-            have no effect.
+            side, ignoring its aspect ratio, and cropped to image_size at random; crop_scale and crop_ratio
+            then have no effect.
         crop_scale: area of the random crop as a share of the image, (low, high).
         crop_ratio: width / height of the random crop, (low, high), drawn log-uniformly.
         interpolation: of the crop's resize and of RandAugment's geometric operations.

@@ -85,7 +85,11 @@ def draw_crop(
 def draw_crop_of_resized(
     width: int, height: int, *, resize: int, image_size: int, rng: np.random.Generator
 ) -> Window:
-    """Draw a crop of an image resized to a square; returns left, top, right, bottom in the original."""
+    """Draw a crop of an image that is resized to a square of side `resize`.
+
+    Returns:
+        Left, top, right and bottom of the crop in pixels of the original image.
+    """
     left, top = (int(rng.integers(resize - image_size, endpoint=True)) for _ in range(2))
     x, y = width / resize, height / resize
     return left * x, top * y, (left + image_size) * x, (top + image_size) * y
@@ -102,7 +106,7 @@ def resize_crop(
 ) -> Image.Image:
     """Crop an opened image and resize the crop to an RGB square of side `image_size`.
 
-    With `resized_first`, the result is that of resizing the whole image before it is cropped: pixels next to
+    With `resized_first`, the result is that of resizing the whole image before cropping it, so pixels next to
     the crop affect its border.
     """
     left, top, right, bottom = crop

@@ -11,8 +11,8 @@ class EvaluationOptions:
 
     Attributes:
         split: evaluated at the end of training and by --eval.
-        image_size: side of the evaluated images in pixels; 0 is the network's, model.image_size. For another
-            one, the position embedding is resampled.
+        image_size: side of the evaluated images in pixels; 0 for the network's, model.image_size. The
+            position embedding is resampled for other sizes.
         batch_size: images per device in a forward pass; per device, so that results do not depend on their
             number.
         protocol: "lctr" or "wsoleval": how images become frames, and how boxes are made and compared.

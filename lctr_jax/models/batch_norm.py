@@ -1,4 +1,4 @@
-"""BatchNorm (Ioffe and Szegedy, ICML 2015) as torch computes it, over all devices of a training step."""
+"""BatchNorm (Ioffe and Szegedy, ICML 2015) as in PyTorch, over all devices of a training step."""
 
 import math
 
@@ -12,10 +12,7 @@ _MOMENTUM = 0.1
 
 
 class BatchNorm(nnx.Module):
-    """Normalize each channel over batch and positions.
-
-    Flax's own keeps a biased running variance; torch's is unbiased.
-    """
+    """Normalization of each channel over batch and positions, with an unbiased running variance."""
 
     def __init__(self, channels: int):
         self.scale = nnx.Param(jnp.ones(channels))
@@ -28,8 +25,8 @@ class BatchNorm(nnx.Module):
     ) -> Float32[Array, "batch grid_h grid_w channels"]:
         """Normalize by the running statistics or, in training, by those of the global batch.
 
-        In training the running statistics are updated, too. Inside `jax.shard_map` the global batch is that
-        of all devices.
+        Training also updates the running statistics. Inside `jax.shard_map`, the global batch is that of all
+        devices.
         """
         mean, variance = self._update(maps) if training else (self.mean[...], self.var[...])
         scale = self.scale[...] * jax.lax.rsqrt(variance + _EPSILON)

@@ -62,7 +62,7 @@ def split_trained(
 ) -> tuple[Parameters, Parameters]:
     """Split into the parameters that the optimizer updates, and frozen modules and running statistics.
 
-    `freeze` names a top-level module to freeze beside those that the method freezes.
+    `freeze` names a top-level module to freeze in addition to those that the method freezes.
     """
     flat = flatten_dict(parameters)
     trained = {

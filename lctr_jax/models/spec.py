@@ -47,7 +47,7 @@ class ModelSpec:
         layer_scale: whether each residual branch has a learned factor per channel.
         registers: number of register tokens, which belong to no patch.
         cls_position: whether the position embedding has a row for CLS.
-        tokens_before_norm: whether TriLite reads tokens before the backbone's final norm, as published for
+        tokens_before_norm: whether TriLite uses the tokens before the backbone's final norm, as published for
             DINOv2.
         alpha: weight of the background term in TriLite's loss.
         loc_dropout: TriLite's dropout rate of foreground and background features.

@@ -29,7 +29,7 @@ def training_attention(
         heads: number of heads.
         implementation: "tpu", "cpu", "cudnn", or "xla", which computes the same as "cudnn" on any platform.
     """
-    if implementation == "tpu" and qkv.shape[1] > MAX_TOKENS:  # images larger than the network's
+    if implementation == "tpu" and qkv.shape[1] > MAX_TOKENS:  # for images larger than the network's
         attended, weights = plain_attention(qkv, heads=heads)
         return attended, weights[:, :, 0].mean(1)
     if implementation == "tpu":

@@ -66,7 +66,7 @@ class RegionHead(nnx.Module):
         training: bool = False,
         keys: Key[Array, " batch"] | None = None,
     ) -> RegionLogits:
-        """Find the regions and classify the features of two of them.
+        """Compute the region scores, and classify the mean features of foreground and background.
 
         Args:
             patches: the backbone's patch tokens.
@@ -81,9 +81,9 @@ class RegionHead(nnx.Module):
 
 
 class TriLite(Network):
-    """The localization head, and a linear classifier on CLS, on a frozen backbone.
+    """A localization head and a linear classifier on CLS, on a frozen backbone.
 
-    Its localization map is the foreground region, whatever the class.
+    Its localization map is the foreground probability, which is the same for every class.
     """
 
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
@@ -103,7 +103,7 @@ class TriLite(Network):
         *,
         keys: Key[Array, " batch"] | None = None,
     ) -> tuple[Float32[Array, ""], Float32[Array, "batch classes"]]:
-        """Return the sum of the three losses and the class logits; `keys` enable dropout, never drop path."""
+        """Return the sum of the three losses, and the class logits; `keys` enable dropout only."""
         cls, patches = self._tokens(self.backbone(images, statistics="cls"))
         cls_keys, patch_keys = (None, None) if keys is None else _split(keys)
         logits = self.classifier(dropout(cls, cls_keys, rate=self.spec.cls_dropout))
@@ -144,12 +144,12 @@ def training_losses(
 ) -> Losses:
     """Compute the three terms of the training loss.
 
-    The background's is `alpha` times the mean of -log(1 - p + 1e-7), with p the probability that the
-    background gives the class, summed over the classes with the targets as weights.
+    The background's is `alpha` times the mean of -log(1 - p + 1e-7), where p is the class's probability by
+    the background's logits; it is summed over classes with the targets as weights.
 
     Args:
-        logits: of the classifier on CLS.
-        found: of the localization head.
+        logits: output of the classifier on CLS.
+        found: output of the localization head.
         targets: distributions over the classes.
         alpha: weight of the background term.
     """
@@ -181,7 +181,7 @@ def _convolve(
 ) -> Float32[Array, "batch grid_h grid_w channels"]:
     """Convolve with padding as one matrix product, then nine shifted sums.
 
-    With three channels this is faster than a convolution on every platform, backward above all.
+    With three channels this is faster than a convolution, especially in the backward pass.
     """
     grid_h, grid_w = patches.shape[1:3]
     taps = jnp.einsum("bhwd,yxdk->bhwyxk", patches, kernel)

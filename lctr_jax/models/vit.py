@@ -24,8 +24,8 @@ class BackboneOutput(NamedTuple):
     Attributes:
         cls_token: after the final norm.
         patch_tokens: after the final norm.
-        cls_before_norm: CLS's token as the last block leaves it.
-        patches_before_norm: the patches' tokens as the last block leaves them.
+        cls_before_norm: CLS's token after the last block, before the norm.
+        patches_before_norm: the patches' tokens after the last block, before the norm.
         cls_attention: CLS's attention to the patches, mean over heads and layers.
         relation: RPAM's map, mean over layers; None unless requested.
         attention: attention between all tokens in every layer, mean over heads; None unless requested.

@@ -56,7 +56,7 @@ def open_training(experiment: Experiment) -> tuple[Split, ModelSpec, Evaluator]:
 
 
 def _freeze(spec: ModelSpec, options: TrainingOptions) -> ModelSpec:
-    """Switch off drop path, which regularizes the backbone, because the backbone is not trained."""
+    """Disable drop path, a regularization of the backbone, which is not trained."""
     if options.layer_decay < 1:
         reason = f"train.freeze={options.freeze}" if options.freeze else f"model.method={spec.method}"
         raise ValueError(

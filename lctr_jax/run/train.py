@@ -143,7 +143,7 @@ def _validate(
     state: TrainState,
     step: int,
 ) -> bool:
-    """Evaluate during training; return whether patience ends with it."""
+    """Validate, keep the weights if they are the best, and return whether to stop (`train.patience`)."""
     scalars = validate(experiment, evaluator, state.weights, step)
     if best is None:
         return False

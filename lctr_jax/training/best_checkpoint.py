@@ -40,7 +40,7 @@ class BestCheckpoint:
 
     @property
     def step(self) -> int | None:
-        """The step of the weights that are kept; None before the first validation."""
+        """Step of the best weights; None before the first validation."""
         return self._manager.best_step()
 
     def close(self) -> None:

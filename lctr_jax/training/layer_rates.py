@@ -28,7 +28,7 @@ def rate_factors(
     depth + 1.
 
     Args:
-        parameters: what the optimizer trains.
+        parameters: the trained parameters.
         depth: number of blocks.
         layer_decay: factor from one layer to the one before it; 1 for none.
         lr_multiplier: further factor for the class head.
@@ -48,7 +48,7 @@ def rate_factors(
 
 
 def scale_rates(**settings: Any) -> optax.GradientTransformation:
-    """Multiply updates by `rate_factors` with these settings, including their weight decay."""
+    """Multiply updates, including weight decay, by `rate_factors` with these settings."""
 
     def scale(updates: Any, _: Any) -> Any:
         return jax.tree.map(

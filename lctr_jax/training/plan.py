@@ -36,7 +36,7 @@ class Plan:
         return self._ends(self.options.eval_every_epochs, step)
 
     def stops_at(self, step: int, *, best: int | None) -> bool:
-        """Return whether patience ends with the validation after this step; `best`: the step of the best."""
+        """Return whether `train.patience` ends training after this step; `best`: step of the best weights."""
         options = self.options
         wait = options.patience * options.eval_every_epochs * self.steps_per_epoch
         return wait > 0 and best is not None and step - best >= wait
@@ -57,15 +57,14 @@ class Agenda:
     """The position of a training in its plan: steps taken, and actions done at the current step.
 
     A step is followed by its validation and then its checkpoint, which therefore records that the validation
-    is done. A run that was stopped in between resumes with `evaluated` from its checkpoint. `stopped`:
-    a validation has ended training early.
+    is done. A run that was stopped in between resumes with `evaluated` from its checkpoint. `stopped` means
+    that a validation has ended training early.
     """
 
     def __init__(self, plan: Plan, *, step: int = 0, evaluated: bool = True, stopped: bool = False):
         self.plan, self.step, self.evaluated, self.stopped = plan, step, evaluated, stopped
-        self._saved = (
-            True  # a resumed run starts from the checkpoint of its step, a new one with nothing to save
-        )
+        # A resumed run starts from the checkpoint of its step, and a new one has nothing to save.
+        self._saved = True
 
     @property
     def next(self) -> Action | None:

@@ -40,7 +40,7 @@ class TrainingOptions:
         keep_checkpoints: number of newest checkpoints to keep.
         keep_best: metric, such as "eval/top1_cls", by which the best weights of all validations are also
             kept, in checkpoints/best; empty disables it.
-        patience: stop after so many validations in a row without a higher value of keep_best; 0 never stops.
+        patience: stop after this number of validations without a higher value of keep_best; 0 never stops.
         eval_every_epochs: validation interval; 0 disables validation during training.
         profile: steps "A-B" to trace into WORKDIR/profile; empty traces none.
         skip_nonfinite: skip and count updates whose loss or gradient is not finite, instead of stopping.
@@ -79,7 +79,7 @@ class TrainingOptions:
         parse_span(self.profile)
         if self.patience and not self.keep_best:
             raise ValueError(
-                f"train.patience: got {self.patience}, which needs a metric to wait for: set train.keep_best"
+                f"train.patience: got {self.patience}, which needs a metric: set train.keep_best"
             )
         if self.keep_best and not 0 < self.eval_every_epochs < self.epochs:
             raise ValueError(
