@@ -27,7 +27,7 @@ from lctr_jax.inference.box_truth import join_boxes, read_boxed
 from lctr_jax.inference.calibration import LOCATED, calibrate
 from lctr_jax.inference.loading import load
 from lctr_jax.inference.localizer import Localizer
-from lctr_jax.localization.threshold_rules import MapRule, area_threshold, otsu_threshold
+from lctr_jax.localization.threshold_rules import MapRule, area_threshold, mass_threshold, otsu_threshold
 from lctr_jax.localization.thresholds import Threshold
 
 RULES: dict[str, Threshold | MapRule] = {
@@ -35,7 +35,11 @@ RULES: dict[str, Threshold | MapRule] = {
     "Otsu": otsu_threshold,
     **{
         f"{percent} % of the image": functools.partial(area_threshold, share=percent / 100)
-        for percent in (10, 20, 30, 40, 50)
+        for percent in (10, 15, 20, 25, 30, 40, 50)
+    },
+    **{
+        f"{percent} % of the map's sum": functools.partial(mass_threshold, share=percent / 100)
+        for percent in (30, 40, 50, 60, 70, 80)
     },
 }
 FEW, DRAWS = 20, 50

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lctr_jax.localization.maps import cut_of_tau, quantize_map, resize_map, tau_grid
 from lctr_jax.localization.protocols import LCTR_PROTOCOL, WSOLEVAL_PROTOCOL, get_protocol
-from lctr_jax.localization.threshold_rules import area_threshold, otsu_threshold
+from lctr_jax.localization.threshold_rules import area_threshold, mass_threshold, otsu_threshold
 from lctr_jax.localization.thresholds import Threshold, choose_threshold
 
 
@@ -95,7 +95,17 @@ def test_an_area_threshold_is_the_lowest_whose_foreground_is_no_larger(values, s
     assert cut == 0 or (levels > cut - 1).mean() > share
 
 
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=60), st.floats(0, 1))
+def test_a_mass_threshold_is_the_highest_whose_foreground_has_the_share_of_the_sum(values, share):
+    levels = np.array([[0, 255, *values]], np.uint8)
+    total = int(levels.sum())
+    cut = mass_threshold(levels, share=share).cut
+    assert levels[levels > cut].sum() >= share * total
+    assert cut == 254 or levels[levels > cut + 1].sum() < share * total
+
+
 def test_a_flat_map_has_no_foreground_by_any_rule():
     levels = np.zeros((4, 4), np.uint8)
-    for rule in (otsu_threshold, partial(area_threshold, share=0.3)):
+    rules = (otsu_threshold, partial(area_threshold, share=0.3), partial(mass_threshold, share=0.5))
+    for rule in rules:
         assert not (levels > rule(levels).cut).any()

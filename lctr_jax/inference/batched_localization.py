@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from PIL import Image
 
+from lctr_jax.data.notes import some
 from lctr_jax.inference.images import report_unreadable
 from lctr_jax.inference.loading import LoadedModel
 from lctr_jax.inference.localizer import Localizer, folder_label
@@ -81,6 +82,7 @@ class FolderLabels:
         """Describe in how many images the predicted class is localized instead; None if in none."""
         if not self._num_unknown:
             return None
+        images = some(self._num_unknown, "image")
         return (
             f"--classes folder: {self._num_unknown} images are in folders that are not classes of the "
             f"network, such as {self._example!r}; their predicted class is localized"

@@ -13,7 +13,7 @@ from lctr_jax.data.box_matching import match
 from lctr_jax.data.image_decoding import CorruptImageError, load_rgb, open_image
 from lctr_jax.data.notes import examples, some
 from lctr_jax.data.orientation import read_orientation
-from lctr_jax.inference.image_search import count_images, find_images
+from lctr_jax.inference.image_search import check_arguments, find_images
 
 _SLACK = 1.0  # pixels that a box may extend beyond its image, as in data sets
 
@@ -51,9 +51,8 @@ def join_boxes(
         ValueError: the list cannot be parsed, or none of its boxes belongs to an image of the folder and to a
             class of the network.
     """
-    nowhere = folder / ".nowhere"  # no output folder to exclude from the search
-    count_images([folder], out=nowhere)
-    paths = {path.relative_to(folder).as_posix(): path for path in find_images([folder], out=nowhere)}
+    check_arguments([folder])
+    paths = {path.relative_to(folder).as_posix(): path for path in find_images([folder])}
     annotations = read_annotations(box_list)
     matches = match(annotations, list(paths))
     names = some(len(annotations), "name")

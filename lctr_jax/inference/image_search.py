@@ -10,7 +10,7 @@ _Identity = tuple[int, int]  # of a folder on disk, independent of links
 
 
 def find_images(
-    arguments: Sequence[Path], *, out: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES
+    arguments: Sequence[Path], *, out: Path | None = None, suffixes: frozenset[str] = IMAGE_SUFFIXES
 ) -> Iterator[Path]:
     """Yield the images, with folders searched recursively in order of names, each image once.
 
@@ -19,7 +19,7 @@ def find_images(
     `check_arguments` checks the arguments.
     """
     files = {os.path.abspath(argument) for argument in arguments if not argument.is_dir()}
-    seen, given = {_identity(out)}, set()
+    seen, given = _identities(out), set()
     for argument in arguments:
         if argument.is_dir():
             yield from (
@@ -42,7 +42,7 @@ def count_images(arguments: Sequence[Path], *, out: Path) -> int:
 
 
 def check_arguments(
-    arguments: Sequence[Path], *, out: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES
+    arguments: Sequence[Path], *, out: Path | None = None, suffixes: frozenset[str] = IMAGE_SUFFIXES
 ) -> None:
     """Check that `find_images` finds something in every argument.
 
@@ -53,17 +53,22 @@ def check_arguments(
     for argument in arguments:
         if not argument.exists():
             raise FileNotFoundError(f"{argument}: no such image or folder")
-        if argument.is_dir() and _identity(argument) == _identity(out):
+        if argument.is_dir() and _identity(argument) in _identities(out):
             raise ValueError(f"--out: {out} is one of the image folders to read; choose another folder")
-        if argument.is_dir() and next(_in_folder(argument, {_identity(out)}, suffixes), None) is None:
+        if argument.is_dir() and next(_in_folder(argument, _identities(out), suffixes), None) is None:
             known = ", ".join(sorted(suffixes))
             raise ValueError(f"{argument}: no images in this folder; expected files ending in {known}")
 
 
-def relative_name(path: Path, arguments: Sequence[Path]) -> str:
-    """Return the image's path relative to the common folder of all arguments, with forward slashes."""
+def common_folder(arguments: Sequence[Path]) -> str:
+    """Return the folder that contains all arguments."""
     folders = [os.path.abspath(argument if argument.is_dir() else argument.parent) for argument in arguments]
-    return Path(os.path.relpath(os.path.abspath(path), os.path.commonpath(folders))).as_posix()
+    return os.path.commonpath(folders)
+
+
+def relative_name(path: Path, folder: str) -> str:
+    """Return the image's path relative to the folder, with forward slashes."""
+    return Path(os.path.relpath(os.path.abspath(path), folder)).as_posix()
 
 
 def _in_folder(folder: Path, seen: set[_Identity | None], suffixes: frozenset[str]) -> Iterator[Path]:
@@ -78,6 +83,10 @@ def _in_folder(folder: Path, seen: set[_Identity | None], suffixes: frozenset[st
             yield from _in_folder(Path(path), seen, suffixes)
         elif os.path.splitext(name)[1].lower() in suffixes and os.path.isfile(path):
             yield Path(path)
+
+
+def _identities(folder: Path | None) -> set[_Identity | None]:
+    return set() if folder is None else {_identity(folder)}
 
 
 def _identity(folder: Path) -> _Identity | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from lctr_jax.data.image_formats import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from lctr_jax.data.notes import some
 from lctr_jax.errors import one_line
-from lctr_jax.inference.image_search import check_arguments, find_images, relative_name
+from lctr_jax.inference.image_search import check_arguments, common_folder, find_images, relative_name
 from lctr_jax.inference.videos import Frame, count_frames, read_frames
 
 FRAMES = "frames"
@@ -68,8 +68,9 @@ class PredictionInputs:
 
     def find(self, unreadable: dict[str, str]) -> Iterator[Input]:
         """Yield inputs one at a time; unreadable videos are skipped, reported, and added to `unreadable`."""
+        folder = common_folder(self._arguments)
         for path in find_images(self._arguments, out=self._out, suffixes=self._in_folders):
-            file = relative_name(path, self._arguments)
+            file = relative_name(path, folder)
             if not _is_video(path):
                 yield Input(path, file, path)
                 continue

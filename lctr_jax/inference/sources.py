@@ -43,9 +43,8 @@ def read_sources(sources: Any) -> Iterator[tuple[Path | None, Image.Image]]:
 
 
 def _read_path(path: Path) -> Iterator[tuple[Path, Image.Image]]:
-    nowhere = path / ".nowhere"  # no output folder to exclude from the search
-    check_arguments([path], out=nowhere)
-    for file in find_images([path], out=nowhere):
+    check_arguments([path])
+    for file in find_images([path]):
         try:
             yield file, read_upright(file)
         except ValueError as error:

@@ -13,7 +13,7 @@ PUBLISHED_THRESHOLD = 0.09  # LCTR's for CUB
 PUBLISHED = "LCTR's published one for CUB, not calibrated for this network"
 """Description of `PUBLISHED_THRESHOLD` when used for another network."""
 
-UNCALIBRATED = "Otsu's threshold of each map; nothing is calibrated for this network"
+UNCALIBRATED = "Otsu's method (not calibrated for this network)"
 
 
 CALIBRATE = (

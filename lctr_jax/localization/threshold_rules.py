@@ -28,6 +28,17 @@ def area_threshold(levels: Levels, *, share: float) -> Threshold:
     return _of_cut(int(np.argmax(above <= share * levels.size)))
 
 
+def mass_threshold(levels: Levels, *, share: float) -> Threshold:
+    """Take the highest threshold whose foreground has at least this share of the sum over the map.
+
+    The foreground so becomes small on a peaked map and large on a smooth one.
+    """
+    mass = np.bincount(levels.ravel(), minlength=NUM_CUTS) * np.arange(NUM_CUTS)
+    above = mass.sum() - np.cumsum(mass)
+    reached = np.flatnonzero(above >= share * mass.sum())
+    return _of_cut(int(reached[-1]) if mass.any() else 0)
+
+
 def _of_cut(cut: int) -> Threshold:
     """Return the midpoint of the thresholds that give this cut."""
     return Threshold(min(cut + 0.5, 254.5) / 255, "map")
