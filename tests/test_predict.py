@@ -326,7 +326,7 @@ def test_boxes_that_localize_nothing_are_counted(checkpoint, tmp_path, capsys):
 def test_an_image_in_a_folder_of_no_class_is_told(classes, checkpoint, tmp_path, capsys):
     write_image(tmp_path / "images" / "unknown" / "x.png")
     predict(checkpoint, tmp_path / "out", tmp_path / "images", "--classes", classes)
-    told = "1 images are in folders that are not classes of the network, such as 'unknown'"
+    told = "1 image in folders that are not classes of the network, such as 'unknown'"
     assert (told in capsys.readouterr().err) == (classes == "folder")
 
 

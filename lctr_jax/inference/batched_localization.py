@@ -84,6 +84,6 @@ class FolderLabels:
             return None
         images = some(self._num_unknown, "image")
         return (
-            f"--classes folder: {self._num_unknown} images are in folders that are not classes of the "
-            f"network, such as {self._example!r}; their predicted class is localized"
+            f"--classes folder: {images} in folders that are not classes of the network, such as "
+            f"{self._example!r}; the predicted class is localized"
         )
