@@ -23,8 +23,7 @@ from lctr_jax.inference.box_truth import BoxTruth, join_boxes, read_boxed
 from lctr_jax.inference.calibration import LOCATED, calibrate
 from lctr_jax.inference.loading import LoadedModel, load
 from lctr_jax.inference.localizer import Localizer, folder_label
-from lctr_jax.inference.threshold import DEFAULT
-from lctr_jax.localization.threshold_rules import otsu_threshold
+from lctr_jax.inference.threshold import DEFAULT, default_rule
 
 
 @one_line_errors()
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"threshold {calibration.threshold:.3g}: {calibration.describe()}")
     print(
         f"box accuracy: {calibration.box_accuracy:.1f} % (95 % interval {low:.1f} to {high:.1f}) on the "
-        f"images that it was chosen on; with Otsu's threshold of each map {_otsu_accuracy(measured):.1f} %"
+        f"images that it was chosen on; without calibration {_default_accuracy(measured):.1f} %"
     )
     print(f"written: {path}")
 
@@ -71,8 +70,8 @@ def _true_images(truth: BoxTruth, model: LoadedModel, options: argparse.Namespac
         print(f"{some(num_rotated, 'image')} with an EXIF rotation, {how} (--exif)")
 
 
-def _otsu_accuracy(measured: Sequence[MeasuredMap]) -> float:
-    located = [image.iou_by_cut[otsu_threshold(image.levels).cut] >= LOCATED for image in measured]
+def _default_accuracy(measured: Sequence[MeasuredMap]) -> float:
+    located = [image.iou_by_cut[default_rule(image.levels).cut] >= LOCATED for image in measured]
     return 100 * sum(located) / len(located)
 
 

@@ -167,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         metavar="T",
         help="fraction of the map's maximum; by default the calibrated one, otherwise that of the run's "
-        "evaluation, otherwise Otsu's of each map",
+        "evaluation, otherwise each map's own",
     )
     parser.add_argument(
         "--thresholds",

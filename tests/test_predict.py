@@ -23,7 +23,7 @@ from lctr_jax.inference.localizer import Localizer
 from lctr_jax.inference.threshold import DEFAULT, UNCALIBRATED, read_threshold, resolve_threshold
 from lctr_jax.localization.maps import quantize_map, resize_map
 from lctr_jax.localization.protocols import LCTR_PROTOCOL
-from lctr_jax.localization.threshold_rules import otsu_threshold
+from lctr_jax.localization.threshold_rules import mass_threshold
 from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.models.parameters import initialize
 from lctr_jax.predict import main
@@ -210,7 +210,7 @@ def test_the_published_threshold_is_not_used_for_another_network(tmp_path):
     metrics = tmp_path / "metrics.json"
     metrics.write_text(json.dumps({"threshold": 0.09, "threshold_source": "fixed"}))  # the config's default
     choice = read_threshold(metrics)
-    assert choice.rule is otsu_threshold
+    assert choice.rule is DEFAULT.rule
     assert "its run was evaluated at 0.09, LCTR's published one for CUB" in choice.source
     metrics.write_text(json.dumps({"threshold": 0.3, "threshold_source": "fixed"}))
     assert read_threshold(metrics).describe() == "threshold 0.3: the run's evaluation, fixed"
@@ -228,7 +228,7 @@ def test_without_a_threshold_each_image_has_its_own(checkpoint, tmp_path, capsys
     for line in lines:
         (prediction,) = localizer([read_upright(Path(line["id"]))])
         levels = quantize_map(resize_map(prediction.localization_map, protocol=LCTR_PROTOCOL, image_size=32))
-        expected = otsu_threshold(levels).tau
+        expected = mass_threshold(levels, share=0.6).tau
         assert line["threshold"] == line["boxes"][0]["threshold"] == pytest.approx(expected, abs=1e-4)
         assert line["threshold_source"] == UNCALIBRATED
         assert f"above {expected:.3g} of its maximum" in page
@@ -349,7 +349,7 @@ def test_several_thresholds_side_by_side(checkpoint, tmp_path):
     page = (tmp_path / "out" / "thresholds.html").read_text()
     assert page.count("<img") == 3 * 4
     heads = re.findall(r'<th scope="col"><b>(.*?)</b><br><small>(\d) of 3 boxes', page)
-    assert [name for name, _ in heads] == ["default (Otsu)", "0", "0.5", "0.99"]
+    assert [name for name, _ in heads] == ["default (60 % of the sum)", "0", "0.5", "0.99"]
     assert (heads[1][1], heads[3][1]) == ("3", "0")
 
 

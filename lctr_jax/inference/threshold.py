@@ -6,15 +6,17 @@ from pathlib import Path
 from lctr_jax.checkpoints.store import CHECKPOINTS
 from lctr_jax.checkpoints.stored_calibration import read_calibration
 from lctr_jax.json_objects import describe_value, read_object, require_number
-from lctr_jax.localization.threshold_rules import MapRule, otsu_threshold
+from lctr_jax.localization.threshold_rules import Levels, MapRule, mass_threshold
 from lctr_jax.localization.thresholds import Threshold
 
 PUBLISHED_THRESHOLD = 0.09  # LCTR's for CUB
 PUBLISHED = "LCTR's published one for CUB, not calibrated for this network"
 """Description of `PUBLISHED_THRESHOLD` when used for another network."""
 
-UNCALIBRATED = "Otsu's method (not calibrated for this network)"
+DEFAULT_SHARE = 0.6
+"""Of a map's sum in its foreground; the rule with the best worst case in `benchmarks.threshold_rules`."""
 
+UNCALIBRATED = f"{100 * DEFAULT_SHARE:.0f} % of the map's sum (not calibrated for this network)"
 
 CALIBRATE = (
     "to calibrate it: about twenty boxes and python -m lctr_jax.calibrate, or choose by eye with "
@@ -43,14 +45,19 @@ class ThresholdChoice:
     @property
     def short(self) -> str:
         """The threshold, or the rule's name."""
-        return "Otsu" if self.tau is None else f"{self.tau:.3g}"
+        return f"{100 * DEFAULT_SHARE:.0f} % of the sum" if self.tau is None else f"{self.tau:.3g}"
 
     def describe(self) -> str:
         """Format as `threshold 0.31: source`."""
         return f"threshold {'of each map' if self.tau is None else f'{self.tau:.3g}'}: {self.source}"
 
 
-DEFAULT = ThresholdChoice(rule=otsu_threshold, source=UNCALIBRATED)
+def default_rule(levels: Levels) -> Threshold:
+    """Choose the threshold of a map of a network without a calibrated one."""
+    return mass_threshold(levels, share=DEFAULT_SHARE)
+
+
+DEFAULT = ThresholdChoice(rule=default_rule, source=UNCALIBRATED)
 """For a network without a calibrated threshold; docs/predict.md compares rules."""
 
 
@@ -95,5 +102,5 @@ def read_threshold(metrics: Path) -> ThresholdChoice | None:
     # 0.09 is the config's default, so it was not chosen for this network.
     if source == "fixed" and threshold.tau == PUBLISHED_THRESHOLD:
         description = f"{UNCALIBRATED}; its run was evaluated at {PUBLISHED_THRESHOLD}, {PUBLISHED}"
-        return ThresholdChoice(rule=otsu_threshold, source=description)
+        return ThresholdChoice(rule=default_rule, source=description)
     return ThresholdChoice(rule=threshold, source=f"the run's evaluation, {source}")

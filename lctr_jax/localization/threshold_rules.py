@@ -29,9 +29,9 @@ def area_threshold(levels: Levels, *, share: float) -> Threshold:
 
 
 def mass_threshold(levels: Levels, *, share: float) -> Threshold:
-    """Take the highest threshold whose foreground has at least this share of the sum over the map.
+    """Choose the highest threshold whose foreground has at least this share of the sum over the map.
 
-    The foreground so becomes small on a peaked map and large on a smooth one.
+    This gives a small foreground on a map with a sharp peak, and a large one on a smooth map.
     """
     mass = np.bincount(levels.ravel(), minlength=NUM_CUTS) * np.arange(NUM_CUTS)
     above = mass.sum() - np.cumsum(mass)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image
+from PIL import Image, ImageOps
 
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.inference.coverage import WHOLE
@@ -80,8 +80,7 @@ def _cell(prediction: Prediction, rule: Threshold | MapRule, geometry: Geometry)
     boxed = prediction.boxed[0]
     levels = quantize_map(resize_map(boxed.score_map, protocol=LCTR_PROTOCOL, image_size=geometry.image_size))
     threshold = rule if isinstance(rule, Threshold) else rule(levels)
-    photo = Image.fromarray(prediction.image)
-    photo.thumbnail((_SIDE, _SIDE))
+    photo = ImageOps.contain(Image.fromarray(prediction.image), (_SIDE, _SIDE))
     pixels, shown = np.asarray(photo), np.zeros((0, 4))
     height, width = prediction.image.shape[:2]
     visible = np.zeros((height, width), bool)
