@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 from absl import flags
+from ml_collections import ConfigDict
 
 from lctr_jax.distributed.mesh import make_mesh
 from lctr_jax.distributed.preemption import Interruption, stop_status
@@ -20,8 +21,8 @@ from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import expand
 from lctr_jax.models.methods import METHODS, get_method
 from lctr_jax.run.ablation import carry_out, plan_runs, write_table
-from lctr_jax.run.config import RunConfig, parse_config
 from lctr_jax.run.flags import define_processes, parse_flags, read_processes
+from lctr_jax.run.settled_options import check_config, settle_options
 
 USAGE = (
     "python -m lctr_jax.ablate [--config configs/NAME.py|NAME] [--workdir DIR] [--methods A,B,..] "
@@ -33,7 +34,7 @@ class AblationArguments(NamedTuple):
     """The parsed command line; `processes` are arguments of `join_processes`."""
 
     workdir: Path
-    config: RunConfig
+    config: ConfigDict
     methods: tuple[str, ...]
     seeds: int
     processes: dict[str, Any]
@@ -49,9 +50,12 @@ def main() -> None:
         print("\n".join([heading, *methods]))
         return
     workdir, config, methods, seeds, processes = _parse(sys.argv)
-    runs = plan_runs(workdir, config, methods=methods, seeds=seeds)
+    checked = check_config(config)
+    plan_runs(workdir, checked, methods=methods, seeds=seeds)  # refuses what is impossible
     join_processes(**processes)
-    mesh, started, done = make_mesh(fsdp=config.train.fsdp), time.monotonic(), 0
+    mesh, started, done = make_mesh(fsdp=checked.train.fsdp), time.monotonic(), 0
+    settled = settle_options(config, mesh, workdir=workdir / methods[0] / "0")
+    runs = plan_runs(workdir, settled, methods=methods, seeds=seeds)
     interruption = Interruption()
     for number, run in enumerate(runs, 1):
         _say(f"{run.workdir}: run {number} of {len(runs)}")
@@ -81,8 +85,10 @@ def _parse(argv: list[str]) -> AblationArguments:
     if not any(argument.partition("=")[0] in ("--config", "-config") for argument in argv):
         argv = [argv[0], "--config=digits", *argv[1:]]
     parse_flags(values, argv, usage=USAGE)
-    config, processes = parse_config(values.config), read_processes(values)
-    return AblationArguments(expand(values.workdir), config, tuple(values.methods), values.seeds, processes)
+    processes = read_processes(values)
+    return AblationArguments(
+        expand(values.workdir), values.config, tuple(values.methods), values.seeds, processes
+    )
 
 
 if __name__ == "__main__":

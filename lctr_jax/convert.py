@@ -3,23 +3,18 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from lctr_jax.checkpoints import torch_files
-from lctr_jax.checkpoints.conversion import Conversion, convert, describe_network, to_torch_tensors
+from lctr_jax.checkpoints.conversion import convert, describe_network, to_torch_tensors
+from lctr_jax.checkpoints.conversion_report import print_report
 from lctr_jax.checkpoints.hub import download
-from lctr_jax.checkpoints.parameter_paths import by_path
-from lctr_jax.checkpoints.recognition import config_options
+from lctr_jax.checkpoints.recognition import size_options
 from lctr_jax.checkpoints.store import load_weights, save_weights
-from lctr_jax.checkpoints.torch_names import layouts
 from lctr_jax.command_line import ArgumentParser
-from lctr_jax.errors import one_line, one_line_errors
+from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import (
     path_argument,
     require_file_destination,
@@ -105,37 +100,11 @@ def _from_torch(
         raise ValueError(f"{source}: {error}") from error
     save_weights(dest, conversion.metadata, conversion.parameters, overwrite=overwrite)
     console = Console(markup=False)  # names in a file may contain markup
-    console.print(_table(conversion))
-    if file.ignored:
-        ignored = one_line(ValueError(", ".join(file.ignored)))
-        console.print(f"{source} contains more, which was ignored: {ignored}", soft_wrap=True)
-    if file.average:
-        console.print(f"{source}: to use the moving average in {file.average}, add --ema", soft_wrap=True)
-    counts = (
-        f"{len(file.tensors) - len(conversion.dropped)} tensors read, {len(conversion.dropped)} dropped, "
-        f"{len(conversion.fresh)} parameters newly initialized"
-    )
-    console.print(f"{dest}: {describe_network(conversion.metadata)}; {counts}", soft_wrap=True)
+    print_report(console, conversion, file, source=source, dest=str(dest))
     if conversion.metadata.kind == "backbone":
-        options = config_options(conversion.metadata.spec)
-        console.print(f"to train from it: --config.init_from={dest} {options}", soft_wrap=True)
-
-
-def _table(conversion: Conversion) -> Table:
-    table = Table("ours", "shape", "PyTorch's", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    names = layouts(conversion.metadata)
-    for path, array in by_path(conversion.parameters).items():
-        origin = "newly initialized" if path in conversion.fresh else names[path].name.replace("{}", "*")
-        table.add_row(path, _show(array), origin)
-    if conversion.metadata.kind == "backbone":
-        table.add_row("cdm.*", "", "newly initialized by the training that starts from this checkpoint")
-    for name, reason in conversion.dropped.items():
-        table.add_row("dropped", "", escape(f"{name}: {reason}"))
-    return table
-
-
-def _show(array: Any) -> str:
-    return "x".join(map(str, array.shape))
+        options = size_options(conversion.metadata.spec)
+        text = " ".join(f"--config.model.{option}={value}" for option, value in options.items())
+        console.print(f"to train from it: --config.init_from={dest} {text}", soft_wrap=True)
 
 
 def _to_torch(source: str, dest: Path, *, half: bool, overwrite: bool) -> None:

@@ -12,12 +12,13 @@ from lctr_jax.distributed.preemption import Interruption, stop_status
 from lctr_jax.distributed.processes import join_processes
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import expand, expand_text
-from lctr_jax.run.config import parse_config
 from lctr_jax.run.dry_run import dry_run
 from lctr_jax.run.evaluate import evaluate_checkpoint
 from lctr_jax.run.execution_settings import settle_dtype
 from lctr_jax.run.experiment import open_experiment
 from lctr_jax.run.flags import define_processes, parse_flags, read_processes
+from lctr_jax.run.option_help import describe_options
+from lctr_jax.run.settled_options import check_config, settle_options
 from lctr_jax.run.train import train_and_evaluate
 
 USAGE = (
@@ -48,9 +49,15 @@ def main() -> None:
         print(_help())
         return
     command = _parse(sys.argv)
-    config = parse_config(command.config)
+    config = check_config(command.config)
     join_processes(**command.processes)
     mesh = make_mesh(fsdp=config.train.fsdp)
+    config = settle_options(
+        command.config,
+        mesh,
+        workdir=None if command.dry_run else command.workdir,
+        checkpoint=command.checkpoint,
+    )
     config = settle_dtype(config, mesh)
     with open_experiment(
         config,
@@ -72,8 +79,8 @@ def main() -> None:
 def _help() -> str:
     own = _define_flags()
     lines = [f"  --{name:<17}{own[name].help}" for name in own]
-    where = "Options for --config.a.b: see lctr_jax/run/config.py and the dataclasses that it uses."
-    return "\n".join([f"{__doc__}\n\nusage: {USAGE}\n", *lines, f"\n{where}"])
+    intro = "options of the config, with the published defaults; a config file may set others:"
+    return "\n".join([f"{__doc__}\n\nusage: {USAGE}\n", *lines, f"\n{intro}\n", describe_options()])
 
 
 def _parse(argv: list[str]) -> TrainArguments:

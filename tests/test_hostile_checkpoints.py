@@ -13,7 +13,7 @@ from test_converter import SHAPES, lctr
 
 from lctr_jax.checkpoints.store import load_weights
 from lctr_jax.checkpoints.torch_files import read_tensors
-from lctr_jax.checkpoints.transfer import require_readable
+from lctr_jax.checkpoints.transfer import read_initial_metadata
 from lctr_jax.convert import main
 
 torch = pytest.importorskip("torch")
@@ -248,4 +248,4 @@ def test_suffixes_of_any_case_and_content_recognized_by_itself(name, tmp_path):
     else:
         torch.save(tensors(), tmp_path / name)
     assert read_tensors(tmp_path / name).tensors.keys() == lctr().keys()
-    require_readable(tmp_path / name)
+    read_initial_metadata(tmp_path / name)

@@ -1,5 +1,6 @@
 """Weights from the Hugging Face hub through the converter's command line."""
 
+import importlib
 import sys
 import types
 
@@ -7,6 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 from test_vit_families import published, refusal
 
+from lctr_jax.checkpoints.hub import download
 from lctr_jax.checkpoints.store import load_metadata
 from lctr_jax.convert import main
 
@@ -24,7 +26,9 @@ def hub(monkeypatch, tmp_path):
             raise OSError(f"404 for {repository}\nand a long story")
         return str(tmp_path / "cached.safetensors")
 
-    module = types.SimpleNamespace(hf_hub_download=hf_hub_download)
+    module = types.SimpleNamespace(
+        hf_hub_download=hf_hub_download, try_to_load_from_cache=lambda repository, file: None
+    )
     monkeypatch.setitem(sys.modules, "huggingface_hub", module)
     return asked
 
@@ -43,9 +47,29 @@ def test_hub_names_are_fetched(name, file, hub, tmp_path):
     assert load_metadata(tmp_path / "weights").source == name
 
 
+def test_a_file_in_the_hub_s_cache_needs_no_network(tmp_path, monkeypatch):
+    client = pytest.importorskip("huggingface_hub")
+    commit = "0123456789" * 4
+    stored = tmp_path / "hub/models--timm--deit_tiny/snapshots" / commit
+    stored.mkdir(parents=True)
+    (stored / "model.safetensors").touch()
+    (stored.parents[1] / "refs").mkdir()
+    (stored.parents[1] / "refs/main").write_text(commit)
+    constants = importlib.import_module("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(client, "hf_hub_download", None)  # it would ask the hub first
+    assert download("timm/deit_tiny") == stored / "model.safetensors"
+
+
 def test_what_the_hub_does_not_have_is_one_line(hub, tmp_path, capsys):
-    message = refusal("hf://timm/no_such", tmp_path / "weights", capsys=capsys)
-    assert "error: hf://timm/no_such: cannot be downloaded from the hub: 404 for timm/no_such\n" in message
+    with pytest.raises(SystemExit, match="2"):
+        main(["hf://timm/no_such", str(tmp_path / "weights")])
+    downloading, error = capsys.readouterr().err.splitlines()
+    assert downloading == "downloading model.safetensors of timm/no_such from the Hugging Face hub"
+    said = (
+        "error: hf://timm/no_such: cannot be downloaded from the hub: 404 for timm/no_such; without a network"
+    )
+    assert error.startswith(said)
     message = refusal("hf://timm", tmp_path / "weights", capsys=capsys)
     assert "expected hf://OWNER/REPOSITORY[/FILE] or timm/NAME" in message
 

@@ -9,7 +9,7 @@ import pytest
 import tensorboard_events as events
 from small_run import draw_folder, train
 
-from lctr_jax.training.profiling import parse_span
+from lctr_jax.training.profile_span import parse_span
 
 EPOCH = 3  # steps
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from lctr_jax.checkpoints.recognition import config_options
+from lctr_jax.checkpoints.recognition import size_options
 from lctr_jax.checkpoints.store import load_metadata, load_weights
 from lctr_jax.checkpoints.transfer import initialize_from
 from lctr_jax.convert import main
@@ -216,7 +216,8 @@ def test_a_position_of_cls_is_adapted_to_the_network(family, tmp_path):
     ],
 )
 def test_the_options_that_fit_a_backbone_are_reported(spec, options):
-    assert config_options(spec) == f"--config.model.{options}"
+    named = [f"{name}={value}" for name, value in size_options(spec).items()]
+    assert " --config.model.".join(named) == options
 
 
 def refusal(*arguments, capsys):

@@ -27,6 +27,7 @@ class Conversion(NamedTuple):
         read: our dotted names of the parameters that were read.
         fresh: our dotted names of the newly initialized parameters.
         dropped: the reason for each dropped tensor, by PyTorch name.
+        half_normalized: the argument of `convert`.
     """
 
     metadata: Metadata
@@ -34,6 +35,7 @@ class Conversion(NamedTuple):
     read: tuple[str, ...]
     fresh: tuple[str, ...]
     dropped: dict[str, str]
+    half_normalized: bool = False
 
 
 def convert(
@@ -81,7 +83,9 @@ def convert(
             f"--num_classes: got {num_classes}, but the file has {metadata.spec.num_classes} classes; "
             "leave it out: --config.init_from reads only the backbone if the classes differ"
         )
-    return Conversion(metadata, parameters | fresh, tuple(flat), tuple(by_path(fresh)), dropped)
+    return Conversion(
+        metadata, parameters | fresh, tuple(flat), tuple(by_path(fresh)), dropped, half_normalized
+    )
 
 
 def to_torch_tensors(metadata: Metadata, parameters: Parameters) -> dict[str, np.ndarray]:

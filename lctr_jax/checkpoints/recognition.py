@@ -4,6 +4,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -61,17 +62,16 @@ def recognize_network(
     return "backbone", backbone
 
 
-def config_options(spec: ModelSpec) -> str:
-    """Format the command-line options of a network that such a backbone fits, at any image size."""
+def size_options(spec: ModelSpec) -> dict[str, Any]:
+    """Return options of `config.model` for such a backbone: the name of a size and the fields that differ."""
 
-    def overrides(name: str) -> dict[str, int]:
+    def overrides(name: str) -> dict[str, Any]:
         size = dataclasses.asdict(model_spec(name, num_classes=1))
         fields = [field for field in BACKBONE_FIELDS if field not in ("image_size", "cls_position")]
         return {field: getattr(spec, field) for field in fields if getattr(spec, field) != size[field]}
 
     name = min(BACKBONES, key=lambda name: len(overrides(name)))
-    options = {"name": name, **overrides(name)}
-    return " ".join(f"--config.model.{option}={value}" for option, value in options.items())
+    return {"name": name, **overrides(name)}
 
 
 def _grid_side(rows: int) -> tuple[int, bool]:
@@ -89,6 +89,7 @@ def _guess_heads(width: int, depth: int) -> int:
             return size["heads"]
     if width % HEAD_WIDTH:
         raise ValueError(
-            f"attention heads: unknown, and {width} is not a multiple of {HEAD_WIDTH}; pass --heads N"
+            f"attention heads: unknown, and {width} is not a multiple of {HEAD_WIDTH}; "
+            "convert with --heads N (convert_deit_weights.py)"
         )
     return width // HEAD_WIDTH

@@ -69,14 +69,14 @@ def initialize_from(
     return started, Report(source=str(path), read=read, fresh=fresh, notes=tuple(notes))
 
 
-def require_readable(path: str | os.PathLike[str]) -> None:
-    """Check that `initialize_from` can read the checkpoint, for any network.
+def read_initial_metadata(path: str | os.PathLike[str]) -> Metadata:
+    """Read the metadata of what `initialize_from` reads, for whatever network.
 
     Raises:
         FileNotFoundError: `path` does not exist.
         ValueError: there is no readable checkpoint.
     """
-    _load(path)
+    return _load(path)[0]
 
 
 def weights_digest(path: str | os.PathLike[str]) -> str:

@@ -10,7 +10,7 @@ import optax
 from jax.sharding import Mesh
 from jax.stages import Wrapped
 
-from lctr_jax.checkpoints.transfer import initialize_from, require_readable
+from lctr_jax.checkpoints.transfer import initialize_from, read_initial_metadata
 from lctr_jax.data.datasets import Split
 from lctr_jax.data.device_feed import device_prefetch
 from lctr_jax.data.pipeline import TrainIterator, train_batches
@@ -42,7 +42,7 @@ def open_training(experiment: Experiment) -> tuple[Split, ModelSpec, Evaluator]:
     config, options = experiment.config, experiment.config.train
     check_batch("train.batch_size", options.batch_size, experiment.mesh, parts=options.micro_batches)
     if config.init_from:
-        require_readable(config.init_from)  # before the data, whose preparation may take hours
+        read_initial_metadata(experiment.initial_weights)  # before the data is prepared
     split = experiment.open(config.data.train_split)
     spec = config.spec(num_classes=len(split.class_names))
     spec = settle_execution(spec, experiment.mesh, experiment.log.say)

@@ -8,7 +8,6 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict, FieldReference
 from ml_collections.config_dict import placeholder
 
@@ -135,12 +134,12 @@ def parse_config(config: ConfigDict) -> RunConfig:
 
 def _check_tuples(values: dict[str, Any]) -> None:
     """Refuse tuples of another length or with non-numbers, which the command line accepts."""
-    got: dict[str, Any] = flatten_dict(values, sep=".")
-    defaults: dict[str, Any] = flatten_dict(default_config().to_dict(), sep=".")
-    for name, default in defaults.items():
-        if isinstance(default, tuple):
-            value = got[name]
-            if len(value) != len(default) or not all(type(number) in (int, float) for number in value):
+    for group, options in default_config().to_dict().items():
+        for name, default in options.items() if isinstance(options, dict) else ():
+            value = values[group][name]
+            if isinstance(default, tuple) and (
+                len(value) != len(default) or not all(type(number) in (int, float) for number in value)
+            ):
                 raise ValueError(
-                    f"{name}: got {value!r}, expected {len(default)} numbers, such as {default!r}"
+                    f"{group}.{name}: got {value!r}, expected {len(default)} numbers, such as {default!r}"
                 )

@@ -37,7 +37,7 @@ def dry_run(experiment: Experiment) -> None:
     split, spec, _ = assembly.open_training(experiment)
     batches = assembly.open_batches(experiment, split, spec)
     plan = Plan(config.train, batches.steps_per_epoch)
-    state = assembly.initialize_state(experiment, spec, init_from=config.init_from)
+    state = assembly.initialize_state(experiment, spec, init_from=experiment.initial_weights)
     console = Console(quiet=jax.process_index() != 0, highlight=False)
     console.print(parameter_table(state.weights))
     made = images_made(experiment.workers, batches)

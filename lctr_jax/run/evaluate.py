@@ -7,7 +7,7 @@ import jax
 
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import load_weights, require_spec, require_whole
-from lctr_jax.checkpoints.transfer import initialize_from, require_readable
+from lctr_jax.checkpoints.transfer import initialize_from, read_initial_metadata
 from lctr_jax.data.class_names import ClassMismatchError
 from lctr_jax.distributed.mesh import describe_devices, replicated
 from lctr_jax.evaluation.evaluator import Evaluator
@@ -35,7 +35,7 @@ def evaluate_checkpoint(experiment: Experiment, checkpoint: str) -> None:
     config = experiment.config
     metadata, parameters = load_weights(checkpoint)  # before the data, whose preparation may take hours
     if config.init_from and config.eval.untrained_baseline:
-        require_readable(config.init_from)
+        read_initial_metadata(experiment.initial_weights)
     require_whole(metadata, path=checkpoint)
     experiment = _match_classes(experiment, metadata, checkpoint)
     spec = config.spec(num_classes=len(experiment.open(config.eval.split).class_names))
@@ -144,5 +144,5 @@ def _references(experiment: Experiment, spec: ModelSpec) -> dict[str, Parameters
     untrained = experiment.initial(spec)
     references = {"untrained": untrained}
     if config.init_from:
-        references["before_training"] = initialize_from(config.init_from, spec, untrained)[0]
+        references["before_training"] = initialize_from(experiment.initial_weights, spec, untrained)[0]
     return jax.device_put(references, replicated(experiment.mesh))

@@ -9,8 +9,11 @@ from pathlib import Path
 import jax
 from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
+from rich.console import Console
 
+from lctr_jax.checkpoints.converted_once import convert_once
 from lctr_jax.data.class_names import match_class_names
+from lctr_jax.data.data_config import DataOptions
 from lctr_jax.data.datasets import Split, open_split
 from lctr_jax.data.feeding import Workers
 from lctr_jax.distributed.preemption import Interruption
@@ -48,6 +51,24 @@ class Experiment:
     _splits: dict[str, Split] = field(default_factory=dict, repr=False)
 
     @cached_property
+    def initial_weights(self) -> str:
+        """Path of the weights to start from, converted if they are PyTorch's; empty for random weights.
+
+        Raises:
+            FileNotFoundError: there are none.
+            ModuleNotFoundError: reading them needs a package that is not installed.
+            OSError: converted weights cannot be kept.
+            ValueError: they cannot be fetched or converted.
+        """
+        source = self.config.init_from
+        if not source:
+            return ""
+        path = find_initial_weights(source, self.config.data.data_dir)
+        if path != source:
+            self.log.say_once(f"init_from: {source}, as {path}")
+        return path
+
+    @cached_property
     def workers(self) -> Workers:
         """Number of worker processes; all processes of a run must request it.
 
@@ -75,11 +96,7 @@ class Experiment:
         return match_class_names(split, self.class_names, subset=subset)
 
     def _open(self, name: str) -> Split:
-        data = self.config.data
-        boxes = {split: path for split, path in data.boxes.items() if path}
-        split = open_split(
-            data.name, name, data_dir=data.data_dir, root=data.root or None, boxes=boxes, exif=data.exif
-        )
+        split = open_data(self.config.data, name)
         for note in split.notes:
             self.log.say_once(note)
         return split
@@ -110,6 +127,32 @@ class Experiment:
             num_workers=self.workers.count,
             on_batch=self.interruption.check,
         )
+
+
+def open_data(data: DataOptions, name: str) -> Split:
+    """Open a split of a data set, preparing it on first use.
+
+    Raises:
+        ValueError: the data set or the split is unknown, or its files are not as they should be.
+        FileNotFoundError: the data is missing.
+    """
+    boxes = {split: path for split, path in data.boxes.items() if path}
+    return open_split(
+        data.name, name, data_dir=data.data_dir, root=data.root or None, boxes=boxes, exif=data.exif
+    )
+
+
+def find_initial_weights(source: str, data_dir: str) -> str:
+    """Return the path of the weights named by `init_from`, converting PyTorch weights on first use.
+
+    Raises:
+        FileNotFoundError: there are none.
+        ModuleNotFoundError: reading them needs a package that is not installed.
+        OSError: converted weights cannot be kept.
+        ValueError: they cannot be fetched or converted.
+    """
+    console = Console(stderr=True, markup=False, quiet=jax.process_index() != 0)
+    return convert_once(source, Path(data_dir), console)
 
 
 @contextmanager

@@ -25,7 +25,8 @@ from lctr_jax.training.best_checkpoint import BestCheckpoint
 from lctr_jax.training.loop import Training
 from lctr_jax.training.meter import NonFiniteLossError
 from lctr_jax.training.plan import Agenda, Plan
-from lctr_jax.training.profiling import parse_span, traced
+from lctr_jax.training.profile_span import parse_span
+from lctr_jax.training.profiling import traced
 from lctr_jax.training.run_checkpoints import Progress, RunCheckpoints
 from lctr_jax.training.state import TrainState
 
@@ -112,7 +113,7 @@ def _take_up(
     if jax.process_index() == 0:  # only process 0 reads all images and writes the JSON of checkpoints
         try:
             started = progress.inputs if progress else None
-            inputs = tie_to_inputs(experiment.workdir, split, experiment.config.init_from, started)._asdict()
+            inputs = tie_to_inputs(experiment.workdir, split, experiment.initial_weights, started)._asdict()
             record_config(experiment.workdir, experiment.config)
         except (ValueError, OSError) as found:
             error = found
@@ -164,7 +165,7 @@ def _start(
 ) -> TrainState:
     """Restore the newest checkpoint's state, or initialize a new one, on the devices."""
     if checkpoints.latest_step is None:
-        return assembly.initialize_state(experiment, spec, init_from=experiment.config.init_from)
+        return assembly.initialize_state(experiment, spec, init_from=experiment.initial_weights)
     state = checkpoints.restore(assembly.initialize_state(experiment, spec, init_from=""))
     experiment.log.say(f"resuming at step {int(state.step)}")
     return state

@@ -1,34 +1,14 @@
 """Traces of training steps for TensorBoard's profile plugin and Perfetto."""
 
 import itertools
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
-
-class Span(NamedTuple):
-    """A range of steps, inclusive, counted from 1 as in the log."""
-
-    first: int
-    last: int
-
-
-def parse_span(text: str) -> Span | None:
-    """Parse `train.profile`: "A-B", or None if it is empty.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if not text:
-        return None
-    match = re.fullmatch(r"(\d+)-(\d+)", text)
-    if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise ValueError(f"train.profile: got {text!r}, expected steps A-B from 1 on, such as 10-14")
-    return Span(int(match[1]), int(match[2]))
+from lctr_jax.training.profile_span import Span
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from lctr_jax.options.ranges import Choice, Range, check_options
-from lctr_jax.training.profiling import parse_span
+from lctr_jax.training.profile_span import parse_span
 
 _WholeNumber = Annotated[int, Range(1)]
 _Rate = Annotated[float, Range(0)]
