@@ -37,7 +37,8 @@ def describe_options() -> str:
 def _declaration(group: str) -> type:
     """Return the dataclass that declares a group of options."""
     kind: Any = next(field.type for field in dataclasses.fields(RunConfig) if field.name == group)
-    return kind if dataclasses.is_dataclass(kind) else ModelSpec
+    declared: Any = kind if dataclasses.is_dataclass(kind) else ModelSpec
+    return declared
 
 
 def _meanings(declared: type) -> dict[str, str]:

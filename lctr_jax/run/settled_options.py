@@ -29,9 +29,10 @@ def leave_open(config: ConfigDict) -> None:
     """Leave every option of `AUTO_OPTIONS` to the run, unless the command line sets it."""
     for option in AUTO_OPTIONS:
         group, name = option.split(".")
+        options: Any = config[group]
         with config.unlocked():
-            del config[group][name]
-            config[group][name] = FieldReference(AUTO, object)  # a number or a name, too
+            del options[name]
+            options[name] = FieldReference(AUTO, object)  # a number or a name, too
 
 
 def check_config(config: ConfigDict) -> RunConfig:
