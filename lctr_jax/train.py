@@ -17,7 +17,7 @@ from lctr_jax.run.evaluate import evaluate_checkpoint
 from lctr_jax.run.execution_settings import settle_dtype
 from lctr_jax.run.experiment import open_experiment
 from lctr_jax.run.flags import define_processes, parse_flags, read_processes
-from lctr_jax.run.option_help import describe_options
+from lctr_jax.run.option_help import list_options
 from lctr_jax.run.settled_options import check_config, settle_options
 from lctr_jax.run.train import train_and_evaluate
 
@@ -80,7 +80,7 @@ def _help() -> str:
     own = _define_flags()
     lines = [f"  --{name:<17}{own[name].help}" for name in own]
     intro = "options of the config, with the published defaults; a config file may set others:"
-    return "\n".join([f"{__doc__}\n\nusage: {USAGE}\n", *lines, f"\n{intro}\n", describe_options()])
+    return "\n".join([f"{__doc__}\n\nusage: {USAGE}\n", *lines, f"\n{intro}\n", list_options()])
 
 
 def _parse(argv: list[str]) -> TrainArguments:

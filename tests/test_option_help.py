@@ -10,7 +10,7 @@ from flax.traverse_util import flatten_dict
 
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run.config import RunConfig, default_config
-from lctr_jax.run.option_help import describe_options
+from lctr_jax.run.option_help import list_options
 from lctr_jax.train import main
 
 
@@ -39,11 +39,11 @@ def test_every_field_is_documented(declared):
 
 
 def test_ranges_and_groups_are_in_the_text():
-    text = describe_options()
+    text = list_options()
     assert "\ntrain: training.\n" in text
     assert "(one of 'per_epoch', 'per_step')." in text
 
 
 def test_the_text_needs_no_jax():
-    code = "import sys, lctr_jax.run.option_help as o; o.describe_options(); sys.exit('jax' in sys.modules)"
+    code = "import sys, lctr_jax.run.option_help as o; o.list_options(); sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -39,7 +39,7 @@ def _notes(conversion: Conversion, file: TensorFile, source: str) -> Iterator[st
         ignored = one_line(ValueError(", ".join(file.ignored)))
         yield f"{source} contains more, which was ignored: {ignored}"
     if file.average:
-        yield f"{source}: to use the moving average in {file.average}, convert with {_CONVERTER} --ema"
+        yield f"{source}: to use the moving average in {file.average}, add --ema to {_CONVERTER}"
     if file.metadata is None and conversion.metadata.kind == "backbone" and not conversion.half_normalized:
         yield (
             f"{source}: assumed to expect images normalized with ImageNet's mean and standard deviation, "

@@ -10,7 +10,7 @@ from lctr_jax.checkpoints.conversion_report import print_report
 from lctr_jax.checkpoints.hub import download, is_hub_name
 from lctr_jax.checkpoints.torch_files import is_tensor_file, read_tensors, write_tensors
 
-FOLDER = "initial_weights"
+WEIGHTS_FOLDER = "initial_weights"
 """The folder, among the prepared data, that holds converted weights."""
 
 
@@ -29,7 +29,7 @@ def convert_once(source: str, data_dir: Path, console: Console) -> str:
     """
     if not is_hub_name(source) and not is_tensor_file(source):
         return source
-    converted = data_dir / FOLDER / f"{_key(source)}.safetensors"
+    converted = data_dir / WEIGHTS_FOLDER / f"{_key(source)}.safetensors"
     if converted.is_file():
         return str(converted)
     path = download(source)

@@ -90,6 +90,6 @@ def _guess_heads(width: int, depth: int) -> int:
     if width % HEAD_WIDTH:
         raise ValueError(
             f"attention heads: unknown, and {width} is not a multiple of {HEAD_WIDTH}; "
-            "convert with --heads N (convert_deit_weights.py)"
+            "pass --heads N to convert_deit_weights.py"
         )
     return width // HEAD_WIDTH

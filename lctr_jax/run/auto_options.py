@@ -46,7 +46,7 @@ class Facts:
     weights: ModelSpec | None = None
 
 
-class Choice(NamedTuple):
+class ChosenOption(NamedTuple):
     """An option's value, and the reason in words."""
 
     option: str
@@ -54,7 +54,7 @@ class Choice(NamedTuple):
     reason: str
 
 
-def choose_options(facts: Facts, given: Mapping[str, Any]) -> list[Choice]:
+def choose_options(facts: Facts, given: Mapping[str, Any]) -> list[ChosenOption]:
     """Choose each option of `AUTO_OPTIONS` that is not in `given`, consistent with those that are.
 
     `given` holds options by dotted name; of `model` all fields that are set. With initial weights and an open
@@ -74,67 +74,67 @@ def choose_options(facts: Facts, given: Mapping[str, Any]) -> list[Choice]:
     if "train.lr" not in known:
         chosen.append(_choose_rate(facts, known["train.batch_size"]))
     if "train.warmup_epochs" not in known:
-        chosen.append(Choice("train.warmup_epochs", known["train.epochs"] / 20, "5 % of the epochs"))
+        chosen.append(ChosenOption("train.warmup_epochs", known["train.epochs"] / 20, "5 % of the epochs"))
     return chosen
 
 
-def _choose_model(facts: Facts, given: Mapping[str, Any]) -> list[Choice]:
+def _choose_model(facts: Facts, given: Mapping[str, Any]) -> list[ChosenOption]:
     chosen = []
     if "model.name" not in given and facts.weights:
         options = {f"model.{name}": value for name, value in size_options(facts.weights).items()}
         chosen = [
-            Choice(option, value, "the network of the initial weights")
+            ChosenOption(option, value, "the network of the initial weights")
             for option, value in options.items()
             if option not in given
         ]
     elif "model.name" not in given:
-        chosen = [Choice("model.name", "deit_demo", "from random weights, a small network learns most")]
+        chosen = [ChosenOption("model.name", "deit_demo", "from random weights, a small network learns most")]
     if "model.image_size" not in given:
         known = {**given, **{choice.option: choice.value for choice in chosen}}
         chosen.append(_choose_image_size(facts, known))
     return chosen
 
 
-def _choose_image_size(facts: Facts, known: Mapping[str, Any]) -> Choice:
+def _choose_image_size(facts: Facts, known: Mapping[str, Any]) -> ChosenOption:
     spec = _spec(known)
     if facts.weights is None and known["model.name"] == "deit_demo":
         side = 8 * spec.patch_size
-        return Choice("model.image_size", side, f"8 x 8 patches of {spec.patch_size} pixels")
+        return ChosenOption("model.image_size", side, f"8 x 8 patches of {spec.patch_size} pixels")
     own = (facts.weights or spec).image_size // spec.patch_size
     patches = min(own, _CPU_PATCHES) if facts.on_cpu else own
     whose = "of the initial weights" if facts.weights else f"of {known['model.name']}"
     reason = f"{own} x {own} patches, those {whose}"
     if patches < own:
         reason = f"{patches} x {patches} patches instead of {own} x {own}, since a CPU trains"
-    return Choice("model.image_size", patches * spec.patch_size, reason)
+    return ChosenOption("model.image_size", patches * spec.patch_size, reason)
 
 
-def _choose_batch(facts: Facts, spec: ModelSpec) -> Choice:
+def _choose_batch(facts: Facts, spec: ModelSpec) -> ChosenOption:
     values = _VALUES_PER_TOKEN * spec.depth * spec.tokens * spec.width
-    room = facts.memory // 2 // (values * (4 if facts.on_cpu else 2))
+    fitting = facts.memory // 2 // (values * (4 if facts.on_cpu else 2))
     batch, reason = _BATCH, f"{_BATCH} per device"
-    while batch > 1 and batch > room:
+    while batch > 1 and batch > fitting:
         batch, reason = batch // 2, f"estimated to fit into half of {facts.memory / 1e9:.1f} GB"
     while batch > 1 and batch * facts.devices * _STEPS_PER_EPOCH > facts.images:
         batch, reason = batch // 2, f"{facts.images:,} images give about {_STEPS_PER_EPOCH} steps per epoch"
     devices = f", on each of {facts.devices} devices" if facts.devices > 1 else ""
-    return Choice("train.batch_size", batch * facts.devices, f"{reason}{devices}")
+    return ChosenOption("train.batch_size", batch * facts.devices, f"{reason}{devices}")
 
 
-def _choose_epochs(facts: Facts) -> Choice:
+def _choose_epochs(facts: Facts) -> ChosenOption:
     warm = facts.weights is not None
     least, most = _EPOCHS[warm]
     epochs = min(max(round(_IMAGES_SEEN[warm] / facts.images), least), most)
     start = "initial" if warm else "random"
-    return Choice("train.epochs", epochs, f"{facts.images:,} training images, from {start} weights")
+    return ChosenOption("train.epochs", epochs, f"{facts.images:,} training images, from {start} weights")
 
 
-def _choose_rate(facts: Facts, batch_size: int) -> Choice:
+def _choose_rate(facts: Facts, batch_size: int) -> ChosenOption:
     warm = facts.weights is not None
     peak = _PEAK[warm] * min(1.0, batch_size / _BATCH)
     how = "fine-tuning" if warm else "training from random weights"
     rate = float(f"{peak * REFERENCE_BATCH / batch_size:.3g}")
-    return Choice("train.lr", rate, f"for {how}; a peak of {peak:.3g} at batch size {batch_size}")
+    return ChosenOption("train.lr", rate, f"for {how}; a peak of {peak:.3g} at batch size {batch_size}")
 
 
 def _spec(known: Mapping[str, Any]) -> ModelSpec:
@@ -143,6 +143,6 @@ def _spec(known: Mapping[str, Any]) -> ModelSpec:
     return model_spec(fields.pop("name"), num_classes=1, **fields)
 
 
-def describe_choices(choices: Sequence[Choice]) -> list[str]:
+def describe_choices(choices: Sequence[ChosenOption]) -> list[str]:
     """Describe each choice in one line, in the form of the command line."""
     return [f"chosen: --config.{option}={value} ({reason})" for option, value, reason in choices]

@@ -16,7 +16,7 @@ _WIDTH = 100
 _MODEL_NAME = "size, a name in `models.spec.BACKBONES`; other fields replace those of the size."
 
 
-def describe_options() -> str:
+def list_options() -> str:
     """List every option as the command line sets it, by group, with default and meaning."""
     defaults = default_config().to_dict()
     own = _meanings(RunConfig)
