@@ -35,6 +35,7 @@ from lctr_jax.inference.prediction_inputs import PredictionInputs
 from lctr_jax.inference.threshold import CALIBRATE, ThresholdChoice, resolve_threshold
 from lctr_jax.report.environment import describe_environment
 from lctr_jax.report.prediction_folder import PredictionFolder
+from lctr_jax.report.redraw import BoxRules
 from lctr_jax.report.saved_parts import PARTS, parse_parts
 from lctr_jax.report.threshold_page import MAX_IMAGES, parse_thresholds, spread, write_threshold_page
 
@@ -68,6 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.out,
             total=inputs.count,
             facts=facts,
+            rules=BoxRules(
+                image_size=model.spec.image_size,
+                all_regions=options.boxes == "all",
+                min_area=options.min_area,
+            ),
             settings=settings,
             save=parts,
             by_class=options.top > 1 or "," in (options.classes or ""),

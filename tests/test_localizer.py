@@ -13,6 +13,7 @@ from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.models.output import Output
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.report.prediction_folder import draw_prediction, prediction_item, prediction_line
+from lctr_jax.report.redraw import BoxRules
 
 SPEC = ModelSpec(num_classes=6, width=8, depth=1, heads=2, image_size=32, patch_size=8)
 NAMES = ("cat", "dog", "<b>owl</b>", "naïve", "5", "fox")
@@ -83,7 +84,7 @@ def test_a_flat_map_is_said_to_have_found_nothing(tmp_path):
     assert prediction_line(prediction)["boxes"][0]["found"] is False
     drawn = np.asarray(draw_prediction(prediction))
     assert not drawn[:32].any()  # neither box nor map over the black image
-    assert prediction_item("x", prediction).missed_classes == ["dog"]
+    assert prediction_item("x", prediction, BoxRules(image_size=32)).missed_classes == ["dog"]
 
 
 def test_a_name_that_looks_like_a_number_is_a_name():

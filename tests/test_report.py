@@ -110,7 +110,7 @@ def test_every_picture_has_words_boxes_and_three_maps(report):
     for kind in ("relation", "class", "fused"):
         assert len({image["src"] for image in page.all("img", **{"data-map": kind})}) == len(items)
     assert len(page.all("rect", **{"class": "line true"})) == len(items)
-    assert len(page.all("rect", **{"class": "line predicted"})) == len(items)
+    assert len(page.all("rect", **{"class": "line predicted color-0"})) == len(items)
 
 
 def test_an_item_says_what_the_files_say(report):

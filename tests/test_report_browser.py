@@ -14,6 +14,7 @@ from lctr_jax.inference.result import BoxedClass, Prediction, RankedClass
 from lctr_jax.report.evaluation_page import write_report
 from lctr_jax.report.gallery import GROUPS, Gallery
 from lctr_jax.report.prediction_folder import PredictionFolder
+from lctr_jax.report.redraw import BoxRules
 
 pytestmark = needs_browser
 
@@ -155,16 +156,18 @@ def test_it_fits_the_screen_and_follows_the_theme(page, width, scheme):
 
 def test_the_page_of_one_s_own_images(browser, tmp_path):
     rng = np.random.default_rng(0)
-    with PredictionFolder(tmp_path, total=3, facts={}, settings={}) as folder:
+    rules = BoxRules(image_size=32)
+    with PredictionFolder(tmp_path, total=3, facts={}, rules=rules, settings={}) as folder:
         for index, (width, height) in enumerate([(90, 30), (30, 90), (40, 40)]):
             best = RankedClass(index, HOSTILE[index], 0.75)
             box_xyxy = np.array([0.0, 0.0, width / 2, height / 2])
+            relation_map = rng.uniform(size=(4, 4)).astype(np.float32)
             prediction = Prediction(
                 image=rng.integers(0, 255, (height, width, 3), np.uint8),
                 top=[best, RankedClass(9, "other", 0.25)],
-                boxed=[BoxedClass(best, box_xyxy, True)],
+                boxed=[BoxedClass(best, box_xyxy, True, score_map=relation_map)],
                 region_xyxy=np.array([0.0, 0.0, width, height]),
-                relation_map=(relation_map := rng.uniform(size=(4, 4)).astype(np.float32)),
+                relation_map=relation_map,
                 class_map=np.ones((4, 4), np.float32),
                 localization_map=relation_map,
             )
@@ -181,7 +184,7 @@ def test_the_page_of_one_s_own_images(browser, tmp_path):
     )
     box, stage = (np.array(run(browser, measure, what)) for what in ("rect.predicted", ".view"))
     np.testing.assert_allclose(2 * box, stage, rtol=0.1)  # the box's line has a width of its own
-    choose(browser, "class", HOSTILE[2])
+    choose(browser, "any-class", HOSTILE[2])
     assert [item["name"] for item in shown(browser)] == ["photos/2.jpg"]
     run(browser, "document.querySelector('.gallery-item:not([hidden]) button').click()")
     assert run(browser, "return document.querySelector('#details-name').textContent") == "photos/2.jpg"

@@ -1,7 +1,8 @@
 """Images on a page, with their description."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lctr_jax.evaluation.stream import Result
 from lctr_jax.report.metric_tables import OUTCOMES
@@ -23,6 +24,9 @@ class GalleryItem:
         iou: None if unknown.
         error: error type; None if unknown.
         groups: groups of the gallery that contain the image.
+        box_colors: color of each predicted box, the place of its class among the localized ones modulo 6.
+        key: name, color and scores of each localized class.
+        redraw: data with which the page redraws the boxes, see `redraw.redraw_data`.
     """
 
     name: str
@@ -35,6 +39,9 @@ class GalleryItem:
     iou: float | None = None
     error: str | None = None
     groups: Sequence[str] = ()
+    box_colors: Sequence[int] = ()
+    key: Sequence[tuple[str, int, str]] = ()
+    redraw: Mapping[str, Any] | None = None
 
     @property
     def correct(self) -> bool:
@@ -51,7 +58,7 @@ class GalleryItem:
         """Alternative text for the picture."""
         words = [f"{self.name}: predicted {self.top[0][0]} with {100 * self.top[0][1]:.0f}%"]
         if self.true_class is not None:
-            words.append("which is right" if self.correct else f"is {self.true_class}")
+            words.append("which is right" if self.correct else f"true class: {self.true_class}")
         if self.iou is not None and self.error is not None:
             words.append(f"IoU {self.iou:.2f}, {OUTCOMES[self.error][0].lower()}")
         return ", ".join(words)

@@ -4,7 +4,17 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Num, UInt8
 
-PREDICTED, TRUE = (255, 64, 208), (255, 255, 255)
+BOX_COLORS = (
+    (255, 64, 208),
+    (25, 227, 255),
+    (255, 225, 77),
+    (77, 255, 136),
+    (255, 154, 60),
+    (185, 180, 255),
+)
+"""RGB of the boxes of an image's classes, in order; `templates/page.css` has the same."""
+
+PREDICTED, TRUE = BOX_COLORS[0], (255, 255, 255)
 """RGB: magenta and white, which are not in the color map and distinguishable for color-blind readers."""
 
 _OPACITY = 0.6  # of opaque colors

@@ -14,10 +14,11 @@ from lctr_jax.inference.prediction_inputs import Input
 from lctr_jax.inference.result import Prediction
 from lctr_jax.report.free_names import FreeNames
 from lctr_jax.report.gallery_items import GalleryItem
-from lctr_jax.report.overlay import PREDICTED, draw_boxes, draw_map
+from lctr_jax.report.overlay import BOX_COLORS, draw_boxes, draw_map
 from lctr_jax.report.page import render_page
 from lctr_jax.report.pictures import Picture, as_boxes, encode_maps, encode_photo
 from lctr_jax.report.prediction_journal import Journal
+from lctr_jax.report.redraw import BoxRules, class_colors, class_key, redraw_data
 from lctr_jax.report.saved_parts import save_parts
 
 OVERLAYS = "overlays"
@@ -43,6 +44,7 @@ class PredictionFolder:
         folder: where to write.
         total: largest number of images to expect.
         facts: additional keys of every line.
+        rules: how the boxes are made, for the page.
         settings: must be equal to resume an unfinished run.
         save: which of `saved_parts.PARTS` to write.
         by_class: write masks and maps to a folder for each class.
@@ -54,12 +56,14 @@ class PredictionFolder:
         *,
         total: int,
         facts: Mapping[str, Any],
+        rules: BoxRules,
         settings: Mapping[str, Any],
         save: Collection[str] = (),
         by_class: bool = False,
     ):
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._facts = folder, facts
+        self._rules = rules
         self._save, self._by_class = save, by_class
         self._journal = Journal(folder, settings)
         self._lines = (folder / "predictions.jsonl").open("a", encoding="utf-8")
@@ -99,8 +103,10 @@ class PredictionFolder:
         """Write the page of all added images; `unreadable` gives the reason for each skipped file."""
         page = render_page(
             "predictions.html.j2",
+            scripts=("page.js", "regions.js", "predictions.js"),
             title="Predictions",
             items=self._journal.items,
+            classes=sorted({name for item in self._journal.items for name in item.redraw["classes"]}),
             num_images=self.count,
             unreadable=unreadable,
             facts=facts,
@@ -133,7 +139,7 @@ class PredictionFolder:
                 parts=self._save,
                 by_class=self._by_class,
             )
-        return places, prediction_item(str(given.path), prediction) if on_page else None
+        return places, prediction_item(str(given.path), prediction, self._rules) if on_page else None
 
 
 def _origin(given: Input) -> dict[str, Any]:
@@ -179,7 +185,7 @@ def prediction_line(prediction: Prediction) -> dict[str, Any]:
 def draw_prediction(prediction: Prediction) -> Image.Image:
     """Draw the image with its map and boxes, and the predicted class below; at most `OVERLAY_SIDE` pixels.
 
-    Boxes of other classes are labeled with their names.
+    Boxes have the colors of the page's; those of other classes are labeled with their names.
     """
     photo = Image.fromarray(prediction.image)
     photo.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
@@ -188,7 +194,9 @@ def draw_prediction(prediction: Prediction) -> Image.Image:
     drawn = np.array(photo)
     drawn[y0:y1, x0:x1] = draw_map(drawn[y0:y1, x0:x1], prediction.localization_map)
     thickness = max(2, max(photo.size) // 250)
-    drawn = draw_boxes(drawn, prediction.found_xyxy * scale, PREDICTED, thickness=thickness)
+    colors = {name: BOX_COLORS[place] for name, place in class_colors(prediction).items()}
+    for boxed in prediction.found:
+        drawn = draw_boxes(drawn, boxed.box_xyxy[None] * scale, colors[boxed.name], thickness=thickness)
     framed = cv2.copyMakeBorder(drawn, 0, _CAPTION, 0, 0, cv2.BORDER_CONSTANT, value=_PAPER)
     picture = Image.fromarray(framed)
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(16)
@@ -198,13 +206,14 @@ def draw_prediction(prediction: Prediction) -> Image.Image:
         for boxed in prediction.found:
             x0, y0 = (boxed.box_xyxy * scale)[:2]
             corner = (x0 + thickness + 2, y0 + thickness)
-            pen.text(corner, boxed.name, fill=PREDICTED, font=font, stroke_width=2, stroke_fill=_INK)
+            pen.text(corner, boxed.name, fill=colors[boxed.name], font=font, stroke_width=2, stroke_fill=_INK)
     return picture
 
 
-def prediction_item(name: str, prediction: Prediction) -> GalleryItem:
+def prediction_item(name: str, prediction: Prediction, rules: BoxRules) -> GalleryItem:
     """Build the card of an image without ground truth."""
     height, width = prediction.image.shape[:2]
+    colors = class_colors(prediction)
     return GalleryItem(
         name=name,
         picture=Picture(
@@ -219,4 +228,7 @@ def prediction_item(name: str, prediction: Prediction) -> GalleryItem:
         missed_classes=[boxed.name for boxed in prediction.boxed if not boxed.found],
         threshold=prediction.boxed[0].threshold,
         top=[(ranked.name, ranked.probability) for ranked in prediction.top],
+        box_colors=[colors[boxed.name] for boxed in prediction.found],
+        key=class_key(prediction),
+        redraw=redraw_data(prediction, rules),
     )

@@ -5,13 +5,14 @@
   const items = all(".gallery-item"), filters = one("#filters"), details = one("#details");
 
   // The gallery: show the items that every chosen filter lets through.
-  const fields = filters.elements;
+  const fields = filters.elements, extraFilters = [];
   const chosen = (name) => (fields[name] ? fields[name].value : "");
   function applyFilters() {
     const [group, error, name] = ["group", "error", "class"].map(chosen);
     for (const item of items) {
       const { groups, error: outcome, class: ofClass } = item.dataset;
-      item.hidden = (group && !groups.split(" ").includes(group)) || (error && outcome !== error) || (name && ofClass !== name);
+      item.hidden = (group && !groups.split(" ").includes(group)) || (error && outcome !== error) || (name && ofClass !== name)
+        || !extraFilters.every((passes) => passes(item));
     }
     const shown = items.filter((item) => !item.hidden).length;
     one("#shown").textContent = `${shown} of ${items.length} images`;
@@ -22,6 +23,8 @@
     applyFilters();
     one("#pictures").scrollIntoView();
   }
+  // For the scripts of single pages: more filters, and another order of the items.
+  window.gallery = { extraFilters, applyFilters, setOrder: (sorted) => items.splice(0, items.length, ...sorted) };
   filters.hidden = false;
   filters.addEventListener("change", applyFilters);
   filters.addEventListener("submit", (event) => event.preventDefault());
