@@ -73,7 +73,7 @@ def test_from_a_flat_folder_to_yolo_labels(photos, monkeypatch, capsys):
         int, re.search(r"train (\d+) images of 2 classes, val (\d+)", said).groups()
     )
     assert train_images + val_images == count
-    assert "class folders alone" in said
+    assert "only class folders: 10 % of each class is held out as val" in said
     assert "1 .mp4 videos, such as 'square/movie.mp4'" in said
     assert "chosen: --config.train.batch_size=8 (" in said
     assert "chosen: --config.train.lr=0.008 (for training from random weights" in said

@@ -1,10 +1,9 @@
 "use strict";
-// From disk, browsers do not start the worker that searches: say so in the field.
+// From disk the theme hides the search, since browsers do not start its worker there: say where it works.
 if (location.protocol === "file:") {
-  const field = document.querySelector(".md-search__input");
-  if (field) {
-    field.placeholder = "Search needs a server: python -m http.server -d site";
-    field.disabled = true;
-    field.title = field.placeholder;
-  }
+  const note = document.createElement("p"), command = document.createElement("code");
+  command.textContent = "python -m http.server -d site";
+  note.append("Search works on a server: ", command);
+  note.style.cssText = "font-size: .65rem; color: var(--md-default-fg-color--light); margin: 1rem .6rem";
+  document.querySelector(".md-sidebar--primary .md-sidebar__inner")?.append(note);
 }
