@@ -42,7 +42,7 @@ def test_ranges_and_groups_are_in_the_text():
     text = list_options()
     assert "\ntrain: training.\n" in text
     text = " ".join(text.split())
-    assert "(one of 'per_epoch', 'per_step')." in text
+    assert "(one of 'error', 'skip')." in text
 
 
 def test_the_text_needs_no_jax():

@@ -101,12 +101,13 @@ class PredictionFolder:
 
     def write_page(self, *, unreadable: Mapping[str, str], facts: Mapping[str, Any]) -> None:
         """Write the page of all added images; `unreadable` gives the reason for each skipped file."""
+        items = self._journal.items
         page = render_page(
             "predictions.html.j2",
             scripts=("page.js", "regions.js", "predictions.js"),
             title="Predictions",
-            items=self._journal.items,
-            classes=sorted({name for item in self._journal.items for name in item.redraw["classes"]}),
+            items=items,
+            classes=sorted({name for item in items if item.redraw for name in item.redraw["classes"]}),
             num_images=self.count,
             unreadable=unreadable,
             facts=facts,
