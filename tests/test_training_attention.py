@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from lctr_jax.models.attention_kernel import attention_kernel
+from lctr_jax.models.attention_kernel import MAX_TOKENS, attention_kernel
 from lctr_jax.models.plain_attention import plain_attention
 from lctr_jax.models.training_attention import training_attention
 
@@ -104,6 +104,15 @@ def test_what_cudnn_is_given_has_an_even_number_of_tokens(monkeypatch, tokens):
     else:
         assert lengths == (None, None)
     assert (attended.shape[1], cls.shape[1]) == (tokens, tokens)
+
+
+def test_more_tokens_than_the_tpus_kernel_takes_have_plain_attention():
+    """As in evaluation at a larger size than the network's."""
+    qkv = draw(1, MAX_TOKENS + 1, 3 * WIDTH)
+    for got, expected in zip(
+        training_attention(qkv, heads=HEADS, implementation="tpu"), plain(qkv), strict=True
+    ):
+        np.testing.assert_array_equal(got, expected)
 
 
 def test_each_device_attends_to_its_own_rows(monkeypatch):
