@@ -72,9 +72,7 @@ class Accumulator:
         self._sums.columns[:] += columns.sum(axis=0, dtype=np.int64)
         if self.settings.num_resamples:
             weights = resample_weights(
-                [image_id for image_id, _ in self._pending],
-                num_resamples=self.settings.num_resamples,
-                seed=self.settings.seed,
+                [image_id for image_id, _ in self._pending], num_resamples=self.settings.num_resamples
             )
             self._sums.replicate_columns[:] += replicate_counts(weights, columns)
         self._pending.clear()

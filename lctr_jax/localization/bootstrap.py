@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 
 def resample_weights(
-    image_ids: list[str], *, num_resamples: int, seed: int
+    image_ids: list[str], *, num_resamples: int, seed: int = 0
 ) -> Int[np.ndarray, "resamples images"]:
     """Draw how often each image occurs in each bootstrap replicate, as independent Poisson(1) counts.
 

@@ -23,7 +23,6 @@ class Settings:
         first_box_only: compare with the first true box only, as LCTR's published loader does on ILSVRC.
         tau_step: spacing of the thresholds that oracle metrics and PxAP use.
         num_resamples: number of bootstrap replicates for the 95% intervals, 0 for none.
-        seed: of the bootstrap.
     """
 
     threshold: Threshold
@@ -35,7 +34,6 @@ class Settings:
     first_box_only: bool = False
     tau_step: float = 0.001
     num_resamples: int = 1000
-    seed: int = 0
 
     def __post_init__(self):
         for name in ("num_classes", "image_size"):
