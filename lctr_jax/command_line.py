@@ -9,7 +9,9 @@ from typing import Any
 class ArgumentParser(argparse.ArgumentParser):
     """argparse's parser, for options declared with hyphens: `--data_dir` is read as `--data-dir`."""
 
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]  one for argparse's overloads
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> Any:
         """Parse as argparse does, after replacing underscores in option names by hyphens."""
         arguments = sys.argv[1:] if args is None else args
         return super().parse_known_args(respell(arguments, "_", "-"), namespace)

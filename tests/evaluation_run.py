@@ -43,7 +43,7 @@ def draw_split(name: str, count: int) -> Split:
 class Copies(list):
     """Returns records from memory, like a source on disk."""
 
-    def __getitem__(self, index):
+    def __getitem__(self, index):  # pyright: ignore[reportIncompatibleMethodOverride]  no slices
         return dict(super().__getitem__(index))
 
 

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -50,7 +51,7 @@ def cub_files(images_per_class=4):
     return files, masks, facts
 
 
-def pack(path, files, mode="w"):
+def pack(path, files, mode: Any = "w"):
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, mode) as tar:
         for name, content in files.items():
@@ -121,6 +122,8 @@ def ilsvrc_box_list(form, path, val):
                 "metadata/ILSVRC/test/localization.txt": lines,
                 "metadata/ILSVRC/test/class_labels.txt": labels,
             }
+        case _:
+            raise ValueError(form)
     unpack(path, {name: "\n".join(lines).encode() + b"\n" for name, lines in files.items()})
     first = path / next(iter(files))
     return first.parent if form == "wsoleval" else first

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tensorboardX.proto.event_pb2 import Event
-from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
+from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]  generated
+from tensorboardX.proto.plugin_hparams_pb2 import (
+    HParamsPluginData,  # pyright: ignore[reportAttributeAccessIssue]  generated
+)
 
 
 def read_values(folder: Path) -> list:

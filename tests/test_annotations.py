@@ -170,6 +170,8 @@ def test_label_studios_tasks_fit_its_labeling_interface(predictions):
     folder = write(predictions, "labelstudio")
     interface = ET.parse(folder / "labelstudio.xml").getroot()
     image, control = interface.find("Image"), interface.find("RectangleLabels")
+    assert image is not None
+    assert control is not None
     assert [label.get("value") for label in control] == list(NAMES)
     tasks = json.loads((folder / "labelstudio.json").read_text())
     assert [len(task["predictions"][0]["result"]) for task in tasks] == [2, 1, 0]

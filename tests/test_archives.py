@@ -1,6 +1,7 @@
 import io
 import subprocess
 import tarfile
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from lctr_jax.data import archives
 FILES = {"a.txt": b"alpha", "folder/b.jpg": b"\x00" * 700 + b"beta", "folder/deep/empty": b""}
 
 
-def pack(path, files, mode="w"):
+def pack(path, files, mode: Any = "w"):
     with tarfile.open(path, mode) as tar:
         for name, content in files.items():
             member = tarfile.TarInfo(name)

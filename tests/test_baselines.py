@@ -161,7 +161,7 @@ def test_pxap_of_predictors_that_never_look():
     assert summary["full_image"] == {"pxap": pytest.approx(100 * (counted == 1).mean())}
     gaussian = centered_gaussian(SIDE)
     frame = (gaussian - gaussian.min()) / np.ptp(gaussian)
-    pooled = sum(score_histograms(frame, mask, step=0.001) for mask in masks)
+    pooled = np.sum([score_histograms(frame, mask, step=0.001) for mask in masks], axis=0)
     assert summary["centered_gaussian"] == {"pxap": pytest.approx(average_precision(pooled))}
     assert summary["centered_gaussian"]["pxap"] > summary["full_image"]["pxap"]
 

@@ -86,6 +86,7 @@ def test_the_pytorch_side_equals_the_reference_and_learns_from_the_same_gradient
     for name, parameter in model.named_parameters():
         if f"grad/{name}" in GOLDEN:
             expected = GOLDEN[f"grad/{name}"]
+            assert parameter.grad is not None
             error = np.linalg.norm(parameter.grad.numpy() - expected)
             assert error < 1e-3 * np.linalg.norm(expected), name
 

@@ -86,6 +86,8 @@ def test_loops_count_as_often_as_they_run(outer):
 
     shapes = float32(5, 64, 64), float32(32, 64)
     looped, flat = (analyze(jax.jit(f).lower(*shapes).compile()) for f in (run, unrolled))
+    assert flat.bytes_accessed is not None
+    assert looped.bytes_accessed is not None
     assert flat.flops >= outer * 5 * 2 * 32 * 64 * 64
     assert looped.flops == pytest.approx(flat.flops, rel=0.01)
     # The loop copies each iteration's weights out of the stack, and its carry between iterations.

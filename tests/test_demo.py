@@ -6,6 +6,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -110,7 +111,7 @@ def test_a_flat_map_is_said_to_be_flat_and_names_are_escaped():
 
 
 def write_config(run, **data):
-    config = default_config()
+    config: Any = default_config()
     config.data.update(data)
     (run / "config.json").write_text(config.to_json())
 

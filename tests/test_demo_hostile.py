@@ -13,6 +13,7 @@ from subprocess import PIPE
 from urllib.parse import urlsplit
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -61,6 +62,8 @@ def served(tmp_path_factory):
             [sys.executable, __file__], cwd=ROOT, stdin=PIPE, stdout=PIPE, stderr=err, text=True
         ) as server,
     ):
+        assert server.stdin is not None
+        assert server.stdout is not None
         lines = (line.split()[1] for line in server.stdout if line.startswith("serving "))
         addresses = list(itertools.islice(lines, 2))
         assert len(addresses) == 2, said.read_text()
@@ -185,8 +188,8 @@ def test_the_output_of_a_diverged_network_is_answered_in_words(served):
 
 def answering(**changed):
     """A network that answers any image with the same logits and maps."""
-    grid, classes = np.ones((1, 4, 4), np.float32), np.full((1, 3, 4, 4), 9, np.float32)
-    output = Output(np.ones((1, 3), np.float32), classes, grid, grid, np.ones((1, 4, 4, 16), np.float32))
+    grid, classes = jnp.ones((1, 4, 4)), jnp.full((1, 3, 4, 4), 9.0)
+    output = Output(jnp.ones((1, 3)), classes, grid, grid, jnp.ones((1, 4, 4, 16)))
     output = output._replace(**{name: getattr(output, name) * scale for name, scale in changed.items()})
 
     class Answering(LoadedModel):

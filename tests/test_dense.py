@@ -21,6 +21,7 @@ def test_value_and_gradients(monkeypatch, features, platform):
     tokens, kernel, cotangent = draw(2, 4, 5, seed=0), draw(5, features, seed=1), draw(2, 4, features, seed=2)
     bias = draw(features, seed=3)
     layer = Dense(5, features, rngs=nnx.Rngs(0))
+    assert layer.bias is not None
     layer.kernel[...], layer.bias[...] = jnp.asarray(kernel, jnp.float32), jnp.asarray(bias, jnp.float32)
 
     graph, parameters = nnx.split(layer)

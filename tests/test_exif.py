@@ -1,5 +1,7 @@
 """Images with an EXIF rotation: rotated in training, evaluation and prediction alike, or read as stored."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from animals import by_id, open_split, save
@@ -37,7 +39,7 @@ def root(tmp_path):
 
 
 def frames(split, geometry):
-    samples = [EvaluationSample(split, geometry).map(index) for index in range(len(split))]
+    samples: list[Any] = [EvaluationSample(split, geometry).map(index) for index in range(len(split))]
     return {sample["record"]["id"]: sample for sample in samples}
 
 

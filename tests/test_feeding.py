@@ -1,6 +1,7 @@
 """The number of workers that a host has resources for, and the message on what limits the speed."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ BATCH = 128 * 224 * 224 * 3
 ROOMY = HostResources(cores=16, processes=1, shared_memory=32 << 30, memory=64 << 30, open_files=60_000)
 
 
-def choose(option="auto", host=ROOMY, batch_bytes=(BATCH,), on_cpu=False):
+def choose(option: int | str = "auto", host=ROOMY, batch_bytes=(BATCH,), on_cpu=False):
     return choose_workers(option, host, batch_bytes=batch_bytes, on_cpu=on_cpu)
 
 
@@ -81,15 +82,15 @@ def test_a_lost_worker_is_explained(code, said):
 
 @pytest.mark.parametrize("value", ["auto", 4])
 def test_the_option_is_a_number_or_auto_in_files_and_on_the_command_line(value):
-    config = default_config()
-    assert isinstance(config, ConfigDict)
+    assert isinstance(default_config(), ConfigDict)
+    config: Any = default_config()
     config.data.num_workers = value
     assert parse_config(config).data.num_workers == value
 
 
 @pytest.mark.parametrize("value", ["all", -1, True])
 def test_other_values_are_refused(value):
-    config = default_config()
+    config: Any = default_config()
     config.data.num_workers = value
     with pytest.raises(ValueError, match=r"data.num_workers: got .*, expected 0 or more, or 'auto'"):
         parse_config(config)

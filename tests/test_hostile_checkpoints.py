@@ -43,7 +43,7 @@ def refused(tmp_path, capsys):
         assert str(path) in err
         return err
 
-    run.file = refusal
+    run.file = refusal  # pyright: ignore[reportFunctionMemberAccess]
     return run
 
 
@@ -183,7 +183,7 @@ def test_the_advice_works_for_that_very_file(wrap, legacy, tmp_path, refused):
     torch.save(wrap(tensors()), path, _use_new_zipfile_serialization=not legacy)
     message = refused.file(path)
     assert "refused, because it would have to run" in message
-    exec(re.search(r"torch\.save\(.*", message)[0], {"torch": torch})
+    exec(re.findall(r"torch\.save\(.*", message)[0], {"torch": torch})
     main([str(tmp_path / "odd_tensors.pth"), str(tmp_path / "weights")])
     assert load_weights(tmp_path / "weights")[0].spec.width == 64
 

@@ -1,11 +1,12 @@
 """From a network's maps to boxes in pixels of an image, with a network whose maps are known."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from lctr_jax.checkpoints.metadata import Metadata
-from lctr_jax.data.geometry import Geometry
+from lctr_jax.data.geometry import Geometry, GeometryProtocol
 from lctr_jax.inference.loading import LoadedModel
 from lctr_jax.inference.localizer import Localizer
 from lctr_jax.inference.result import NotFiniteError
@@ -22,28 +23,31 @@ NAMES = ("cat", "dog", "<b>owl</b>", "naïve", "5", "fox")
 class FakeModel(LoadedModel):
     """A network whose relation map is hot in the given rows and columns of its 4 x 4 patches."""
 
+    calls: list
+    relation: np.ndarray
+
     def __init__(self, rows, columns):
         super().__init__({}, Metadata(kind="network", spec=SPEC, class_names=NAMES))
         relation = np.zeros((4, 4), np.float32)
         relation[rows, columns] = 1
         object.__setattr__(self, "calls", [])
-        object.__setattr__(self, "_relation", relation)
+        object.__setattr__(self, "relation", relation)
 
     def __call__(self, images, classes=None):
         self.calls.append((images.shape, classes))
         batch = len(images)
         asked = (batch,) if classes is None else classes.shape
         return Output(
-            logits=np.tile(np.array([0, 3, 1, 0, 0, 2], np.float32), (batch, 1)),
-            class_map=np.ones((*asked, 4, 4), np.float32),
-            relation_map=np.tile(self._relation, (batch, 1, 1)),
-            cls_attention=np.zeros((batch, 4, 4), np.float32),
-            patch_tokens=np.zeros((batch, 4, 4, 8), np.float32),
+            logits=jnp.tile(jnp.array([0.0, 3, 1, 0, 0, 2]), (batch, 1)),
+            class_map=jnp.ones((*asked, 4, 4)),
+            relation_map=jnp.tile(self.relation, (batch, 1, 1)),
+            cls_attention=jnp.zeros((batch, 4, 4)),
+            patch_tokens=jnp.zeros((batch, 4, 4, 8)),
             routing=None,
         )
 
 
-def localize(model, image, *, geometry="wsoleval", **options):
+def localize(model, image, *, geometry: GeometryProtocol = "wsoleval", **options):
     localizer = Localizer(model, geometry=Geometry(geometry, 32), threshold=Threshold(0.5), **options)
     (prediction,) = localizer([image])
     return prediction
@@ -104,7 +108,7 @@ class TwoRegions(FakeModel):
 
     def __init__(self):
         super().__init__(slice(0, 1), slice(0, 1))
-        self._relation[2:, 2:] = 0.6
+        self.relation[2:, 2:] = 0.6
 
 
 def test_every_region_can_have_a_box_and_a_score():

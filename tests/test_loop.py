@@ -2,6 +2,7 @@
 
 import json
 import signal
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -55,7 +56,7 @@ def run(workdir, *, start=0, losses=(), norms=(), stop=0, end=0, evaluated=True,
         happened.append(("evaluated", step))
         return step == end
 
-    every = {"checkpoint_every_epochs": 3, "eval_every_epochs": 2, "log_every_steps": 4}
+    every: dict[str, Any] = {"checkpoint_every_epochs": 3, "eval_every_epochs": 2, "log_every_steps": 4}
     plan = Plan(TrainingOptions(epochs=12, batch_size=2, **every | options), steps_per_epoch=1)
     with RunLog(active=True) as log:
         log.open(workdir, LogOptions(), {})
@@ -115,8 +116,9 @@ def test_a_stop_within_an_evaluation_leaves_it_to_the_resumed_run(tmp_path):
 @pytest.mark.parametrize("values", ["losses", "norms"])
 def test_a_loss_that_is_not_finite_ends_the_run_naming_step_and_images(tmp_path, values):
     for number in (np.nan, np.inf):
+        options: dict[str, Any] = {values: [(6, number), (7, number)]}
         with pytest.raises(NonFiniteLossError, match=r"at step 6, .*images 6a\.png, 6b\.png") as error:
-            run(tmp_path, **{values: [(6, number), (7, number)]})
+            run(tmp_path, **options)
         assert "\n" not in str(error.value)
 
 

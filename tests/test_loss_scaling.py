@@ -35,6 +35,7 @@ def mesh_of(count, fsdp):
 def fresh(mesh, *, scale=None):
     state = new_state(initialize(SPEC, jax.random.key(0)), OPTIMIZER, loss_scaling=True)
     if scale is not None:
+        assert state.loss_scale is not None
         state = state._replace(loss_scale=state.loss_scale.replace(scale=jnp.float32(scale)))
     return jax.device_put(state, state_shardings(mesh, state))
 
@@ -56,7 +57,7 @@ def take(step, state, mesh, factors):
     metrics = []
     for factor in factors:
         rng = np.random.default_rng(factor)
-        batch = {"image": rng.integers(0, 256, (8, 32, 32, 3)).astype(np.uint8)}
+        batch: dict[str, np.ndarray] = {"image": rng.integers(0, 256, (8, 32, 32, 3)).astype(np.uint8)}
         batch["label"] = rng.integers(0, 4, 8).astype(np.int32)
         state, found = step(state, put_batch(batch, batch_sharding(mesh)))
         metrics.append(jax.device_get(found))
@@ -130,4 +131,5 @@ def test_thirty_steps_in_float16_follow_the_reference():
         seed = 100 + factor % 3
         state, loss = step(state, reference.images(8, seed), reference.labels(8, 7, seed))
         assert float(loss) == pytest.approx(float(expected), rel=0.03), f"step {factor}"
+    assert state.loss_scale is not None
     assert int(state.loss_scale.fin_steps) == len(golden["losses"])  # none overflowed

@@ -50,6 +50,8 @@ def _device(monkeypatch):
 def published(name, **model):
     """The config's options, and its network for CUB's 200 classes."""
     spec = importlib.util.spec_from_file_location("config", find_config(name))
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     config = module.get_config()

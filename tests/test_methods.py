@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +43,7 @@ def parameters_of(spec):
     return jax.tree.map_with_path(draw, parameter_shapes(spec))
 
 
-def network_of(method, **changes):
+def network_of(method, **changes) -> Any:
     spec = spec_of(method, **changes)
     return bind(spec, parameters_of(spec))
 
@@ -140,7 +141,7 @@ def test_every_head_learns(method):
     parameters = parameters_of(spec)
     targets = jax.nn.one_hot(jnp.array([1, 4]), 5)
     loss, _, gradient, _ = jax.jit(gradients, static_argnums=0)(spec, parameters, IMAGES, targets)
-    flat = flatten_dict(gradient, sep=".")
+    flat: dict[str, Any] = flatten_dict(gradient, sep=".")
     assert np.isfinite(loss)
     assert all(np.isfinite(leaf).all() and np.any(leaf) for leaf in flat.values())
 

@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -90,7 +91,8 @@ def naive_logits_and_maps(module: cdm.CueDigging, tokens: np.ndarray, routing: n
 @pytest.mark.parametrize("grid", [(1, 1), (1, 4), (2, 2), (3, 5), (7, 7)])
 def test_the_closed_form_equals_a_naive_per_sample_convolution(grid):
     spec = ModelSpec(num_classes=5, width=8, depth=1, heads=2)
-    module = bind(spec, initialize(spec, jax.random.key(3))).cdm
+    network: Any = bind(spec, initialize(spec, jax.random.key(3)))
+    module = network.cdm
     module.bias[...] = jnp.arange(5.0)  # a bias large enough to be seen
     rng = np.random.default_rng(0)
     tokens = rng.standard_normal((2, *grid, 8)).astype(np.float32)

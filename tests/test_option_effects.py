@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -88,7 +89,7 @@ SIZE = {"width": 16, "depth": 2, "heads": 2, "image_size": 16, "patch_size": 8}
 
 def make_config(**changes):
     """A tiny network, nothing random, a rate that is not negligible; `changes` by dotted name."""
-    config = default_config()
+    config: Any = default_config()
     config.model.update(SIZE, drop_path=0.0, dtype="float32")
     config.augmentation.update(erasing=0.0, randaugment_layers=0, repeats=1, horizontal_flip=0.0)
     config.train.update(batch_size=8, warmup_epochs=5.0, warmup_lr=1e-3, lr=64.0 * 1e-3, epochs=10)

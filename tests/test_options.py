@@ -4,6 +4,7 @@ import dataclasses
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flax.traverse_util import flatten_dict
@@ -41,7 +42,7 @@ def test_every_option_that_is_printed_exists(path):
 
 def test_every_field_of_the_network_can_be_set():
     assert {f"model.{field.name}" for field in dataclasses.fields(ModelSpec)} < OPTIONS
-    config = default_config()
+    config: Any = default_config()
     own = {"experts": 2, "mlp_ratio": 3, "layer_scale": True, "registers": 4, "cls_position": False}
     config.model.update(own, initialization="fan_in")
     spec = parse_config(config).spec(num_classes=7)

@@ -3,6 +3,7 @@
 import functools
 import re
 from collections import Counter
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,14 @@ from lctr_jax.models.spec import ModelSpec
 pytestmark = pytest.mark.usefixtures("quick_compilation")  # which changes nothing that crosses
 
 DEPTH, WIDTH = 3, 32
-SIZE = {"num_classes": 24, "width": WIDTH, "depth": DEPTH, "heads": 2, "image_size": 64, "patch_size": 8}
+SIZE: dict[str, Any] = {
+    "num_classes": 24,
+    "width": WIDTH,
+    "depth": DEPTH,
+    "heads": 2,
+    "image_size": 64,
+    "patch_size": 8,
+}
 SPEC = ModelSpec(**SIZE, drop_path=0.1)
 BATCH = 64  # tokens enough that activations outweigh parameters, as they do at published sizes
 
@@ -32,7 +40,9 @@ def mesh_of(fsdp: int) -> Mesh:
 @functools.cache
 def program(fsdp: int, rematerialize: str = "elementwise") -> hlo.Program:
     spec = ModelSpec(**SIZE, drop_path=0.1, rematerialize=rematerialize)
-    return hlo.parse(lower_ours(spec, mesh_of(fsdp), BATCH).compile().as_text())
+    text = lower_ours(spec, mesh_of(fsdp), BATCH).compile().as_text()
+    assert text is not None
+    return hlo.parse(text)
 
 
 @pytest.mark.parametrize("fsdp", [2, 8])

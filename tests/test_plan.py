@@ -1,5 +1,7 @@
 """What is due at each step of a training and after resuming, without running a training."""
 
+from typing import Any
+
 import pytest
 
 from lctr_jax.training.plan import Action, Agenda, Plan
@@ -10,7 +12,12 @@ EVALUATE, SAVE, STEP = Action.EVALUATE, Action.SAVE, Action.STEP
 
 def make_plan(**options) -> Plan:
     """Three epochs of two steps, evaluated and saved after each."""
-    defaults = {"epochs": 3, "eval_every_epochs": 1, "checkpoint_every_epochs": 1, "log_every_steps": 4}
+    defaults: dict[str, Any] = {
+        "epochs": 3,
+        "eval_every_epochs": 1,
+        "checkpoint_every_epochs": 1,
+        "log_every_steps": 4,
+    }
     return Plan(TrainingOptions(**defaults | options), steps_per_epoch=2)
 
 

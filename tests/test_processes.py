@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -89,7 +90,8 @@ def losses(workdir: Path, *, first: int = 1) -> list[float]:
 
 def assert_same_run(workdir: Path, expected: Path, *, first: int = 1):
     np.testing.assert_allclose(losses(workdir, first=first), losses(expected, first=first), rtol=2e-4)
-    parameters, others = (flatten_dict(load_weights(path)[1], sep=".") for path in (expected, workdir))
+    flat: list[Any] = [flatten_dict(load_weights(path)[1], sep=".") for path in (expected, workdir)]
+    parameters, others = flat
     for path, leaf in parameters.items():
         # Where a gradient consists of rounding errors, Adam still makes a step of up to 1e-3.
         np.testing.assert_allclose(others[path], leaf, atol=2e-3, err_msg=path)

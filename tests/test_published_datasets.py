@@ -9,6 +9,7 @@ import published
 import pytest
 from PIL import Image
 from tensorflow_datasets.core.download.checksums import UrlInfo, compute_url_info
+from tensorflow_datasets.core.units import Size
 
 from lctr_jax import prepare
 from lctr_jax.data import datasets, shards
@@ -44,6 +45,7 @@ def cub_source(form, folder):
         case "folder":
             published.unpack(folder, files | masks)
             return folder / "CUB_200_2011", facts
+    raise ValueError(form)
 
 
 @pytest.mark.parametrize("form", ["archive", "folder of archives", "folder"])
@@ -116,7 +118,7 @@ def test_cub_downloads_with_checksums(tmp_path, monkeypatch, capsys):
     prepare.main(["cub", "--data_dir", str(tmp_path / "data"), "--num_processes", "1", "--partial"])
     assert len(datasets.open_split("cub", "test", data_dir=tmp_path / "data")) == 6
 
-    wrong = {url: UrlInfo(size=1, checksum="0" * 64, filename=None) for url in urls}
+    wrong = {url: UrlInfo(size=Size(1), checksum="0" * 64, filename=None) for url in urls}
     monkeypatch.setattr(Cub, "url_infos", wrong)
     with pytest.raises(SystemExit):
         prepare.main(["cub", "--data_dir", str(tmp_path / "other"), "--num_processes", "1", "--partial"])
@@ -126,7 +128,7 @@ def test_cub_downloads_with_checksums(tmp_path, monkeypatch, capsys):
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
+    def log_message(self, format, *args):
         pass
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,14 @@ from lctr_jax.models.parameters import initialize
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.training.steps import gradients
 
-SIZE = {"num_classes": 5, "width": 64, "depth": 6, "heads": 2, "image_size": 64, "patch_size": 8}
+SIZE: dict[str, Any] = {
+    "num_classes": 5,
+    "width": 64,
+    "depth": 6,
+    "heads": 2,
+    "image_size": 64,
+    "patch_size": 8,
+}
 IMAGES = jnp.asarray(np.random.default_rng(0).normal(size=(4, 64, 64, 3)), jnp.float32)
 TARGETS = jax.nn.one_hot(jnp.array([0, 3, 1, 4]), 5)
 

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def row(
 
 
 STATE = 3 * GRADIENTS + 128 * (3 * 224**2 + 4)
-SPLIT = {"fsdp": 8, "arguments": STATE // 7}
+SPLIT: dict[str, Any] = {"fsdp": 8, "arguments": STATE // 7}
 
 
 def test_a_step_that_reduces_its_gradients_alone_is_faultless():

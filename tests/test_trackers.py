@@ -107,7 +107,9 @@ def test_a_local_run_never_reaches_for_the_network(tracker, environment, tmp_pat
 
 def read_wandb(path: Path) -> list:
     """The records of an offline run: protocol buffers in LevelDB's log format, after a header of 7 bytes."""
-    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.proto.wandb_internal_pb2 import (
+        Record,  # pyright: ignore[reportAttributeAccessIssue]  generated
+    )
 
     content, position, records, parts = path.read_bytes(), 7, [], b""
     while position < len(content):

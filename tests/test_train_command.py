@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,8 +35,8 @@ def run(tmp_path, folder):
     return run_command
 
 
-def weights(path: Path) -> dict[str, np.ndarray]:
-    return flatten_dict(load_weights(path)[1], sep=".")
+def weights(path: Path) -> dict[str, Any]:
+    return dict(flatten_dict(load_weights(path)[1], sep="."))
 
 
 def test_trains_evaluates_draws_and_resumes_bit_for_bit(run, folder, tmp_path, capsys):
@@ -110,7 +111,7 @@ def stopped(run, monkeypatch):
 
     before = handlers()
 
-    def run_stopped(number: int, text: str, *arguments: str) -> int:
+    def run_stopped(number: int, text: str, *arguments: str) -> object:
         said = RunLog.say
 
         def say(self, line):

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from lctr_jax.data.train_transforms import augment_image, draw_crop, jitter_colo
 
 BICUBIC = Image.Resampling.BICUBIC
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8))
-WHOLE = {
+WHOLE: dict[str, Any] = {
     "crop_scale": (1.0, 1.0),
     "crop_ratio": (1.25, 1.25),
     "horizontal_flip": 0.0,
@@ -85,7 +86,7 @@ def test_without_randomness_it_is_a_resize(interpolation):
 
 def test_flips_happen_as_often_as_asked():
     straight = augment_image(NOISE, Augmentation(**WHOLE), np.random.default_rng(0), image_size=24)
-    flipping = Augmentation(**WHOLE | {"horizontal_flip": 0.3})
+    flipping = Augmentation(**{**WHOLE, "horizontal_flip": 0.3})
     rng = np.random.default_rng(0)
     flipped = 0
     for _ in range(1000):
@@ -114,7 +115,8 @@ def test_color_jitter_draws_three_factors_in_random_order():
     expected = ImageEnhance.Brightness(expected).enhance(0.8)
     expected = ImageEnhance.Contrast(expected).enhance(1.1)
     # Bypasses the run-time type check of the generator.
-    jittered = jitter_color.__wrapped__(NOISE, 0.4, Scripted())
+    plain = jitter_color.__wrapped__  # pyright: ignore[reportFunctionMemberAccess]
+    jittered = plain(NOISE, 0.4, Scripted())
     np.testing.assert_array_equal(np.asarray(jittered), np.asarray(expected))
 
 

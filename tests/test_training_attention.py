@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -127,5 +129,6 @@ def test_each_device_attends_to_its_own_rows(monkeypatch):
 
     attended, cls = attend(jax.device_put(QKV, rows))
     assert attended.sharding.is_equivalent_to(rows, attended.ndim)
-    np.testing.assert_allclose(attended, kernel(QKV)[0], rtol=1e-5)
-    np.testing.assert_allclose(cls, kernel(QKV)[1], rtol=1e-5)
+    expected: Any = kernel(QKV)
+    np.testing.assert_allclose(attended, expected[0], rtol=1e-5)
+    np.testing.assert_allclose(cls, expected[1], rtol=1e-5)

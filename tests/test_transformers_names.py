@@ -1,6 +1,7 @@
 """Weights with Hugging Face's names: compared with its models if installed, and with synthetic names."""
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from lctr_jax.checkpoints.store import load_metadata
 from lctr_jax.convert import main
 
 # timm's name of a tensor, and what transformers 4 and 5 call it: in files, and in modules of version 5.
-OUTSIDE = {
+OUTSIDE: dict[str, str] = {
     "cls_token": "embeddings.cls_token",
     "pos_embed": "embeddings.position_embeddings",
     "dist_token": "embeddings.distillation_token",
@@ -35,7 +36,7 @@ DINOV2 = {
     "qkv": "attention.attention.{}",
 }
 FIVE = {"attn.proj": "attention.o_proj", "qkv": "attention.{}_proj"}
-TABLES = {
+TABLES: dict[str, Any] = {
     "ViT": ("AugReg", VIT, "vit.encoder.layer", ["query", "key", "value"]),
     "DeiT": ("DeiT distilled", VIT, "deit.encoder.layer", ["query", "key", "value"]),
     "DINOv2": ("DINOv2", DINOV2, "encoder.layer", ["query", "key", "value"]),
@@ -49,7 +50,7 @@ TABLES = {
 }
 
 
-def renamed(tensors, inside, blocks, parts):
+def renamed(tensors: dict[str, np.ndarray], inside, blocks, parts):
     """timm's tensors as Hugging Face names them."""
     ours = {}
     prefix = blocks.partition(".")[0] + "." if blocks.startswith(("vit.", "deit.")) else ""

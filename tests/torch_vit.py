@@ -93,5 +93,5 @@ class Vit(nn.Module):
         _, layers = self(images)
         mean = layers.double().mean(2)  # [layer, batch, token, token]: heads first
         prefix, n = 1 + self.registers, mean.shape[-1]
-        relation = sum(layer[:, 0:1] @ layer[:, :, prefix:] / n for layer in mean)[:, 0] / len(mean)
+        relation = torch.stack([layer[:, 0] for layer in mean[:, :, 0:1] @ mean[..., prefix:] / n]).mean(0)
         return mean[:, :, 0, prefix:].mean(0), relation

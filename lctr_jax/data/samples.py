@@ -53,7 +53,9 @@ class TrainSample(grain.transforms.RandomMap):
     on_corrupt: CorruptPolicy
     _last_read: _LastRead = dataclasses.field(default_factory=_LastRead, repr=False)
 
-    def random_map(self, element: int, rng: np.random.Generator) -> dict[str, Any]:
+    def random_map(  # pyright: ignore[reportIncompatibleMethodOverride]  grain's returns None
+        self, element: int, rng: np.random.Generator
+    ) -> dict[str, Any]:
         """Return {image, label, id, replaced} of record `element`, or of the next one that can be decoded.
 
         Raises:
@@ -101,7 +103,9 @@ class EvaluationSample(grain.transforms.Map):
     split: RecordSource = dataclasses.field(repr=False)  # excluded, because Grain prints its transforms
     geometry: Geometry
 
-    def map(self, element: int) -> dict[str, Any] | None:
+    def map(  # pyright: ignore[reportIncompatibleMethodOverride]  grain's returns None
+        self, element: int
+    ) -> dict[str, Any] | None:
         """Return {image, record}; `record` contains what evaluation needs besides the pixels.
 
         Raises:

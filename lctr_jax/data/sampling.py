@@ -78,7 +78,7 @@ class RepeatEach(grain.MapDataset[T]):
     def __len__(self) -> int:
         return len(self._parent) * self._times
 
-    def __getitem__(self, index):
+    def __getitem__(self, index):  # pyright: ignore[reportIncompatibleMethodOverride]  one for grain's overloads
         if isinstance(index, slice):
             return self.slice(index)
         return self._parent[index // self._times]
@@ -96,7 +96,7 @@ class HostChunk(grain.MapDataset[T]):
     def __len__(self) -> int:
         return len(self._parent) // self._batch_size * self._chunk
 
-    def __getitem__(self, index):
+    def __getitem__(self, index):  # pyright: ignore[reportIncompatibleMethodOverride]  one for grain's overloads
         if isinstance(index, slice):
             return self.slice(index)
         step, within = divmod(index, self._chunk)

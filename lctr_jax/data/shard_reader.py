@@ -6,12 +6,13 @@ shards alone exceed the usual limit of 1,024 open files.
 
 import bisect
 import collections
+import dataclasses
 import itertools
 import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, SupportsIndex
+from typing import SupportsIndex
 
 from array_record.python.array_record_module import ArrayRecordReader
 
@@ -24,7 +25,8 @@ _BUFFER_BYTES = 32768
 _log = logging.getLogger(__name__)
 
 
-class ShardSlice(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class ShardSlice:
     """The records of one shard that belong to a split: `count` records starting at `first`."""
 
     path: str

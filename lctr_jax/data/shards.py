@@ -100,8 +100,9 @@ class ShardWriter:
         counts: Counter[str] = Counter()
         for item in shard.items:
             image = item.image.read()
+            mask = b""
             try:
-                mask = self.read_mask(item.mask.read()) if item.mask else b""
+                mask = self.read_mask(item.mask.read()) if item.mask else mask
                 found = self.checks.inspect(item, image, mask)
             except image_decoding.CorruptImageError as error:
                 found = Inspection(f"{item.id}: mask: {error}")

@@ -28,7 +28,7 @@ class Cub(record_builder.RecordBuilder):
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    url_infos: ClassVar = release.URL_INFOS
+    url_infos: ClassVar = release.URL_INFOS  # pyright: ignore[reportIncompatibleVariableOverride]  as TFDS asks
 
     def __init__(
         self,
