@@ -185,7 +185,9 @@ def test_boxes_of_unknown_classes_can_be_taken(checkpoint, images, tmp_path, cap
     boxes = write_list(tmp_path / "boxes.csv", ["cat/0.png,tree,5,5,40,30"])
     run(checkpoint, images, boxes, "--any-class")
     assert "1 box of 1 image" in capsys.readouterr().out
-    assert read_calibration(checkpoint).describe().startswith("calibrated on 1 box of ")
+    calibration = read_calibration(checkpoint)
+    assert calibration is not None
+    assert calibration.describe().startswith("calibrated on 1 box of ")
 
 
 @pytest.mark.parametrize("name", ["coco", "voc", "csv"])
@@ -197,6 +199,7 @@ def test_annotations_of_a_prediction_calibrate(name, checkpoint, images, tmp_pat
     run(checkpoint, images, written[0])
     assert "4 boxes of 4 images" in capsys.readouterr().out
     calibration = read_calibration(checkpoint)
+    assert calibration is not None
     assert calibration.box_accuracy == 100.0  # the boxes are those of one threshold
 
 

@@ -1,6 +1,7 @@
 """From a network's maps to boxes in pixels of an image, with a network whose maps are known."""
 
-import jax.numpy as jnp
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -37,14 +38,14 @@ class FakeModel(LoadedModel):
         self.calls.append((images.shape, classes))
         batch = len(images)
         asked = (batch,) if classes is None else classes.shape
-        return Output(
-            logits=jnp.tile(jnp.array([0.0, 3, 1, 0, 0, 2]), (batch, 1)),
-            class_map=jnp.ones((*asked, 4, 4)),
-            relation_map=jnp.tile(self.relation, (batch, 1, 1)),
-            cls_attention=jnp.zeros((batch, 4, 4)),
-            patch_tokens=jnp.zeros((batch, 4, 4, 8)),
-            routing=None,
-        )
+        arrays: dict[str, Any] = {
+            "logits": np.tile(np.array([0, 3, 1, 0, 0, 2], np.float32), (batch, 1)),
+            "class_map": np.ones((*asked, 4, 4), np.float32),
+            "relation_map": np.tile(self.relation, (batch, 1, 1)),
+            "cls_attention": np.zeros((batch, 4, 4), np.float32),
+            "patch_tokens": np.zeros((batch, 4, 4, 8), np.float32),
+        }
+        return Output(**arrays, routing=None)
 
 
 def localize(model, image, *, geometry: GeometryProtocol = "wsoleval", **options):
@@ -166,6 +167,8 @@ def test_an_output_that_is_not_finite_is_an_error_of_its_image_alone():
     images = [Image.new("RGB", (9, 9))] * 3
     first, second, third = localizer.localize_each(images)
     assert isinstance(second, NotFiniteError)
+    assert not isinstance(first, NotFiniteError)
+    assert not isinstance(third, NotFiniteError)
     assert first.found
     assert third.found
     with pytest.raises(NotFiniteError, match=r"images\[1\]: the network's output is not finite"):

@@ -210,10 +210,13 @@ def test_the_published_threshold_is_not_used_for_another_network(tmp_path):
     metrics = tmp_path / "metrics.json"
     metrics.write_text(json.dumps({"threshold": 0.09, "threshold_source": "fixed"}))  # the config's default
     choice = read_threshold(metrics)
+    assert choice is not None
     assert choice.rule is DEFAULT.rule
     assert "its run was evaluated at 0.09, LCTR's published one for CUB" in choice.source
     metrics.write_text(json.dumps({"threshold": 0.3, "threshold_source": "fixed"}))
-    assert read_threshold(metrics).describe() == "threshold 0.3: the run's evaluation, fixed"
+    choice = read_threshold(metrics)
+    assert choice is not None
+    assert choice.describe() == "threshold 0.3: the run's evaluation, fixed"
 
 
 def test_without_a_threshold_each_image_has_its_own(checkpoint, tmp_path, capsys):
