@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import shutil
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,14 +29,19 @@ TRILITE = {"method": "trilite", "alpha": 10.0}
 one_device = functools.cache(lambda: run_steps(1, **TRILITE))
 
 
+def flat(tree) -> dict[str, Any]:
+    """Return the leaves by path, joined by dots."""
+    return {".".join(map(str, path)): leaf for path, leaf in flatten_dict(tree).items()}
+
+
 @pytest.mark.parametrize("layout", [{"num_devices": 2}, {"num_devices": 4, "fsdp": 2}], ids=str)
 def test_trilites_steps_do_not_depend_on_the_layout(layout):
     """Twenty steps with dropout, and BatchNorm over the batch of all devices."""
     losses, weights = one_device()
     other_losses, other_weights = run_steps(**layout, **TRILITE)
     np.testing.assert_allclose(other_losses, losses, rtol=2e-4)
-    others = flatten_dict(other_weights, sep=".")
-    for path, leaf in flatten_dict(weights, sep=".").items():
+    others = flat(other_weights)
+    for path, leaf in flat(weights).items():
         np.testing.assert_allclose(others[path], leaf, atol=2e-3, rtol=1e-3, err_msg=path)
 
 
@@ -44,7 +50,7 @@ def test_trilite_learns_its_heads_and_leaves_the_backbone_as_it_was():
     fresh = initialize(dataclasses.replace(SPEC, **TRILITE), jax.random.key(0))
     jax.tree.map(np.testing.assert_array_equal, weights["backbone"], fresh["backbone"])
     for path in ("regions.kernel", "regions.norm.var", "regions.classifier.bias", "classifier.kernel"):
-        before, after = (flatten_dict(tree, sep=".")[path] for tree in (fresh, weights))
+        before, after = (flat(tree)[path] for tree in (fresh, weights))
         assert np.abs(np.asarray(after - before)).max() > 1e-3, path
     assert np.isfinite(losses).all()
 
@@ -71,15 +77,15 @@ def test_rates_fall_from_layer_to_layer_and_the_class_head_has_its_own():
     optimizer = make_optimizer(options, SPEC)
     ones = jax.tree.map(jnp.ones_like, parameters)
     updates, _ = optimizer.update(ones, optimizer.init(parameters), parameters)
-    whole = updates["backbone"]["norm"]["scale"][0]  # AdamW's first update is the same everywhere
+    by_path = flat(updates)
+    whole = by_path["backbone.norm.scale"][0]  # AdamW's first update is the same everywhere
     assert float(whole) == pytest.approx(1, rel=1e-4)
-    flat = flatten_dict(updates, sep=".")
-    factors = {path: np.unique((leaf / whole).round(4)).tolist() for path, leaf in flat.items()}
+    factors = {path: np.unique((leaf / whole).round(4)).tolist() for path, leaf in by_path.items()}
     for name in ("patch_embed.kernel", "pos_embed", "cls_token"):
         assert factors[f"backbone.{name}"] == [0.0625]
     for name in ("mlp.fc1.kernel", "norm1.scale"):
         assert factors[f"backbone.blocks.{name}"] == [0.125, 0.25, 0.5]
-    assert (flat["backbone.blocks.mlp.fc1.bias"][:, 0] / whole).round(4).tolist() == [0.125, 0.25, 0.5]
+    assert (by_path["backbone.blocks.mlp.fc1.bias"][:, 0] / whole).round(4).tolist() == [0.125, 0.25, 0.5]
     assert factors["backbone.norm.scale"] == [1.0]
     assert factors["cdm.kernels"] == [10.0]
 
@@ -90,8 +96,8 @@ def test_trilites_class_head_alone_has_the_multiplied_rate():
     heads["regions"] = {"kernel": jnp.ones((3, 3, 32, 3))}
     optimizer = make_optimizer(TrainingOptions(lr_multiplier=50.0, weight_decay=0.0), spec)
     updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, heads), optimizer.init(heads), heads)
-    np.testing.assert_allclose(updates["classifier"]["bias"], 50.0, rtol=1e-5)
-    np.testing.assert_allclose(updates["regions"]["kernel"], 1.0, rtol=1e-5)
+    np.testing.assert_allclose(flat(updates)["classifier.bias"], 50.0, rtol=1e-5)
+    np.testing.assert_allclose(flat(updates)["regions.kernel"], 1.0, rtol=1e-5)
 
 
 @pytest.fixture(scope="module")

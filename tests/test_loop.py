@@ -175,6 +175,6 @@ def test_many_ids_are_cut():
             agenda=Agenda(plan),
             log=log,
             save=lambda *arguments: None,
-            evaluate=lambda *arguments: None,
+            evaluate=lambda *arguments: False,
             interruption=Stop(0),
         ).run()

@@ -34,7 +34,7 @@ def test_every_option_has_its_default_and_a_meaning(monkeypatch, capsys):
 )
 def test_every_field_is_documented(declared):
     if dataclasses.is_dataclass(declared):
-        documented = re.findall(r"^        (\w+): ", declared.__doc__, flags=re.MULTILINE)
+        documented = re.findall(r"^        (\w+): ", declared.__doc__ or "", flags=re.MULTILINE)
         assert sorted(documented) == sorted(field.name for field in dataclasses.fields(declared))
 
 

@@ -69,9 +69,9 @@ def test_from_a_flat_folder_to_yolo_labels(photos, monkeypatch, capsys):
     run_train(monkeypatch, photos, "--config.train.epochs=1")
     said = capsys.readouterr().err
     count = 24 + heic_is_read()
-    train_images, val_images = map(
-        int, re.search(r"train (\d+) images of 2 classes, val (\d+)", said).groups()
-    )
+    found = re.search(r"train (\d+) images of 2 classes, val (\d+)", said)
+    assert found is not None, said
+    train_images, val_images = map(int, found.groups())
     assert train_images + val_images == count
     assert "only class folders: 10 % of each class is held out as val" in said
     assert "1 .mp4 videos, such as 'square/movie.mp4'" in said

@@ -88,7 +88,7 @@ def test_a_constant_rate_is_the_peak_whatever_the_end_of_the_cosine():
     config = default_config()
     config.train.update(schedule="constant", lr=5e-5 * 512 / 128, batch_size=128, warmup_epochs=0.0)
     schedule = assembly.make_schedule(Plan(parse_config(config).train, 10))
-    np.testing.assert_allclose([schedule(step) for step in (0, 9, 10, 799)], 5e-5, rtol=1e-6)
+    np.testing.assert_allclose([np.asarray(schedule(step)) for step in (0, 9, 10, 799)], 5e-5, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("warmup_epochs", "steps_per_epoch"), [(5.0, 47), (0.1, 30), (0.25, 375), (2.0, 61)])

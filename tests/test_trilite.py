@@ -16,7 +16,7 @@ from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.torch_files import TensorFile
 from lctr_jax.models.parameters import bind, initialize, split_trained
 from lctr_jax.models.spec import ModelSpec
-from lctr_jax.models.trilite import RegionLogits, dropout, training_losses
+from lctr_jax.models.trilite import RegionLogits, TriLite, dropout, training_losses
 from lctr_jax.models.vit import BackboneOutput, VisionTransformer
 from lctr_jax.training.steps import data_parallel_gradients
 
@@ -127,6 +127,7 @@ def test_a_steps_loss_gradient_and_running_statistics_are_the_golden_ones(spec, 
 def test_the_heads_numbers_are_the_golden_ones(spec, mode):
     network = bind(spec, parameters())
     tokens = jnp.asarray(GOLDEN["in_patches"])
+    assert isinstance(network, TriLite)
     found = network.regions(tokens, training=mode == "train")
     assert isinstance(found, RegionLogits)
     assert_close(found.scores, GOLDEN[f"{mode}_pre_softmax"])

@@ -51,7 +51,7 @@ def test_a_line_per_frame_and_annotations(video, checkpoint, tmp_path, capsys): 
     assert [image["file_name"] for image in coco["images"]] == [line["file"] for line in lines]
     links = sorted((tmp_path / "out/annotations/yolo/images").rglob("*.jpg"))
     assert len(links) == 3
-    assert all(np.shape(cv2.imread(str(link))) == (48, 64, 3) for link in links)
+    assert all(np.asarray(cv2.imread(str(link))).shape == (48, 64, 3) for link in links)
 
 
 def test_videos_in_folders_are_ignored_aloud_unless_asked_for(video, checkpoint, tmp_path, capsys):  # noqa: F811
