@@ -9,8 +9,8 @@ _LONGEST = 230  # bytes; a file name may have 255, including the suffixes added 
 class FreeNames:
     """Makes paths without suffix unique, ignoring case, by appending a number.
 
-    Only a 61-bit hash of each name is stored, 70 MB per million names. If two hashes are equal, the second
-    name gets a number that it would not need.
+    Only a hash of each name is stored, which bounds the memory per name whatever its length. If two hashes
+    are equal, the second name gets a number that it would not need.
     """
 
     def __init__(self) -> None:
