@@ -15,8 +15,9 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from lctr_jax.distributed.mesh import make_mesh
-from lctr_jax.distributed.preemption import Interruption, stop_status
+from lctr_jax.distributed.preemption import Interruption
 from lctr_jax.distributed.processes import join_processes
+from lctr_jax.distributed.stopping import stop_status
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import expand
 from lctr_jax.models.methods import METHODS, get_method

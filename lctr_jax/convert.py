@@ -4,15 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
-from lctr_jax.checkpoints import torch_files
-from lctr_jax.checkpoints.conversion import convert, describe_network, to_torch_tensors
-from lctr_jax.checkpoints.conversion_report import print_report
-from lctr_jax.checkpoints.hub import download
-from lctr_jax.checkpoints.recognition import size_options
-from lctr_jax.checkpoints.store import load_weights, save_weights
 from lctr_jax.command_line import ArgumentParser
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import (
@@ -21,6 +14,8 @@ from lctr_jax.host.paths import (
     require_folder_destination,
     text_argument,
 )
+
+# Checkpoint readers and writers are imported where they are used: JAX takes seconds, and --help needs none.
 
 
 @one_line_errors()
@@ -90,8 +85,15 @@ def _from_torch(
     ema: bool,
     overwrite: bool,
 ) -> None:
+    from lctr_jax.checkpoints.conversion import convert
+    from lctr_jax.checkpoints.conversion_report import print_report
+    from lctr_jax.checkpoints.hub import download
+    from lctr_jax.checkpoints.recognition import size_options
+    from lctr_jax.checkpoints.store import save_weights
+    from lctr_jax.checkpoints.torch_files import read_tensors
+
     require_folder_destination(dest)
-    file = torch_files.read_tensors(download(source), ema=ema)
+    file = read_tensors(download(source), ema=ema)
     try:
         conversion = convert(
             file, source=source, heads=heads, num_classes=num_classes, half_normalized=half_normalized
@@ -108,15 +110,19 @@ def _from_torch(
 
 
 def _to_torch(source: str, dest: Path, *, half: bool, overwrite: bool) -> None:
+    from lctr_jax.checkpoints.conversion import describe_network, to_torch_tensors
+    from lctr_jax.checkpoints.store import load_weights
+    from lctr_jax.checkpoints.torch_files import require_suffix, write_tensors
+
     if dest.exists() and not overwrite:
         raise FileExistsError(f"{dest}: already exists; choose another path or add --overwrite")
-    torch_files.require_suffix(dest)
+    require_suffix(dest)
     require_file_destination(dest)
     metadata, parameters = load_weights(source)
     tensors = to_torch_tensors(metadata, parameters)
     if half:
-        tensors = {name: array.astype(np.float16) for name, array in tensors.items()}
-    torch_files.write_tensors(dest, tensors, metadata.to_json())
+        tensors = {name: array.astype("float16") for name, array in tensors.items()}
+    write_tensors(dest, tensors, metadata.to_json())
     size = sum(array.size for array in tensors.values())
     Console().print(
         f"{dest}: {describe_network(metadata)}; {len(tensors)} tensors, {size:,} parameters", soft_wrap=True

@@ -17,7 +17,6 @@ from rich.table import Table
 from lctr_jax.command_line import ArgumentParser
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import path_argument, require_file_destination
-from lctr_jax.run.seed_summary import SAME, has_config, summarize_folders
 
 
 @one_line_errors()
@@ -26,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     if options.json:
         require_file_destination(options.json)
+    from lctr_jax.run.seed_summary import has_config, summarize_folders  # seconds, which --help does not need
+
     summary = summarize_folders(options.runs)
     if unknown := [str(run) for run in options.runs if not has_config(run)]:
         print(f"{', '.join(unknown)}: no eval/config.json, so not verified to be a seed of the same config")
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def make_table(summary: dict[str, Any]) -> Table:
     """Build a table with one row per metric: mean, standard deviation and the values of all runs."""
+    from lctr_jax.run.seed_summary import SAME
+
     facts = ", ".join(f"{key} {summary[key]}" for key in SAME if key in summary)
     table = Table(title=escape(f"{facts}; in percent except threshold"))
     for column in ("metric", "mean", "std", *summary["runs"]):

@@ -2,24 +2,17 @@
 
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
-from ml_collections import ConfigDict
 
-from lctr_jax.distributed.mesh import describe_devices, make_mesh
-from lctr_jax.distributed.preemption import Interruption, stop_status
-from lctr_jax.distributed.processes import join_processes
+from lctr_jax.distributed.stopping import stop_status
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import expand, expand_text
-from lctr_jax.run.dry_run import dry_run
-from lctr_jax.run.evaluate import evaluate_checkpoint
-from lctr_jax.run.execution_settings import settle_dtype
-from lctr_jax.run.experiment import open_experiment
 from lctr_jax.run.flags import define_processes, parse_flags, read_processes
-from lctr_jax.run.option_help import list_options
-from lctr_jax.run.settled_options import check_config, settle_options
-from lctr_jax.run.train import train_and_evaluate
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 USAGE = (
     "train.py|lctr-train --config configs/NAME.py|NAME [--workdir DIR] [--config.a.b=value ...] "
@@ -34,7 +27,7 @@ class TrainArguments(NamedTuple):
     `processes` are the arguments of `join_processes`.
     """
 
-    config: ConfigDict
+    config: "ConfigDict"
     workdir: Path
     checkpoint: str | None
     dry_run: bool
@@ -48,7 +41,21 @@ def main() -> None:
     if {"-h", "--help"} & set(sys.argv):
         print(_help())
         return
-    command = _parse(sys.argv)
+    _execute(_parse(sys.argv))
+
+
+def _execute(command: TrainArguments) -> None:
+    # Imported here: JAX and the readers of data take seconds, which --help does not need.
+    from lctr_jax.distributed.mesh import describe_devices, make_mesh
+    from lctr_jax.distributed.preemption import Interruption
+    from lctr_jax.distributed.processes import join_processes
+    from lctr_jax.run.dry_run import dry_run
+    from lctr_jax.run.evaluate import evaluate_checkpoint
+    from lctr_jax.run.execution_settings import settle_dtype
+    from lctr_jax.run.experiment import open_experiment
+    from lctr_jax.run.settled_options import check_config, settle_options
+    from lctr_jax.run.train import train_and_evaluate
+
     config = check_config(command.config)
     join_processes(**command.processes)
     mesh = make_mesh(fsdp=config.train.fsdp)
@@ -77,6 +84,8 @@ def main() -> None:
 
 
 def _help() -> str:
+    from lctr_jax.run.option_help import list_options
+
     own = _define_flags()
     lines = [f"  --{name:<17}{own[name].help}" for name in own]
     intro = "options of the config, with the published defaults; a config file may set others:"

@@ -1,6 +1,8 @@
 """Every test runs with shape-checked signatures, on eight CPU devices."""
 
 import os
+import shutil
+import tempfile
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
@@ -11,6 +13,20 @@ from jaxtyping import install_import_hook
 
 hook = install_import_hook("lctr_jax", "beartype.beartype")
 hook.__enter__()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep compiled programs in a folder of this session, since many tests compile the same ones.
+
+    xdist's workers and the processes that tests start inherit the environment, and so share them.
+    """
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.mkdtemp(prefix="lctr_jax-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 @pytest.fixture(scope="module")

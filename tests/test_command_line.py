@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -50,3 +51,28 @@ def test_the_public_names_are_imported_when_they_are_used():
     assert [getattr(lctr_jax, name).__name__ for name in names] == names
     with pytest.raises(AttributeError, match="no attribute 'lode'"):
         lctr_jax.lode  # noqa: B018
+
+
+STARTS = """
+import contextlib, importlib, io, json, sys
+def heavy():
+    names = "jax flax optax orbax grain tensorflow_datasets sklearn scipy numba cv2 matplotlib torch".split()
+    return [name for name in names if name in sys.modules]
+found = {}
+for command in ("train", "predict", "baselines", "convert", "summarize"):
+    sys.argv = [command, "--help"]
+    usage = io.StringIO()
+    with contextlib.redirect_stdout(usage), contextlib.suppress(SystemExit):
+        importlib.import_module(f"lctr_jax.{command}").main()
+    assert "usage: " in usage.getvalue()
+    found[command] = heavy()
+import lctr_jax.run.train, lctr_jax.run.dry_run, lctr_jax.training.trackers
+print(json.dumps([found, heavy()]))
+"""
+
+
+def test_help_imports_nothing_that_takes_seconds_and_a_run_only_what_it_uses():
+    done = subprocess.run([sys.executable, "-c", STARTS], capture_output=True, text=True, check=True)
+    help_imports, run_imports = json.loads(done.stdout)
+    assert help_imports == {name: [] for name in ("train", "predict", "baselines", "convert", "summarize")}
+    assert not {"torch", "sklearn", "matplotlib"} & set(run_imports)

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lctr_jax.distributed.preemption import Interrupted, Interruption
+from lctr_jax.distributed.preemption import Interruption
+from lctr_jax.distributed.stopping import Interrupted
 from lctr_jax.training.log import RunLog
 from lctr_jax.training.loop import Training
 from lctr_jax.training.meter import NonFiniteLossError

@@ -5,7 +5,8 @@ import signal
 
 import pytest
 
-from lctr_jax.distributed.preemption import Interrupted, Interruption
+from lctr_jax.distributed.preemption import Interruption
+from lctr_jax.distributed.stopping import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

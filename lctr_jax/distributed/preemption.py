@@ -3,21 +3,13 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 import jax
 from jax.experimental import multihost_utils
 
-
-class Interrupted(Exception):  # noqa: N818
-    """The run was stopped by the signal of that number."""
-
-    def __init__(self, number: int):
-        super().__init__(f"stopped by {signal.Signals(number).name}")
-        self.number = number
+from lctr_jax.distributed.stopping import Interrupted
 
 
 class Interruption:
@@ -70,16 +62,3 @@ class Interruption:
         )
         if jax.process_count() > 1:
             os.kill(os.getpid(), signal.SIGTERM)  # the signal that the preemption service handles
-
-
-@contextmanager
-def stop_status() -> Iterator[None]:
-    """End a stopped run with exit status 128 + signal number, as shells do."""
-    try:
-        yield
-    except Interrupted as stop:
-        print(f"{stop}; the same command goes on from here", file=sys.stderr, flush=True)
-        raise SystemExit(128 + stop.number) from None
-    except KeyboardInterrupt:
-        print("stopped by SIGINT before there was anything to save", file=sys.stderr, flush=True)
-        raise SystemExit(128 + signal.SIGINT) from None

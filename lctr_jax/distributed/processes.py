@@ -8,13 +8,13 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-MEETING_TIMEOUT = 300
+from lctr_jax.distributed.place import MEETING_TIMEOUT, check_place
+
 _SPARE_SECONDS = 60
 _TASK_COUNTS = (
     "SLURM_NTASKS",
@@ -26,14 +26,6 @@ _TASK_COUNTS = (
 )
 """Environment variables with the number of tasks: SLURM, Open MPI, MPICH and Intel MPI, torchrun, Flux."""
 _TOO_LATE = "must be called before any JAX calls"
-
-
-class Place(NamedTuple):
-    """A process's place in the run: `coordinator` is HOST:PORT, on which process 0 listens."""
-
-    coordinator: str
-    num_processes: int
-    process_id: int
 
 
 def join_processes(
@@ -63,7 +55,7 @@ def join_processes(
         return
     given = (num_processes, process_id) != (None, None) or coordinator is not None
     coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
-    place = _check(coordinator, num_processes, process_id) if given else None
+    place = check_place(coordinator, num_processes, process_id) if given else None
     with _time_limit(meeting_timeout, coordinator), _report_runtime_errors():
         if place is None:
             _join_cluster(meeting_timeout)
@@ -128,39 +120,6 @@ def decide_together(decide: Callable[[], bool]) -> bool:
             error = found
     raise_together(error)
     return bool(multihost_utils.broadcast_one_to_all(decision))
-
-
-def _check(coordinator: str | None, num_processes: int | None, process_id: int | None) -> Place:
-    if coordinator is None or num_processes is None or process_id is None:
-        given = {"--coordinator": coordinator, "--num_processes": num_processes, "--process_id": process_id}
-        missing = " and ".join(flag for flag, value in given.items() if value is None)
-        raise ValueError(
-            f"--coordinator, --num_processes and --process_id go together: got no {missing}; "
-            "leave all out to let JAX ask the cluster, or give --num_processes 1 alone for one process"
-        )
-    host, _, port = coordinator.rpartition(":")
-    if not host or not port.isdecimal():
-        raise ValueError(f"--coordinator: got {coordinator!r}, expected HOST:PORT, where process 0 listens")
-    if not 0 <= process_id < num_processes:
-        raise ValueError(
-            f"--process_id: got {process_id}, expected 0 to {num_processes - 1} "
-            f"of --num_processes={num_processes}"
-        )
-    if process_id == 0:
-        _require_free(int(port))
-    return Place(coordinator, num_processes, process_id)
-
-
-def _require_free(port: int) -> None:
-    """Raise OSError if the port is in use, in which case JAX would crash."""
-    try:
-        socket.create_server(("", port)).close()
-    except OSError as error:
-        raise OSError(
-            f"--coordinator: port {port} cannot be listened on: {error.strerror}; if several tasks were "
-            "started with the same arguments, give each its own --process_id, or start one, with "
-            "--num_processes 1"
-        ) from error
 
 
 def _join_cluster(meeting_timeout: int) -> None:

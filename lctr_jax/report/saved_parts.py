@@ -21,8 +21,8 @@ from PIL import Image
 from lctr_jax.inference.result import BoxedClass, Prediction
 from lctr_jax.localization.maps import resize_map
 from lctr_jax.localization.protocols import WSOLEVAL_PROTOCOL
+from lctr_jax.report.prediction_options import PARTS
 
-PARTS = ("crops", "masks", "maps")
 MAP_SIDE = 224
 """Side of the maps in pixels, to which wsoleval's evaluator scales true boxes (`_RESIZE_LENGTH`)."""
 

@@ -20,8 +20,8 @@ from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.report.overlay import PREDICTED, draw_boxes
 from lctr_jax.report.page import render_page
 from lctr_jax.report.pictures import encode_picture
+from lctr_jax.report.prediction_options import MAX_IMAGES
 
-MAX_IMAGES = 24
 _SIDE = 240  # of a picture's longest side, in pixels
 _DIMMED = 0.4  # brightness below the threshold
 

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from absl import flags
-from ml_collections import config_flags
 
 from lctr_jax.command_line import respell
-from lctr_jax.distributed.processes import MEETING_TIMEOUT
+from lctr_jax.distributed.place import MEETING_TIMEOUT
 from lctr_jax.run.config_files import find_config
 
 _PROCESSES = ("coordinator", "num_processes", "process_id", "meeting_timeout")
@@ -23,6 +22,8 @@ def parse_flags(values: Any, argv: list[str], *, usage: str) -> Path:
         ValueError: a flag or option is unknown or invalid, or --config is missing.
         FileNotFoundError: there is no such config.
     """
+    from ml_collections import config_flags  # not for --help
+
     argv, file = _resolve_config(respell(argv, "-", "_"), usage=usage)
     try:
         config_flags.DEFINE_config_file(  # it also looks for --flagfile

@@ -6,7 +6,8 @@ from typing import Any
 
 import jax
 
-from lctr_jax.distributed.preemption import Interrupted, Interruption
+from lctr_jax.distributed.preemption import Interruption
+from lctr_jax.distributed.stopping import Interrupted
 from lctr_jax.training.log import RunLog
 from lctr_jax.training.meter import Meter
 from lctr_jax.training.plan import Action, Agenda

@@ -1,6 +1,7 @@
 """Writers of scalars and images: JSON lines and TensorBoard; `trackers` contains the optional ones."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,10 +9,27 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from tensorboardX import summary
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
-from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@contextmanager
+def _without_torch() -> Iterator[None]:
+    """Make `import torch` fail as where it is not installed, unless it is imported already."""
+    if "torch" in sys.modules:
+        yield
+        return
+    sys.modules["torch"] = None  # pyright: ignore[reportArgumentType] what Python documents for this
+    try:
+        yield
+    finally:
+        del sys.modules["torch"]
+
+
+# tensorboardX imports torch where it is installed, for tensors that nobody here logs; that takes seconds.
+with _without_torch():
+    from tensorboardX import summary
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
+    from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 
 Option = bool | int | float | str
 Options = Mapping[str, Option]

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Int
-from sklearn.datasets import load_digits
 
 from lctr_jax.data import records
 from lctr_jax.data.digits import drawing
@@ -53,6 +52,8 @@ class Digits(tfds.core.ShardBasedBuilder):
 
 
 def _examples(split: str, scene: drawing.Scene) -> Iterator[tuple[str, dict[str, Any]]]:
+    from sklearn.datasets import load_digits  # a second, for which nobody waits once the digits are prepared
+
     loaded = load_digits(return_X_y=True)
     rasters, labels = (np.asarray(column) for column in loaded)
     pool = source_digits(labels)[split]
