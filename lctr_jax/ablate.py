@@ -22,6 +22,7 @@ from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import expand
 from lctr_jax.models.methods import METHODS, get_method
 from lctr_jax.run.ablation import carry_out, plan_runs, write_table
+from lctr_jax.run.compilation_cache import enable_compilation_cache
 from lctr_jax.run.flags import define_processes, parse_flags, read_processes
 from lctr_jax.run.settled_options import check_config, settle_options
 
@@ -58,6 +59,7 @@ def main() -> None:
     settled = settle_options(config, mesh, workdir=workdir / methods[0] / "0")
     runs = plan_runs(workdir, settled, methods=methods, seeds=seeds)
     interruption = Interruption()
+    enable_compilation_cache(_say)
     for number, run in enumerate(runs, 1):
         _say(f"{run.workdir}: run {number} of {len(runs)}")
         done += carry_out(run, mesh, interruption)

@@ -49,6 +49,7 @@ def _execute(command: TrainArguments) -> None:
     from lctr_jax.distributed.mesh import describe_devices, make_mesh
     from lctr_jax.distributed.preemption import Interruption
     from lctr_jax.distributed.processes import join_processes
+    from lctr_jax.run.compilation_cache import enable_compilation_cache
     from lctr_jax.run.dry_run import dry_run
     from lctr_jax.run.evaluate import evaluate_checkpoint
     from lctr_jax.run.execution_settings import settle_dtype
@@ -75,6 +76,7 @@ def _execute(command: TrainArguments) -> None:
         trains=command.checkpoint is None,
     ) as experiment:
         experiment.log.say(f"on {describe_devices(mesh)}")
+        enable_compilation_cache(experiment.log.say)
         if command.dry_run:
             dry_run(experiment)
         elif command.checkpoint is None:
