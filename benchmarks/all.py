@@ -27,6 +27,7 @@ QUICK = {
     "pipeline": ["--workers", "2", "--rounds", "3"],
     "evaluation": ["--rounds", "3"],
     "predict": ["--images", "200"],
+    "startup": ["--rounds", "2"],
     "scaling": [],
     "faults": [],
 }
@@ -36,6 +37,7 @@ LONG = {
     "pipeline": [],
     "evaluation": [],
     "predict": [],
+    "startup": [],
     "scaling": [],
     "faults": [],
 }

@@ -6,6 +6,12 @@ from typing import Any, NamedTuple
 PREDICTION = 0.6
 """Share of the forward pass's rate that `lctr_jax.predict` is to reach."""
 
+HELP_SECONDS = 0.7
+"""Until a command has printed its usage."""
+
+FIRST_STEP = 0.6
+"""Time to the first step with compiled programs of an earlier run, as a share of the time without."""
+
 
 class Goal(NamedTuple):
     """A bound and the measured value; `at_least` says whether it is a lower bound."""
@@ -27,7 +33,17 @@ def goal_lines(reports: dict[str, dict[str, Any]]) -> list[str]:
         report = reports["predict"]
         name = f"predict / forward pass, images per second, {report['images']:,} photographs"
         goals.append(Goal(name, PREDICTION, report["ratio"], True))
+    if "startup" in reports:
+        goals += _startup_goals(reports["startup"])
     return [_line(goal) for goal in goals]
+
+
+def _startup_goals(report: dict[str, Any]) -> Iterator[Goal]:
+    for name, found in report["commands"].items():
+        if name.endswith("--help"):
+            yield Goal(f"{name}, seconds", HELP_SECONDS, found["seconds"]["median"], False)
+    measured = report["first_step"]["ratio"]["median"]
+    yield Goal("first step of the digits demo, compiled before / not", FIRST_STEP, measured, False)
 
 
 def _step_goals(report: dict[str, Any]) -> Iterator[Goal]:

@@ -10,10 +10,11 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import many_images, step, step_case, threshold_rules
+from benchmarks import many_images, startup, step, step_case, threshold_rules
 from benchmarks import predict as predict_benchmark
 from benchmarks.all import page
 from benchmarks.analytic import forward_flops, training_flops
+from benchmarks.goals import goal_lines
 from benchmarks.hlo import Collective
 from benchmarks.matmul_peak import FLOPS, matmul_tasks, peak_flops
 from benchmarks.measurement import show, summarize, summarize_ratio, time_interleaved
@@ -133,6 +134,23 @@ def test_the_memory_for_names_is_measured_and_small(tmp_path):
     megabytes = many_images.measure(tmp_path, images=2000)
     assert set(megabytes) == {"listing the folder", "names of overlays", "resuming"}
     assert all(0 < value < 2000 * 1e-3 for value in megabytes.values())  # less than 1 kB per image
+
+
+def test_starts_are_timed_until_a_line_is_printed():
+    code = (
+        "import sys; print('step  12/30  loss', file=sys.stderr, flush=True); sys.stdin.read(); sys.exit(1)"
+    )
+    assert 0 < startup.seconds_to_line("step 12/", ["-c", code], {}) < 60
+    with pytest.raises(RuntimeError, match="no such file"):
+        startup.seconds_to_line("step 1/", ["-c", "import sys; sys.exit('no such file')"], {})
+    times = {"seconds": {"median": 0.1, "first_quartile": 0.1, "third_quartile": 0.1}}
+    step = {"median": 0.5, "first_quartile": 0.4, "third_quartile": 0.6}
+    report = {
+        "commands": {"train.py --help": times | {"ratio": times["seconds"]}},
+        "first_step": {"empty": step, "filled": step, "ratio": step},
+    }
+    assert "| train.py --help, seconds | at most 0.7 | 0.10 | yes |" in goal_lines({"startup": report})
+    assert ["train.py --help", "0.10 (0.10-0.10)", "0.10 (0.10-0.10)"] in startup.table(report)["rows"]
 
 
 def test_prediction_is_timed_against_its_forward_pass(tmp_path, monkeypatch):
