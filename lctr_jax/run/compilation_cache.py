@@ -5,6 +5,7 @@ import os
 import platform
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import filelock
 import jax
@@ -25,11 +26,12 @@ def enable_compilation_cache(say: Callable[[str], None]) -> None:
     A folder that the user chose (JAX_COMPILATION_CACHE_DIR), or the choice to have none
     (JAX_ENABLE_COMPILATION_CACHE=0), is left alone. A cache that cannot be used never ends a run.
     """
-    if not jax.config.jax_enable_compilation_cache:
+    options: Any = jax.config
+    if not options.jax_enable_compilation_cache:
         say("compiled programs are not kept: JAX_ENABLE_COMPILATION_CACHE is off")
         return
-    if jax.config.jax_compilation_cache_dir:
-        say(f"compiled programs are kept in {jax.config.jax_compilation_cache_dir}")
+    if options.jax_compilation_cache_dir:
+        say(f"compiled programs are kept in {options.jax_compilation_cache_dir}")
         return
     try:
         folder = _private_folder()
