@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python train.py --config configs/digits.py --workdir runs/digits
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q -n auto --maxprocesses 8
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
