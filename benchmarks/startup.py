@@ -94,7 +94,7 @@ def seconds_to_line(start: str, command: Sequence[str], environment: Mapping[str
     begin, printed = time.perf_counter(), []
     own = {name: value for name, value in os.environ.items() if "COMPILATION_CACHE" not in name}
     with subprocess.Popen(
-        [sys.executable, *command], cwd=ROOT, env=own | environment, stderr=subprocess.PIPE, text=True
+        [sys.executable, *command], cwd=ROOT, env=own | dict(environment), stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             for line in process.stderr or ():
