@@ -10,6 +10,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from lctr_jax.training.device_augmentation import mixup_cutmix, random_erase
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 SIDE = 48
 
 
@@ -114,8 +116,8 @@ def test_mixup_mixes_images_and_labels_by_the_same_share():
     shares = []
     for seed in range(200):
         images, labels = mixup_cutmix(jax.random.key(seed), IMAGES, LABELS, cutmix_alpha=0.0)
-        share = labels[0, 0]
-        shares.append(float(share))
+        share = float(labels[0, 0])
+        shares.append(share)
         np.testing.assert_allclose(
             images[:, 0, 0, 0], share * np.arange(6) + (1 - share) * np.arange(6)[::-1], atol=1e-5
         )

@@ -18,13 +18,9 @@ from lctr_jax.training.training_config import TrainingOptions
 
 IMAGES = jax.ShapeDtypeStruct((4, 32, 32, 3), "uint8")
 LABELS = jax.ShapeDtypeStruct((4,), "int32")
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 FAMILIES = [{}, {"layer_scale": True, "registers": 2, "cls_position": False}]
-
-
-@pytest.fixture(autouse=True)
-def strict():
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
 
 
 @pytest.mark.parametrize(
