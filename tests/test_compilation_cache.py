@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
 
 from lctr_jax.run.compilation_cache import cache_folder, enable_compilation_cache
 
+OPTIONS: Any = jax.config  # its attributes are made when JAX is imported
 START = """
 import sys, jax, jax.monitoring
 from lctr_jax.run.compilation_cache import enable_compilation_cache
@@ -37,9 +39,7 @@ def unset(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     names = ("jax_compilation_cache_dir", "jax_compilation_cache_max_size")
     options = {name: getattr(jax.config, name) for name in names}
-    options["jax_persistent_cache_min_compile_time_secs"] = (
-        jax.config.jax_persistent_cache_min_compile_time_secs
-    )
+    options["jax_persistent_cache_min_compile_time_secs"] = OPTIONS.jax_persistent_cache_min_compile_time_secs
     jax.config.update("jax_compilation_cache_dir", None)
     yield tmp_path
     for name, value in options.items():
@@ -78,7 +78,7 @@ def test_jaxs_own_options_have_the_last_word(unset, monkeypatch):
     lines = []
     jax.config.update("jax_compilation_cache_dir", str(unset / "mine"))
     enable_compilation_cache(lines.append)
-    assert jax.config.jax_compilation_cache_dir == str(unset / "mine")
+    assert OPTIONS.jax_compilation_cache_dir == str(unset / "mine")
     assert lines == [f"compiled programs are kept in {unset / 'mine'}"]
     jax.config.update("jax_compilation_cache_dir", None)
     jax.config.update("jax_enable_compilation_cache", False)
@@ -87,7 +87,7 @@ def test_jaxs_own_options_have_the_last_word(unset, monkeypatch):
     finally:
         jax.config.update("jax_enable_compilation_cache", True)
     assert "not kept: JAX_ENABLE_COMPILATION_CACHE is off" in lines[-1]
-    assert jax.config.jax_compilation_cache_dir is None
+    assert OPTIONS.jax_compilation_cache_dir is None
 
 
 def test_a_folder_that_cannot_be_had_is_one_line(unset):
@@ -95,7 +95,7 @@ def test_a_folder_that_cannot_be_had_is_one_line(unset):
     (unset / "lctr_jax").write_text("a file")
     enable_compilation_cache(lines.append)
     assert "compiled programs are not kept, so every start compiles again: " in lines[0]
-    assert jax.config.jax_compilation_cache_dir is None
+    assert OPTIONS.jax_compilation_cache_dir is None
 
 
 def test_a_folder_that_others_write_to_is_not_trusted(unset):
@@ -104,4 +104,4 @@ def test_a_folder_that_others_write_to_is_not_trusted(unset):
     cache_folder().chmod(0o777)
     enable_compilation_cache(lines.append)
     assert "others can write to it" in lines[0]
-    assert jax.config.jax_compilation_cache_dir is None
+    assert OPTIONS.jax_compilation_cache_dir is None
