@@ -56,7 +56,7 @@ def test_the_public_names_are_imported_when_they_are_used():
 STARTS = """
 import contextlib, importlib, io, json, sys
 def heavy():
-    names = "jax flax optax orbax grain tensorflow_datasets sklearn scipy numba cv2 matplotlib torch".split()
+    names = "jax flax optax orbax grain tensorflow_datasets sklearn scipy numba matplotlib torch".split()
     return [name for name in names if name in sys.modules]
 found = {}
 for command in ("train", "predict", "baselines", "convert", "summarize"):
