@@ -127,3 +127,7 @@ def _to_torch(source: str, dest: Path, *, half: bool, overwrite: bool) -> None:
     Console().print(
         f"{dest}: {describe_network(metadata)}; {len(tensors)} tensors, {size:,} parameters", soft_wrap=True
     )
+
+
+if __name__ == "__main__":
+    main()

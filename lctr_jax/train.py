@@ -120,3 +120,7 @@ def _define_flags() -> Any:
     flags.DEFINE_string("checkpoint", None, "the checkpoint that --eval evaluates", flag_values=values)
     define_processes(values)
     return values
+
+
+if __name__ == "__main__":
+    main()
