@@ -79,6 +79,7 @@ def test_from_a_flat_folder_to_yolo_labels(photos, monkeypatch, capsys):
     assert "chosen: --config.train.lr=0.008 (for training from random weights" in said
     assert "train.epochs" not in said  # given
     assert "no boxes in this split: classification only" in said
+    assert "the threshold of this network's boxes is not calibrated: give about twenty boxes" in said
     assert (photos.parent / "run/eval/report.html").is_file()
 
     elsewhere.rename(broken)

@@ -19,8 +19,8 @@ DEFAULT_SHARE = 0.6
 UNCALIBRATED = f"{100 * DEFAULT_SHARE:.0f} % of the map's sum (not calibrated for this network)"
 
 CALIBRATE = (
-    "to calibrate it: about twenty boxes and python -m lctr_jax.calibrate, or choose by eye with "
-    "predict --thresholds 0.1,0.2,0.3,0.4"
+    "give about twenty boxes to python -m lctr_jax.calibrate, or choose by eye with predict --thresholds "
+    "0.1,0.2,0.3,0.4; until then each map has its own (docs/photographs.md)"
 )
 """Hint printed with an uncalibrated threshold."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lctr_jax.inference.threshold import CALIBRATE
 from lctr_jax.localization.metrics import METRICS, Metric, ThresholdKind
 
 
@@ -18,7 +19,10 @@ def format_summary(metrics: Mapping[str, Any]) -> str:
         ]
     else:
         measured = "classification and PxAP" if "pxap" in metrics else "classification only"
-        lines.append(f"no boxes in this split: {measured}")
+        lines += [
+            f"no boxes in this split: {measured}",
+            f"the threshold of this network's boxes is not calibrated: {CALIBRATE}",
+        ]
     if "pxap" in metrics:
         lines.append(f"on masks, protocol {metrics['protocol']}, all thresholds: {_row(metrics, 'all')}")
     lines += [line for metric in METRICS if metric.compared and (line := _baselines(metrics, metric))]
