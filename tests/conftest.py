@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -20,6 +21,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     xdist's workers and the processes that tests start inherit the environment, and so share them.
     """
+    # A shell starts background jobs with Ctrl-C ignored, which some tests send.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(prefix="lctr_jax-tests-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))

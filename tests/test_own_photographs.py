@@ -110,8 +110,9 @@ def check_yolo(yolo, photos, count):
             label, *box = line.split()
             x, y, width, height = map(float, box[:4])
             assert int(label) == sorted(SIZES).index(path.parent.name)
-            assert 0 <= x - width / 2 <= x + width / 2 <= 1.0001
-            assert 0 <= y - height / 2 <= y + height / 2 <= 1.0001
+            rounding = 1e-6  # YOLO's numbers have six digits
+            assert -rounding <= x - width / 2 <= x + width / 2 <= 1 + rounding
+            assert -rounding <= y - height / 2 <= y + height / 2 <= 1 + rounding
     supervision = pytest.importorskip("supervision")
     loaded = supervision.DetectionDataset.from_yolo(
         images_directory_path=str(photos / "bar"),

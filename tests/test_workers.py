@@ -67,7 +67,7 @@ def test_a_lost_worker_process_is_reported_and_the_others_end():
     children = multiprocessing.active_children()
     assert len(children) == 2
     children[0].kill()
-    lost = r"data\.num_workers: a worker process was lost with exit code -9: killed, .* memory runs out"
+    lost = r"data\.num_workers: a worker process was lost with exit code -9: killed, .* memory ran out"
     with pytest.raises(ChildProcessError, match=lost) as error:
         take(batches, 30)
     assert "\n" not in str(error.value)
