@@ -37,3 +37,9 @@ def test_the_interval_of_a_mean_is_the_multinomial_bootstraps(weights):
     interval = percentile_interval(counts[:, 0] / counts[:, 1])
     drawn = outcomes[rng.integers(0, 400, (2000, 400)), 0].mean(axis=1)
     np.testing.assert_allclose(interval, np.percentile(drawn, [2.5, 97.5]), atol=0.01)
+
+
+@pytest.mark.parametrize(("confidence", "expected"), [(0.95, (25.0, 975.0)), (0.5, (250.0, 750.0))])
+def test_a_percentile_interval_leaves_out_the_same_share_at_both_ends(confidence, expected):
+    replicates = np.random.default_rng(0).permutation(1001).astype(float)
+    assert percentile_interval(replicates, confidence=confidence) == pytest.approx(expected)

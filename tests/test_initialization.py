@@ -10,7 +10,7 @@ from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.parameter_paths import by_path
 from lctr_jax.checkpoints.store import save_weights
 from lctr_jax.checkpoints.transfer import initialize_from
-from lctr_jax.models.parameters import parameter_shapes
+from lctr_jax.models.parameters import initialize, parameter_shapes
 
 
 def fresh(spec):
@@ -96,3 +96,12 @@ def test_another_backbone_is_refused(backbone, changed, said):
 def test_a_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         initialize_from(tmp_path / "nowhere", SPEC, fresh(SPEC))
+
+
+def test_residual_branches_start_at_a_hundred_thousandth():
+    """CaiT (Touvron et al., ICCV 2021), section 2.3: 1e-5 for deep networks."""
+    parameters = initialize(dataclasses.replace(SPEC, layer_scale=True), jax.random.key(0))
+    scales = {path: leaf for path, leaf in by_path(parameters).items() if ".ls" in path}
+    assert len(scales) == 2
+    for path, scale in scales.items():
+        np.testing.assert_array_equal(scale, np.float32(1e-5), err_msg=path)

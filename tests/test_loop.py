@@ -12,7 +12,7 @@ from lctr_jax.distributed.preemption import Interruption
 from lctr_jax.distributed.stopping import Interrupted
 from lctr_jax.training.log import RunLog
 from lctr_jax.training.loop import Training
-from lctr_jax.training.meter import NonFiniteLossError
+from lctr_jax.training.meter import Meter, NonFiniteLossError
 from lctr_jax.training.plan import Agenda, Plan
 from lctr_jax.training.state import TrainState
 from lctr_jax.training.steps import StepMetrics
@@ -94,6 +94,14 @@ def test_the_end_is_evaluated_where_that_is_asked_for(tmp_path):
     happened = run(tmp_path, keep_best="eval/top1_cls")
     assert happened[-3:] == [("begin", 12), ("evaluated", 12), ("saved", 12, 12, True)]
     assert happened[:-3] == run(tmp_path)[:-1]
+
+
+def test_the_time_of_an_evaluation_is_not_training_time(tmp_path, monkeypatch):
+    skipped = []
+    monkeypatch.setattr(Meter, "skip", lambda self, seconds: skipped.append(seconds))
+    run(tmp_path)
+    assert len(skipped) == 1 + 5  # compilation, and the evaluations before the end
+    assert all(0 <= seconds < 60 for seconds in skipped)
 
 
 def test_an_evaluation_may_end_the_training(tmp_path):
