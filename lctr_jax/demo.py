@@ -9,11 +9,11 @@ Gradio, pip install -e '.[demo]', and no network access.
 """
 
 import argparse
+import dataclasses
 import itertools
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import jax
@@ -24,11 +24,10 @@ from PIL import Image, ImageOps
 from lctr_jax.checkpoints.store import find_checkpoint
 from lctr_jax.command_line import ArgumentParser
 from lctr_jax.data.data_config import DataOptions
-from lctr_jax.data.datasets import open_split
 from lctr_jax.data.geometry import Geometry, GeometryProtocol
 from lctr_jax.data.samples import decode_record
 from lctr_jax.errors import one_line, one_line_errors
-from lctr_jax.host.paths import expand_text, path_argument, text_argument
+from lctr_jax.host.paths import path_argument, text_argument
 from lctr_jax.inference.image_search import count_images, find_images
 from lctr_jax.inference.images import read_upright
 from lctr_jax.inference.loading import LoadedModel, load
@@ -36,6 +35,8 @@ from lctr_jax.inference.result import NotFiniteError
 from lctr_jax.inference.threshold import PUBLISHED, PUBLISHED_THRESHOLD, resolve_threshold
 from lctr_jax.json_objects import describe_value, read_object
 from lctr_jax.models.normalization import normalize
+from lctr_jax.report.selection import spread_evenly
+from lctr_jax.run.experiment import open_data
 from lctr_jax.viewer.demo_page import build_page, import_gradio, serve_page
 from lctr_jax.viewer.reading import MAX_PHOTO_SIDE, Reading
 
@@ -142,19 +143,12 @@ def write_examples(checkpoint: str, folder: Path, *, data_dir: str | None) -> li
         return []
     try:
         data, split_name = _read_data_options(config)
-        split = open_split(
-            data.name,
-            split_name,
-            data_dir=expand_text(data_dir) if data_dir else data.data_dir,
-            root=data.root or None,
-            boxes={split: path for split, path in data.boxes.items() if path},
-            exif=data.exif,
-        )
+        split = open_data(dataclasses.replace(data, data_dir=data_dir or data.data_dir), split_name)
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"no examples: {one_line(error)}", file=sys.stderr)
         return []
     written = []
-    for index in np.linspace(0, len(split) - 1, min(NUM_EXAMPLES, len(split))).astype(int).tolist():
+    for index in spread_evenly(len(split), most=NUM_EXAMPLES):
         image = decode_record(split[index])
         written.append(folder / f"{index}_{split[index]['label']}.png")
         image.save(written[-1])
@@ -171,7 +165,7 @@ def _read_data_options(config: Path) -> tuple[DataOptions, str]:
     groups = read_object(config)
     data, evaluation = (groups.get(name) for name in ("data", "eval"))
     split = evaluation.get("split") if isinstance(evaluation, dict) else None
-    expected = asdict(DataOptions())
+    expected = dataclasses.asdict(DataOptions())
     if not isinstance(data, dict) or not isinstance(split, str) or not data.keys() <= expected.keys():
         raise ValueError(f"{config}: expected the options of a run, with data and eval.split")
     options = {name: value for name, value in data.items() if name != "num_workers"}  # for training only

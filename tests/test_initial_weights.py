@@ -1,14 +1,20 @@
 """`--config.init_from` with PyTorch's weights: converted on the way, once, and the network follows."""
 
+import io
 import json
 import shutil
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from safetensors.numpy import save_file
 from small_run import draw_folder
 
+from lctr_jax.checkpoints import converted_once
+from lctr_jax.checkpoints.torch_files import read_tensors
 from lctr_jax.checkpoints.transfer import read_initial_metadata, weights_digest
 from lctr_jax.convert import main as convert
 from lctr_jax.train import main
@@ -77,6 +83,29 @@ def test_a_file_is_converted_once_and_the_network_follows(train, place, tmp_path
     assert f"options that the config leaves open: as {tmp_path / 'run'} was started" in said
     assert "resuming at step 3" in said
     assert (tmp_path / "run/config.json").read_text() == started
+
+
+def test_processes_that_start_together_convert_once(place, tmp_path, monkeypatch):
+    """Threads stand in for the processes of a host: their locks belong to open files, too."""
+    both_have_read = threading.Barrier(2)
+
+    def read(path):
+        tensors = read_tensors(path)
+        both_have_read.wait(timeout=60)
+        return tensors
+
+    monkeypatch.setattr(converted_once, "read_tensors", read)
+    said = io.StringIO()
+    with ThreadPoolExecutor(2) as threads:
+        starting = [
+            threads.submit(
+                converted_once.convert_once, str(place / "vit.safetensors"), tmp_path, Console(file=said)
+            )
+            for _ in range(2)
+        ]
+        first, second = (start.result() for start in starting)
+    assert first == second
+    assert said.getvalue().count("tensors read") == 1
 
 
 def test_what_is_kept_equals_what_the_converter_makes(place, tmp_path, capsys):

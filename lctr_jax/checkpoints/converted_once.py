@@ -1,6 +1,8 @@
 """PyTorch weights to start a run from: converted on first use and kept as .safetensors."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -8,7 +10,8 @@ from rich.console import Console
 from lctr_jax.checkpoints.conversion import convert, to_torch_tensors
 from lctr_jax.checkpoints.conversion_report import print_report
 from lctr_jax.checkpoints.hub import download, is_hub_name
-from lctr_jax.checkpoints.torch_files import is_tensor_file, read_tensors, write_tensors
+from lctr_jax.checkpoints.torch_files import TensorFile, is_tensor_file, read_tensors, write_tensors
+from lctr_jax.host.file_locks import lock_exclusively
 
 WEIGHTS_FOLDER = "initial_weights"
 """The folder, among the prepared data, that holds converted weights."""
@@ -36,15 +39,20 @@ def convert_once(source: str, data_dir: Path, console: Console) -> str:
     file = read_tensors(path)
     if file.metadata is not None:  # written by us: there is nothing to convert
         return str(path)
+    with _one_at_a_time(converted.parent):
+        if not converted.is_file():  # otherwise converted by another process while this one waited
+            _convert(file, source, converted, console)
+    return str(converted)
+
+
+def _convert(file: TensorFile, source: str, converted: Path, console: Console) -> None:
     try:
         conversion = convert(file, source=source)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
-    _write(
-        converted, to_torch_tensors(conversion.metadata, conversion.parameters), conversion.metadata.to_json()
-    )
+    tensors = to_torch_tensors(conversion.metadata, conversion.parameters)
+    write_tensors(converted, tensors, conversion.metadata.to_json())
     print_report(console, conversion, file, source=source, dest=str(converted))
-    return str(converted)
 
 
 def _key(source: str) -> str:
@@ -54,13 +62,22 @@ def _key(source: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def _write(path: Path, tensors, metadata) -> None:
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Make the folder and let the processes of a host convert one after the other.
+
+    Raises:
+        OSError: it cannot be written to.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_tensors(path, tensors, metadata)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".converting.lock").open("w")
     except OSError as error:
         raise OSError(
-            f"init_from: converted weights are kept in {path.parent}, which cannot be written to "
+            f"init_from: converted weights are kept in {folder}, which cannot be written to "
             f"({error.strerror}); choose another data.data_dir, or convert them beforehand: "
             "python convert_deit_weights.py SOURCE DEST"
         ) from error
+    with lock:
+        lock_exclusively(lock, wait=True, risk="do not convert the same weights in two processes at once")
+        yield

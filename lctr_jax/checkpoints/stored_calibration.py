@@ -56,7 +56,7 @@ def write_calibration(folder: Path, calibration: Calibration) -> Path:
     Raises:
         OSError: the folder is not writable; an earlier calibration is then unchanged.
     """
-    values = json.loads(json.dumps(dataclasses.asdict(calibration)))
+    values = dataclasses.asdict(calibration)
     unfinished = folder / f".{FILE}.tmp"
     try:
         unfinished.write_text(json.dumps(values | {_CHECKSUM: checksum(values)}, indent=2) + "\n")

@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Float32, Int, Key
 
 from lctr_jax.models.attention import Statistics
-from lctr_jax.models.output import Output
+from lctr_jax.models.output import Output, asked_classes
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.models.vit import BackboneOutput, VisionTransformer
 
@@ -81,6 +81,23 @@ class Network(nnx.Module):
                 stands for the predicted class.
         """
         return self.output(self.backbone(images, statistics=self.statistics), classes)
+
+    def _class_agnostic_output(
+        self,
+        features: BackboneOutput,
+        relation_map: Float32[Array, "batch grid_h grid_w"],
+        classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None,
+    ) -> Output:
+        """Return the output of a method with one map for all classes: the requested class maps are ones."""
+        logits = self.head_logits(features)
+        asked = asked_classes(logits, classes)
+        return Output(
+            logits=logits,
+            class_map=jnp.ones((*asked.shape, *relation_map.shape[1:])),
+            relation_map=relation_map,
+            cls_attention=features.cls_attention,
+            patch_tokens=features.patch_tokens,
+        )
 
 
 def cross_entropy(

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int
 from lctr_jax.models.attention import Statistics
 from lctr_jax.models.deit import DeiT
 from lctr_jax.models.method import Method
-from lctr_jax.models.output import Output, asked_classes
+from lctr_jax.models.output import Output
 from lctr_jax.models.torch_layout import linear
 from lctr_jax.models.vit import BackboneOutput
 
@@ -21,15 +21,7 @@ class Rollout(DeiT):
         self, features: BackboneOutput, classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None
     ) -> Output:
         """Return the rollout as relation map and ones as class maps."""
-        logits = self.head_logits(features)
-        relation = _patches_of(features)
-        return Output(
-            logits=logits,
-            class_map=jnp.ones((*asked_classes(logits, classes).shape, *relation.shape[1:])),
-            relation_map=relation,
-            cls_attention=features.cls_attention,
-            patch_tokens=features.patch_tokens,
-        )
+        return self._class_agnostic_output(features, _patches_of(features), classes)
 
 
 def attention_rollout(

@@ -13,7 +13,7 @@ from lctr_jax.models.batch_norm import BatchNorm
 from lctr_jax.models.initializers import uniform_initializer
 from lctr_jax.models.method import Method
 from lctr_jax.models.network import Network, cross_entropy
-from lctr_jax.models.output import Output, asked_classes
+from lctr_jax.models.output import Output
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.models.torch_layout import TorchLayout, batch_statistics, linear, norm, shape_of
 from lctr_jax.models.vit import BackboneOutput
@@ -115,15 +115,8 @@ class TriLite(Network):
         self, features: BackboneOutput, classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None
     ) -> Output:
         """Return the foreground as relation map; the class maps are ones, one per requested class."""
-        logits = self.head_logits(features)
-        relation = self.regions(self._tokens(features)[1]).foreground_map
-        return Output(
-            logits=logits,
-            class_map=jnp.ones((*asked_classes(logits, classes).shape, *relation.shape[1:])),
-            relation_map=relation,
-            cls_attention=features.cls_attention,
-            patch_tokens=features.patch_tokens,
-        )
+        foreground = self.regions(self._tokens(features)[1]).foreground_map
+        return self._class_agnostic_output(features, foreground, classes)
 
     def _tokens(
         self, features: BackboneOutput

@@ -70,7 +70,7 @@ def class_name(class_names: Sequence[str], label: int) -> str:
 
 
 def gallery_item(result: Result, *, groups: Sequence[str], class_names: Sequence[str]) -> GalleryItem:
-    """Build the card of an evaluated image."""
+    """Build the item of an evaluated image."""
     sample, size = result.sample, result.image.shape[0]
     names = [class_name(class_names, label) for label in sample.top5.tolist()]
     true_class = class_name(class_names, sample.label)

@@ -20,6 +20,7 @@ from lctr_jax.report.pictures import Picture, as_boxes, encode_maps, encode_phot
 from lctr_jax.report.prediction_journal import Journal
 from lctr_jax.report.redraw import BoxRules, class_colors, class_key, redraw_data
 from lctr_jax.report.saved_parts import save_parts
+from lctr_jax.report.selection import spread_evenly
 
 OVERLAYS = "overlays"
 """Folder of the overlay pictures."""
@@ -70,8 +71,7 @@ class PredictionFolder:
         self._names = FreeNames()
         for overlay in self._journal.done.values():
             self._names.take(overlay.removeprefix(f"{OVERLAYS}/").removesuffix(".jpg"))
-        on_page = np.linspace(0, total - 1, min(total, MAX_ITEMS)).round()
-        self._on_page = frozenset(on_page.astype(int).tolist())
+        self._on_page = frozenset(spread_evenly(total, most=MAX_ITEMS))
         self._threads = ThreadPoolExecutor()
         self.num_done = len(self._journal.done)
         self.count = self.num_done
@@ -95,7 +95,7 @@ class PredictionFolder:
             self._lines.write(json.dumps(line) + "\n")
             self.count += 1
             items += [item] if item else []
-        self._lines.flush()  # before the journal, so that no card is stored twice
+        self._lines.flush()  # before the journal, so that no item is stored twice
         for item in items:
             self._journal.add_item(item)
 
@@ -125,7 +125,7 @@ class PredictionFolder:
     def _write_pictures(
         self, given: Input, prediction: Prediction, stem: str, on_page: bool
     ) -> tuple[dict[str, Any], GalleryItem | None]:
-        """Write the overlay and the requested parts; return their paths, and the card for the page."""
+        """Write the overlay and the requested parts; return their paths, and the item of the page."""
         overlay = f"{OVERLAYS}/{stem}.jpg"
         place = self._folder / overlay
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -212,7 +212,7 @@ def draw_prediction(prediction: Prediction) -> Image.Image:
 
 
 def prediction_item(name: str, prediction: Prediction, rules: BoxRules) -> GalleryItem:
-    """Build the card of an image without ground truth."""
+    """Build the item of an image without ground truth."""
     height, width = prediction.image.shape[:2]
     colors = class_colors(prediction)
     return GalleryItem(

@@ -14,14 +14,14 @@ _SETTINGS, _ITEMS = ".unfinished.json", ".unfinished_items.jsonl"
 
 
 class Journal:
-    """Lines and cards of an unfinished run in `folder`, if any.
+    """Lines and items of an unfinished run in `folder`, if any.
 
     A run is unfinished while its settings are stored in the folder; it is resumed if they equal `settings`.
     An incomplete last line is removed.
 
     Attributes:
         done: overlay file name of each finished image, by id.
-        items: cards of the page so far.
+        items: items of the page so far.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]):
@@ -40,7 +40,7 @@ class Journal:
             (folder / _SETTINGS).write_text(json.dumps(settings))
 
     def add_item(self, item: GalleryItem) -> None:
-        """Store a card of the page."""
+        """Store an item of the page."""
         self.items.append(item)
         with self._items_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(item)) + "\n")

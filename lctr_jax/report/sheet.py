@@ -14,6 +14,7 @@ from lctr_jax.localization.measurement import measure
 from lctr_jax.localization.settings import Settings
 from lctr_jax.report.gallery_items import class_name
 from lctr_jax.report.overlay import PREDICTED, TRUE, draw_boxes, draw_map
+from lctr_jax.report.selection import spread_evenly
 
 _CELL = 160  # side of one image in pixels
 _TEXT = 20  # height of the caption line
@@ -25,8 +26,7 @@ class Sheet:
     """Collects `count` results spread evenly over a split of `total` images."""
 
     def __init__(self, total: int, *, count: int, class_names: Sequence[str]):
-        positions = np.linspace(0, total - 1, min(count, total)).round()
-        self._wanted = frozenset(int(position) for position in positions)
+        self._wanted = frozenset(spread_evenly(total, most=count))
         self._class_names = class_names
         self._seen = 0
         self._results: list[Result] = []

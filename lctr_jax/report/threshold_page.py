@@ -20,7 +20,6 @@ from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.report.overlay import PREDICTED, draw_boxes
 from lctr_jax.report.page import render_page
 from lctr_jax.report.pictures import encode_picture
-from lctr_jax.report.prediction_options import MAX_IMAGES
 
 _SIDE = 240  # of a picture's longest side, in pixels
 _DIMMED = 0.4  # brightness below the threshold
@@ -69,11 +68,6 @@ def write_threshold_page(
         rows=rows,
     )
     path.write_text(page, encoding="utf-8", errors="replace")
-
-
-def spread(count: int) -> frozenset[int]:
-    """Return the indices of at most `MAX_IMAGES` images, spread evenly over `count`."""
-    return frozenset(np.linspace(0, count - 1, min(count, MAX_IMAGES)).round().astype(int).tolist())
 
 
 def _cell(prediction: Prediction, rule: Threshold | MapRule, geometry: Geometry) -> Cell:

@@ -19,9 +19,11 @@ from lctr_jax.inference.prediction_inputs import PredictionInputs
 from lctr_jax.inference.threshold import CALIBRATE, ThresholdChoice, resolve_threshold
 from lctr_jax.report.environment import describe_environment
 from lctr_jax.report.prediction_folder import PredictionFolder
+from lctr_jax.report.prediction_options import MAX_IMAGES
 from lctr_jax.report.redraw import BoxRules
 from lctr_jax.report.saved_parts import parse_parts
-from lctr_jax.report.threshold_page import parse_thresholds, spread, write_threshold_page
+from lctr_jax.report.selection import spread_evenly
+from lctr_jax.report.threshold_page import parse_thresholds, write_threshold_page
 
 
 def predict(options: argparse.Namespace) -> None:
@@ -101,7 +103,7 @@ def _compare_thresholds(
 ) -> None:
     """Write `thresholds.html` with a few images, spread evenly over all inputs."""
     columns = {f"{threshold.tau:g}": threshold for threshold in parse_thresholds(options.thresholds)}
-    shown, unreadable = spread(inputs.count), {}
+    shown, unreadable = frozenset(spread_evenly(inputs.count, most=MAX_IMAGES)), {}
     few = (given for number, given in enumerate(inputs.find(unreadable)) if number in shown)
     batches = read_batches(few, batch_size=localizer.batch_size, unreadable=unreadable)
     results = localize_batches(localizer, batches, unreadable=unreadable)

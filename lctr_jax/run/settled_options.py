@@ -91,7 +91,7 @@ def _auto_options(config: ConfigDict) -> list[str]:
 def _given(config: ConfigDict) -> dict[str, Any]:
     """Return the options that are set, by dotted name."""
     values = flatten_dict(config.to_dict(), sep=".")
-    unset = {option for option in AUTO_OPTIONS if values[option] == AUTO}
+    unset = _auto_options(config)
     return {option: value for option, value in values.items() if value is not None and option not in unset}
 
 
