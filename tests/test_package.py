@@ -15,9 +15,13 @@ pytest.importorskip("build", reason="the wheel is built by `build`")
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 BASE_ONLY = """
 import importlib, json, pkgutil, sys
-class Absent:  # as where it is not installed: tensorboardX takes torch where it can
+EXTRAS = (
+    "equinox fastapi gradio huggingface_hub jax2onnx mlflow onnx onnxruntime pillow_heif pix "
+    "starlette tensorboard torch torchvision wandb"
+).split()
+class Absent:  # as where no extra is installed: tensorboardX takes torch where it can
     def find_spec(self, name, *_):
-        if name.partition(".")[0] in ("torch", "torchvision"):
+        if name.partition(".")[0] in EXTRAS:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Absent())
 import lctr_jax

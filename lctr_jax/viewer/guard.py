@@ -5,11 +5,9 @@ website in Origin or, if its domain was made to resolve to this machine (DNS reb
 accepted in Host, so that the page can be reached through an SSH tunnel.
 """
 
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
 from urllib.parse import urlsplit
-
-from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lctr_jax.json_objects import describe_value
 
@@ -17,6 +15,7 @@ MAX_UPLOAD_BYTES = 100_000_000
 """Largest upload in bytes; photographs of up to the decoded number of pixels are smaller."""
 
 _MAX_FORM_BYTES = 1_000_000  # of other requests, and of the form data around an uploaded file
+ASGIApp = Callable[..., Awaitable[None]]
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -26,9 +25,13 @@ class Guard:
     def __init__(self, app: ASGIApp):
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Handle a request."""
-        app = self._app
+        # Starlette comes with Gradio, so the module can be imported without the extra [demo].
+        from starlette.datastructures import Headers
+        from starlette.responses import PlainTextResponse
+
+        app: ASGIApp = self._app
         if scope["type"] in ("http", "websocket") and (
             refusal := refuse(scope["path"], Headers(scope=scope))
         ):
@@ -37,7 +40,7 @@ class Guard:
         await app(scope, receive, send)
 
 
-def refuse(path: str, headers: Headers) -> tuple[int, str] | None:
+def refuse(path: str, headers: Mapping[str, str]) -> tuple[int, str] | None:
     """Return the status and reason if a request is refused, otherwise None.
 
     A body must declare its length, which the server then enforces; otherwise it could fill the memory.
