@@ -22,16 +22,15 @@ from rich.table import Table
 from lctr_jax.command_line import ArgumentParser
 from lctr_jax.data import datasets, preparation
 from lctr_jax.data.checks import BadRecordsError
-from lctr_jax.data.cub.builder import Cub
 from lctr_jax.data.digits.builder import Digits
 from lctr_jax.data.folder.builder import Folder
-from lctr_jax.data.imagenet.builder import Imagenet
+from lctr_jax.data.published import PUBLISHED_DATASETS
 from lctr_jax.data.record_builder import RecordBuilder
 from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import path_argument
 from lctr_jax.plugins import is_module_path
 
-_NAMES = ("digits", "folder", "cub", "imagenet")
+_NAMES = ("digits", "folder", *PUBLISHED_DATASETS)
 
 
 @one_line_errors()
@@ -40,8 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = _parser()
     options = parser.parse_args(arguments)
     _check_options(options)
-    if options.source is None and options.name in ("folder", "imagenet"):
-        parser.error(f"{options.name} needs --source")
+    for option in _needs(options.name):
+        if getattr(options, option) is None:
+            parser.error(f"{options.name} needs --{option}")
     data_dir = options.data_dir.resolve()
     try:
         for make_builder in _builders(options, data_dir):
@@ -67,47 +67,51 @@ def _check_options(options: argparse.Namespace) -> None:
     Raises:
         ValueError: naming the option.
     """
-    if options.boxes and options.name in ("cub", "digits"):
-        raise ValueError(f"--boxes: {options.name} brings its own; expected it with folder or imagenet alone")
-    if options.name == "imagenet" and (other := set(dict(options.boxes)) - {"val"}):
-        raise ValueError(f"--boxes: got a list of {min(other)}; imagenet takes one of val alone")
     takers = {
-        "source": ("folder", "cub", "imagenet"),
-        "segmentations": ("cub",),
-        "heldout": ("cub", "imagenet"),
-        "partial": ("cub", "imagenet"),
-        "no_decode": ("folder", "cub", "imagenet"),
-        "exif": ("folder",),
+        option: [name for name in _NAMES if option in _takes(name)]
+        for option in ("boxes", "source", "segmentations", "heldout", "partial", "no_decode", "exif")
     }
-    outside = ("source", "no_decode") if options.name not in _NAMES else ()
     for option, names in takers.items():
-        if getattr(options, option) and options.name not in names and option not in outside:
-            raise ValueError(
-                f"--{option}: {options.name} does not take it; expected it with {' or '.join(names)} alone"
-            )
+        if getattr(options, option) and option not in _takes(options.name):
+            why = "brings its own" if option == "boxes" else "does not take it"
+            raise ValueError(f"--{option}: {options.name} {why}; expected it with {' or '.join(names)} alone")
+    split = PUBLISHED_DATASETS[options.name].boxes_of if options.name in PUBLISHED_DATASETS else None
+    if split and (other := set(dict(options.boxes)) - {split}):
+        raise ValueError(f"--boxes: got a list of {min(other)}; {options.name} takes one of {split} alone")
+
+
+def _takes(name: str) -> tuple[str, ...]:
+    """Return the options that a data set takes, besides those about writing."""
+    if name in PUBLISHED_DATASETS:
+        return ("source", "partial", "no_decode", *PUBLISHED_DATASETS[name].takes)
+    return {"digits": (), "folder": ("source", "boxes", "no_decode", "exif")}.get(
+        name, ("source", "boxes", "no_decode")
+    )
+
+
+def _needs(name: str) -> tuple[str, ...]:
+    """Return the options without which a data set cannot be prepared."""
+    return PUBLISHED_DATASETS[name].needs if name in PUBLISHED_DATASETS else ("source",) * (name == "folder")
 
 
 def _builders(options: argparse.Namespace, data_dir: Path) -> list[Callable[[], tfds.core.DatasetBuilder]]:
     """Return what makes the builders, each with the options that concern it."""
     writing = {"data_dir": data_dir, "num_processes": options.num_processes, "decode": not options.no_decode}
-    source = options.source
-    heldout = options.heldout and tuple(options.heldout)
-    match options.name:
-        case "digits":
-            return [lambda c=c: Digits(data_dir=data_dir, config=c) for c in Digits.BUILDER_CONFIGS]
-        case "folder":
-            boxes = dict(options.boxes)
-            return [lambda: Folder(root=source, boxes=boxes, exif=options.exif or "auto", **writing)]
-        case "cub":
-            published = {"heldout": heldout, "partial": options.partial}
-            return [lambda: Cub(source=source, segmentations=options.segmentations, **published, **writing)]
-        case "imagenet":
-            published = {"heldout": heldout, "partial": options.partial}
-            boxes = dict(options.boxes).get("val")
-            return [lambda: Imagenet(source=source, boxes=boxes, **published, **writing)]
-        case _:
-            make_builder, boxes = datasets.outside_builder(options.name), dict(options.boxes)
-            return [lambda: make_builder(root=source, boxes=boxes, **writing)]
+    name, source, boxes = options.name, options.source, dict(options.boxes)
+    if name == "digits":
+        return [lambda c=c: Digits(data_dir=data_dir, config=c) for c in Digits.BUILDER_CONFIGS]
+    if name == "folder":
+        return [lambda: Folder(root=source, boxes=boxes, exif=options.exif or "auto", **writing)]
+    if name in PUBLISHED_DATASETS:
+        published = PUBLISHED_DATASETS[name]
+        given = vars(options) | {
+            "boxes": boxes.get(published.boxes_of),
+            "heldout": options.heldout and tuple(options.heldout),
+        }
+        takes = {option: given[option] for option in published.takes}
+        return [lambda: published.builder(source=source, partial=options.partial, **takes, **writing)]
+    make_builder = datasets.outside_builder(name)
+    return [lambda: make_builder(root=source, boxes=boxes, **writing)]
 
 
 def _summary(folder: Path) -> Table:

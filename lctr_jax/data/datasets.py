@@ -9,19 +9,16 @@ from typing import Any, SupportsIndex
 import tensorflow_datasets as tfds
 
 from lctr_jax.data import tfds_prepared
-from lctr_jax.data.cub import release as cub
-from lctr_jax.data.cub.builder import Cub
 from lctr_jax.data.digits.builder import Digits
 from lctr_jax.data.folder.builder import Folder
 from lctr_jax.data.folder.layout import canonical
-from lctr_jax.data.imagenet import release as imagenet
-from lctr_jax.data.imagenet.builder import Imagenet
 from lctr_jax.data.preparation import prepare
+from lctr_jax.data.published import PUBLISHED_DATASETS
 from lctr_jax.data.record_builder import RecordBuilder
 from lctr_jax.data.shard_reader import ShardRecords, ShardSlice, tell_limit
 from lctr_jax.plugins import is_module_path, load_plugin
 
-_WITH_OWN_BOXES = ("digits", "digits/clean", "cub", "imagenet")
+_WITH_OWN_BOXES = ("digits", "digits/clean", *PUBLISHED_DATASETS)
 _WITH_LISTS = ("folder", *tfds_prepared.NAME_FIELDS)
 DATASET_NAMES = (*_WITH_OWN_BOXES, *_WITH_LISTS)
 
@@ -79,7 +76,7 @@ def open_split(
         exif: whether `folder` rotates images by their EXIF orientation: "auto", "upright" or "stored".
 
     Raises:
-        FileNotFoundError: the images are missing; for `cub` and `imagenet` the message says how to get them.
+        FileNotFoundError: the images are missing; for a published data set the message says how to get them.
         ValueError: the data set or split is unknown, or images or boxes are invalid.
     """
     data_dir, boxes = Path(data_dir).expanduser().resolve(), boxes or {}
@@ -89,6 +86,8 @@ def open_split(
         raise ValueError(
             f"data.exif: got 'upright', but {name} has its boxes on images as stored; leave it out"
         )
+    if name in PUBLISHED_DATASETS:
+        return _open(_prepared(name, data_dir), split)
     match name:
         case "digits" | "digits/clean":
             style = name.removeprefix("digits").strip("/") or "scenes"
@@ -98,8 +97,6 @@ def open_split(
             if not root:
                 raise ValueError("data.root: is empty, expected the image folder of data.name='folder'")
             return _open_folder(root, split, data_dir=data_dir, boxes=boxes, exif=exif)
-        case "cub" | "imagenet":
-            return _open(_prepared(name, data_dir), split)
         case "caltech_birds2011" | "imagenet2012":
             return _open_joined(name, data_dir, split, boxes)
     if is_module_path(name):
@@ -130,12 +127,13 @@ def outside_builder(name: str) -> Callable[..., tfds.core.DatasetBuilder]:
 
 def _prepared(name: str, data_dir: Path) -> Path:
     """Return the folder of a data set that is too large to be prepared implicitly."""
-    builder, release = {"cub": (Cub, cub), "imagenet": (Imagenet, imagenet)}[name]
-    folder = data_dir / name / str(builder.VERSION)
+    published = PUBLISHED_DATASETS[name]
+    folder = data_dir / name / str(published.builder.VERSION)
     if not (folder / "dataset_info.json").exists():
-        command = f"python -m lctr_jax.prepare {name} --source DIR --data_dir {data_dir}"
+        needs = " ".join(f"--{option} DIR" for option in published.needs or ("source",))
+        command = f"python -m lctr_jax.prepare {name} {needs} --data_dir {data_dir}"
         raise FileNotFoundError(
-            f"{name} is not prepared in {data_dir}: {release.HOW_TO_GET}, then run `{command}`"
+            f"{name} is not prepared in {data_dir}: {published.how_to_get}, then run `{command}`"
         )
     return folder
 

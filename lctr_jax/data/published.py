@@ -1,0 +1,45 @@
+"""The published data sets that `python -m lctr_jax.prepare NAME` builds: one entry for each."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lctr_jax.data.cub import release as cub
+from lctr_jax.data.cub.builder import Cub
+from lctr_jax.data.imagenet import release as imagenet
+from lctr_jax.data.imagenet.builder import Imagenet
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedDataset:
+    """A published data set.
+
+    Attributes:
+        builder: a `RecordBuilder`, called with `source`, `data_dir`, `num_processes`, `decode`, `partial` and
+            the options of `takes`, all by keyword.
+        how_to_get: what to download, and into what folder.
+        takes: options of `prepare` for this data set, besides those that all of them take.
+        needs: options without which it cannot be prepared.
+        boxes_of: the split whose box list `--boxes` gives, if the data set takes one.
+    """
+
+    builder: type[Any]
+    how_to_get: str
+    takes: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ("source",)
+    boxes_of: str | None = None
+
+
+PUBLISHED_DATASETS = {
+    "cub": PublishedDataset(
+        builder=Cub,
+        how_to_get=cub.HOW_TO_GET,
+        takes=("heldout", "segmentations"),
+        needs=(),
+    ),
+    "imagenet": PublishedDataset(
+        builder=Imagenet,
+        how_to_get=imagenet.HOW_TO_GET,
+        takes=("boxes", "heldout"),
+        boxes_of="val",
+    ),
+}
