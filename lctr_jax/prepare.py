@@ -30,6 +30,7 @@ from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import path_argument
 from lctr_jax.plugins import is_module_path
 
+_OPTIONS = ("boxes", "source", "segmentations", "heldout", "splits", "partial", "no_decode", "exif")
 _NAMES = ("digits", "folder", *PUBLISHED_DATASETS)
 
 
@@ -67,10 +68,7 @@ def _check_options(options: argparse.Namespace) -> None:
     Raises:
         ValueError: naming the option.
     """
-    takers = {
-        option: [name for name in _NAMES if option in _takes(name)]
-        for option in ("boxes", "source", "segmentations", "heldout", "partial", "no_decode", "exif")
-    }
+    takers = {option: [name for name in _NAMES if option in _takes(name)] for option in _OPTIONS}
     for option, names in takers.items():
         if getattr(options, option) and option not in _takes(options.name):
             why = "brings its own" if option == "boxes" else "does not take it"
@@ -159,6 +157,12 @@ def _parser() -> argparse.ArgumentParser:
         nargs=2,
         metavar=("IMAGES", "LISTS"),
         help="wsoleval's CUBV2 or ImageNetV2: its image root, and the folder of its localization.txt",
+    )
+    parser.add_argument(
+        "--splits",
+        nargs="+",
+        metavar="SPLIT",
+        help="cub, imagenet: these splits alone; test or val for evaluation without training images",
     )
     parser.add_argument("--num-processes", type=int, default=os.cpu_count(), help="how many processes write")
     parser.add_argument(

@@ -79,6 +79,23 @@ def test_cub_without_segmentations(tmp_path):
     assert "mask" not in split[0]
 
 
+def test_cub_test_alone_needs_no_training_image(tmp_path):
+    files, masks, facts = published.cub_files()
+    for _, name, _, in_train, _ in facts:
+        if in_train:
+            del files[f"CUB_200_2011/images/{name}"], masks[f"segmentations/{name.replace('.jpg', '.png')}"]
+    source = published.unpack(tmp_path / "downloads", files | masks)
+    run("cub", source, tmp_path / "data", "--partial", "--splits", "test")
+    split = datasets.open_split("cub", "test", data_dir=tmp_path / "data")
+    assert split.class_names == list(published.BIRDS)
+    assert {name: record["label"] for name, record in by_id(split).items()} == {
+        name: label for _, name, label, in_train, _ in facts if not in_train
+    }
+    assert all(record["mask"] for record in by_id(split).values())
+    with pytest.raises(ValueError, match="without train; to train, prepare all of it"):
+        datasets.open_split("cub", "train", data_dir=tmp_path / "data")
+
+
 def test_cub_with_the_held_out_split_of_wsoleval(tmp_path):
     source, _ = cub_source("archive", tmp_path / "downloads")
     keys = [f"{bird}/{number}.jpg" for number, bird in enumerate(published.BIRDS)]

@@ -63,6 +63,48 @@ def test_imagenet_val_in_class_folders_and_kaggles_layout(tmp_path):
         }
 
 
+@pytest.mark.parametrize("list_form", ["xml", "wsoleval", "localization alone"])
+def test_val_alone_has_the_labels_of_all_classes(tmp_path, list_form, capsys):
+    """Without a training image, from the official archive of 50,000 images and one of boxes."""
+    _, val = published.ilsvrc_facts()
+    if list_form != "xml":
+        standard = {0: 0, 1: 1, 2: 285}  # positions of published.WNIDS in all of ImageNet's
+        val = [(name, standard[label], boxes, image) for name, label, boxes, image in val]
+    published.pack(tmp_path / "downloads/ILSVRC2012_img_val.tar", {f"{n}.JPEG": i for n, _, _, i in val})
+    boxes = published.ilsvrc_box_list(list_form.split()[0].replace("localization", "wsoleval"), tmp_path, val)
+    if list_form == "localization alone":
+        (boxes / "class_labels.txt").unlink()
+    command = ("imagenet", tmp_path / "downloads", tmp_path / "data", "--splits", "val")
+    assert "val: found 6 images, expected 50000" in fails(capsys, *command, "--boxes", f"val={boxes}")
+    run(*command, "--boxes", f"val={boxes}", "--partial")
+    split = datasets.open_split("imagenet", "val", data_dir=tmp_path / "data")
+    assert "imagenet: prepared without train (--splits)" in split.notes
+    assert len(split.class_names) == 1_000
+    assert split.class_names == sorted(split.class_names)
+    names = [split.class_names[split[index]["label"]] for index in range(len(split))]
+    if list_form == "localization alone":  # the published ones
+        assert names == ["n01751748", "n09193705", "n02105855", "n04263257", "n03125729", "n01735189"]
+    else:
+        assert names == [published.WNIDS[(number * 2) % 3] for number in range(1, 7)]
+
+
+def test_val_alone_is_not_all_of_imagenet(tmp_path, capsys):
+    _, val = imagenet_source("folders", tmp_path / "downloads")
+    published.ilsvrc_box_list("xml", tmp_path / "downloads", val)
+    source = ("imagenet", tmp_path / "downloads", tmp_path / "data", "--partial")
+    assert "--splits: got train, expected val" in fails(capsys, *source, "--splits", "train")
+    assert "--splits: got val test, expected val" in fails(capsys, *source, "--splits", "val", "test")
+    run(*source, "--splits", "val")
+    message = fails(capsys, *source)
+    assert "was prepared with --splits, without train; --overwrite builds it again" in message
+    with pytest.raises(ValueError, match="without train; to train, prepare all of it") as caught:
+        datasets.open_split("imagenet", "train[10%:]", data_dir=tmp_path / "data")
+    assert f"imagenet --source DIR --data_dir {tmp_path / 'data'} --overwrite`" in str(caught.value)
+    run(*source, "--overwrite")
+    run(*source, "--splits", "val")  # a part of what is there
+    assert len(datasets.open_split("imagenet", "train", data_dir=tmp_path / "data")) == 9
+
+
 def test_imagenet_with_imagenet_v2(tmp_path, monkeypatch):
     monkeypatch.setattr(imagenet, "NUM_CLASSES", 3)
     _, val = imagenet_source("folders", tmp_path / "downloads")

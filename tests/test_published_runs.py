@@ -4,11 +4,16 @@ import json
 import sys
 from pathlib import Path
 
+import jax
 import published
 import pytest
 from test_datasets import Imagenet2012
 
 from lctr_jax import prepare
+from lctr_jax.checkpoints.metadata import Metadata
+from lctr_jax.checkpoints.store import save_weights
+from lctr_jax.models.parameters import initialize
+from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run import assembly
 from lctr_jax.train import main
 
@@ -138,10 +143,10 @@ def test_imagenet_trains_and_its_boxes_are_the_same_in_every_layout(run, tmp_pat
 def refused(run, capsys):
     """Run a command that must fail with exit status 2 and one line; return the line."""
 
-    def run_refused(*arguments: str | Path) -> str:
+    def run_refused(*arguments: str | Path, **options: str) -> str:
         capsys.readouterr()
         with pytest.raises(SystemExit) as stop:
-            run(*arguments)
+            run(*arguments, **options)
         assert stop.value.code == 2
         lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
         assert len(lines) == 1
@@ -162,6 +167,24 @@ def test_without_data_one_line_says_what_to_do(refused, tmp_path, config, archiv
     assert archive in line
     assert place in line
     assert f"`python -m lctr_jax.prepare {config} --source DIR --data_dir {tmp_path}`" in line
+
+
+@pytest.mark.usefixtures("quick_compilation")
+def test_a_checkpoint_is_evaluated_without_training_images(run, refused, tmp_path):
+    _, val = published.ilsvrc_facts()
+    source = published.unpack(tmp_path / "ilsvrc", {f"val/{name}.JPEG": image for name, _, _, image in val})
+    published.ilsvrc_box_list("xml", source, val)
+    prepare_data("imagenet", source, tmp_path / "data", "--splits", "val")
+    spec = ModelSpec(image_size=32, patch_size=8, num_classes=1000, width=16, depth=1, heads=2)
+    save_weights(
+        tmp_path / "weights", Metadata(kind="network", spec=spec), initialize(spec, jax.random.key(0))
+    )
+    options = ["--eval", f"--checkpoint={tmp_path / 'weights'}", "--config.eval.match_classes=index"]
+    metrics = results(run("imagenet", tmp_path / "data", *options))
+    assert (metrics["split"], metrics["num_images_with_boxes"]) == ("val", len(val))
+    line = refused("imagenet", tmp_path / "data", workdir="trained")
+    assert line.startswith("error: data split: imagenet in ")
+    assert "was prepared for evaluation alone (--splits), without train; to train, prepare all of it" in line
 
 
 def test_a_corrupt_image_is_skipped_and_counted(run, tmp_path, capsys):

@@ -199,8 +199,19 @@ def _tfds_split(builder: Any, split: str) -> str:
 
 
 def _known_split(builder: Any, split: str) -> str:
-    """Return the name of the requested split without a slice."""
+    """Return the name of the requested split without a slice.
+
+    Raises:
+        ValueError: the data set does not have it, or was prepared without it.
+    """
     base = split.partition("[")[0]
+    if base in (builder.info.metadata or {}).get("splits_left_out", ()):
+        data_dir = Path(builder.data_dir).parents[1]
+        raise ValueError(
+            f"data split: {builder.name} in {data_dir} was prepared for evaluation alone (--splits), without "
+            f"{base}; to train, prepare all of it: `python -m lctr_jax.prepare {builder.name} --source DIR "
+            f"--data_dir {data_dir} --overwrite`"
+        )
     if base not in builder.info.splits:
         raise ValueError(f"data split: {builder.name} has {', '.join(builder.info.splits)}; got {split!r}")
     return base

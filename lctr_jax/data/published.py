@@ -33,13 +33,13 @@ PUBLISHED_DATASETS = {
     "cub": PublishedDataset(
         builder=Cub,
         how_to_get=cub.HOW_TO_GET,
-        takes=("heldout", "segmentations"),
+        takes=("heldout", "segmentations", "splits"),
         needs=(),
     ),
     "imagenet": PublishedDataset(
         builder=Imagenet,
         how_to_get=imagenet.HOW_TO_GET,
-        takes=("boxes", "heldout"),
+        takes=("boxes", "heldout", "splits"),
         boxes_of="val",
     ),
 }

@@ -3,7 +3,7 @@
 import abc
 import inspect
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         checks: checks of every item.
         num_processes: number of writing processes.
         num_images: published number of images of each split, if known.
+        splits: which of the published splits to prepare; None for all.
         partial: accept fewer images.
         options: how the data set is prepared; stored with it and compared later. None means unspecified.
         read_mask: converts a mask's bytes before they are stored.
@@ -45,12 +46,14 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         checks: Checks,
         num_processes: int = 1,
         num_images: Mapping[str, int] | None = None,
+        splits: Sequence[str] | None = None,
         partial: bool = False,
         options: Mapping[str, str | None] | None = None,
         read_mask: Callable[[bytes], bytes] = bytes,
     ):
         self._masks = masks
-        self._num_images, self._partial = num_images or {}, partial
+        self._num_images, self._left_out = _choose(num_images or {}, splits)
+        self._partial = partial
         self._options = dict(options or {})
         self._writer = shards.ShardWriter(checks=checks, read_mask=read_mask, num_processes=num_processes)
         super().__init__(data_dir=data_dir)
@@ -69,7 +72,8 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         """Compare the prepared data set, if any, with what is requested.
 
         Raises:
-            ValueError: it was prepared from other sources, or has fewer images than were published.
+            ValueError: it was prepared from other sources, without a split, or has fewer images than were
+                published.
         """
         if not Path(self.data_dir, "dataset_info.json").exists():
             return
@@ -83,6 +87,11 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                     f"{option}: {self.name} in {self.data_dir} was prepared with {stored or 'none'}, now "
                     f"asked for {asked}; {remedy}"
                 )
+        if missing := [split for split in self._num_images if split not in info.splits]:
+            raise ValueError(
+                f"{self.name} in {self.data_dir} was prepared with --splits, without "
+                f"{' and '.join(missing)}; {remedy}"
+            )
         for split, count in ({} if self._partial else self._num_images).items():
             if (found := info.splits[split].num_examples) != count:
                 raise ValueError(
@@ -125,9 +134,11 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             title=f"preparing {self.name}",
         )
         counts = {split: shards.read_counts(parts, self._unfinished) for split, parts in cut.items()}
+        alone = [f"{self.name}: prepared without {' and '.join(self._left_out)} (--splits)"]
         info.metadata.update(
             options=self._options,
-            notes=[*short, *manifest.notes],
+            splits_left_out=self._left_out,
+            notes=[*(alone if self._left_out else []), *short, *manifest.notes],
             pixel_notes=notes.of_pixels(manifest.splits, counts),
         )
         info.set_splits(tfds.core.SplitDict([self._move(split, cut[split]) for split in cut]))
@@ -148,6 +159,26 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             num_bytes=sum(path.stat().st_size for path in paths),
             filename_template=template,
         )
+
+
+def _choose(num_images: Mapping[str, int], splits: Sequence[str] | None) -> tuple[dict[str, int], list[str]]:
+    """Return the numbers of images of the splits to prepare, and the published splits that are left out.
+
+    Raises:
+        ValueError: a split is not published, or none of them is for evaluation.
+    """
+    if splits is None:
+        return dict(num_images), []
+    for_evaluation = [split for split in num_images if split != "train"]
+    if not set(splits) <= set(num_images) or not set(splits) & set(for_evaluation):
+        raise ValueError(
+            f"--splits: got {' '.join(splits)}, expected {' or '.join(for_evaluation)}, to leave out the "
+            "training images"
+        )
+    return (
+        {split: count for split, count in num_images.items() if split in splits},
+        [split for split in num_images if split not in splits],
+    )
 
 
 def describe_options(

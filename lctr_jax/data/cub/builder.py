@@ -3,6 +3,7 @@
 import socket
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +22,7 @@ class Cub(record_builder.RecordBuilder):
         source: `CUB_200_2011.tgz`, its folder, or a folder that contains either; None downloads it.
         data_dir: folder of prepared data sets.
         segmentations: `segmentations.tgz` or its folder; None looks for it next to the release.
+        splits: `("test",)` for evaluation alone, without training images; None for all.
         heldout: CUBV2's images, a folder or archive, and the folder of its lists.
         num_processes: number of writing processes.
         decode: decode every image to find damaged ones now; otherwise only read their headers.
@@ -36,6 +38,7 @@ class Cub(record_builder.RecordBuilder):
         source: Path | None,
         data_dir: Path,
         segmentations: Path | None = None,
+        splits: Sequence[str] | None = None,
         heldout: tuple[Path, Path] | None = None,
         num_processes: int = 1,
         decode: bool = True,
@@ -53,6 +56,7 @@ class Cub(record_builder.RecordBuilder):
             num_processes=num_processes,
             read_mask=release.read_mask,
             num_images=release.NUM_IMAGES,
+            splits=splits,
             partial=partial,
             options=record_builder.describe_options(
                 source=self._source, segmentations=self._segmentations, heldout=heldout, decode=decode
@@ -64,7 +68,8 @@ class Cub(record_builder.RecordBuilder):
         if source is None:
             source, segmentations = _download(dl_manager)
         masks = archives.list_files(segmentations, scratch=self._unfinished) if segmentations else {}
-        manifest = release.read_manifest(archives.list_files(source, scratch=self._unfinished), masks)
+        files = archives.list_files(source, scratch=self._unfinished)
+        manifest = release.read_manifest(files, masks, splits=self._num_images)
         if self._heldout:
             images, lists = self._heldout
             manifest.splits["heldout"], notes = held_out.read_items(

@@ -2,7 +2,7 @@
 
 import io
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -60,9 +60,14 @@ def find_segmentations(source: Path) -> Path | None:
 
 
 def read_manifest(
-    files: Mapping[str, records.ByteRange], segmentations: Mapping[str, records.ByteRange]
+    files: Mapping[str, records.ByteRange],
+    segmentations: Mapping[str, records.ByteRange],
+    *,
+    splits: Collection[str] = tuple(NUM_IMAGES),
 ) -> records.Manifest:
-    """List the train and test splits from a release's files, with masks if there are segmentations.
+    """List `splits` of train and test from a release's files, with masks if there are segmentations.
+
+    Images of other splits may be missing.
 
     Raises:
         FileNotFoundError: a list, an image or a mask is missing.
@@ -74,16 +79,18 @@ def read_manifest(
     prefix = min(found, key=len).removesuffix("images.txt")
     classes, names, labels, in_train, boxes = _read_lists(files, prefix)
     masks = {"/".join(PurePosixPath(key).parts[-2:]): place for key, place in segmentations.items()}
-    splits: dict[str, list[records.Item]] = {"train": [], "test": []}
+    items: dict[str, list[records.Item]] = {split: [] for split in splits}
     for number, name in names.items():
+        if (split := "train" if in_train[number] == "1" else "test") not in items:
+            continue
         image = files.get(f"{prefix}images/{name}")
         mask = masks.get(str(PurePosixPath(name).with_suffix(".png")))
         if image is None or (masks and mask is None):
             raise FileNotFoundError(f"cub: the {'image' if image is None else 'mask'} of {name} is missing")
-        item = records.Item(name, int(labels[number]) - 1, image, boxes[name], mask)
-        splits["train" if in_train[number] == "1" else "test"].append(item)
-    splits["train"] = records.stratify(splits["train"])
-    return records.Manifest(list(classes.values()), splits)
+        items[split].append(records.Item(name, int(labels[number]) - 1, image, boxes[name], mask))
+    if "train" in items:
+        items["train"] = records.stratify(items["train"])
+    return records.Manifest(list(classes.values()), items)
 
 
 def read_mask(encoded: bytes) -> bytes:

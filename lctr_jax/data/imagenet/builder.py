@@ -1,12 +1,13 @@
 """The TFDS builder of `imagenet`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow_datasets as tfds
 
 from lctr_jax.data import archives, held_out, record_builder, records
 from lctr_jax.data.checks import Checks
-from lctr_jax.data.imagenet import release
+from lctr_jax.data.imagenet import release, synsets
 
 
 class Imagenet(record_builder.RecordBuilder):
@@ -16,6 +17,7 @@ class Imagenet(record_builder.RecordBuilder):
         source: folder of the official archives, of `train/` and `val/`, or of Kaggle's download.
         data_dir: folder of prepared data sets.
         boxes: the validation boxes in any format of `box_lists`; None looks for them in the source.
+        splits: `("val",)` for evaluation alone, without training images; None for all.
         heldout: the folder that contains ImageNetV2 as `val2/`, and the folder of wsoleval's lists.
         num_processes: number of writing processes.
         decode: decode every image to find damaged ones now; otherwise only read their headers.
@@ -30,12 +32,15 @@ class Imagenet(record_builder.RecordBuilder):
         source: Path,
         data_dir: Path,
         boxes: Path | None = None,
+        splits: Sequence[str] | None = None,
         heldout: tuple[Path, Path] | None = None,
         num_processes: int = 1,
         decode: bool = True,
         partial: bool = False,
     ):
-        self._train, self._val = release.find_part(source, "train"), release.find_part(source, "val")
+        trains = splits is None or "train" in splits
+        self._train = release.find_part(source, "train") if trains else None
+        self._val = release.find_part(source, "val")
         self._boxes = boxes or release.find_part(source, "boxes")
         self._heldout = heldout
         super().__init__(
@@ -44,6 +49,7 @@ class Imagenet(record_builder.RecordBuilder):
             checks=Checks(decode=decode, box_slack=None),  # published boxes are used as they are
             num_processes=num_processes,
             num_images=release.NUM_IMAGES,
+            splits=splits,
             partial=partial,
             options=record_builder.describe_options(
                 source=source, boxes=boxes, heldout=heldout, decode=decode
@@ -52,10 +58,13 @@ class Imagenet(record_builder.RecordBuilder):
 
     def _list_images(self, dl_manager: tfds.download.DownloadManager) -> records.Manifest:
         del dl_manager
-        wnids, train = release.read_train(archives.list_files(self._train, scratch=self._unfinished))
+        wnids, splits = list(synsets.all_wnids()), {}
+        if self._train:
+            files = archives.list_files(self._train, scratch=self._unfinished)
+            wnids, splits["train"] = release.read_train(files)
         val = archives.list_files(self._val, scratch=self._unfinished)
-        items, notes = release.read_val(val, self._boxes, wnids)
-        manifest = records.Manifest(wnids, {"train": train, "val": items}, notes)
+        splits["val"], notes = release.read_val(val, self._boxes, wnids)
+        manifest = records.Manifest(wnids, splits, notes)
         if self._heldout:
             images, lists = self._heldout
             manifest.splits["heldout"], notes = held_out.read_items(

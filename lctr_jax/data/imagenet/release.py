@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from lctr_jax.data import box_lists, records
+from lctr_jax.data.imagenet import synsets
 
 HOW_TO_GET = (
     "download ILSVRC2012_img_train.tar (138 GB), ILSVRC2012_img_val.tar (6.3 GB) and "
-    "ILSVRC2012_bbox_val_v3.tgz from https://image-net.org/ into one folder DIR"
+    "ILSVRC2012_bbox_val_v3.tgz from https://image-net.org/ into one folder DIR (the last two are "
+    "enough for evaluation alone, with `--splits val`)"
 )
 NUM_CLASSES = 1_000
 NUM_IMAGES = {"train": 1_281_167, "val": 50_000}
@@ -63,7 +65,8 @@ def read_val(
     """Match the validation images with their boxes, and with labels if there are no class folders.
 
     A label given as an index refers to all of ImageNet's classes; for a source with only some classes, only
-    wnids are accepted.
+    wnids are accepted. An image for which neither folder nor list gives a label has the published one of its
+    official name.
 
     Returns:
         The items, and notes on names in the list that have no image.
@@ -89,7 +92,10 @@ def read_val(
         if _stem(path) not in annotations:
             raise ValueError(f"imagenet: {boxes} has no box for {name}")
         key, note = annotations[_stem(path)]
-        label = _label(name, [_wnid_of(path), note.label, listed.get(key), _wnid_of(key)], wnids, boxes)
+        sources = [_wnid_of(path), note.label, listed.get(key), _wnid_of(key)]
+        if all(source is None for source in sources):
+            sources = [synsets.validation_wnid(_stem(path))]
+        label = _label(name, sources, wnids, boxes)
         items.append(records.Item(name, label, files[path], note.boxes_xyxy))
     if unmatched := annotations.keys() - {_stem(item.id) for item in items}:
         line = (
