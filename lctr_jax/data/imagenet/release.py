@@ -1,7 +1,7 @@
 """The published files of ILSVRC2012 (Russakovsky et al., IJCV 2015): location and formats."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from lctr_jax.data import box_lists, records
@@ -109,7 +109,7 @@ def _stem(path: str) -> str:
     return PurePosixPath(path).stem
 
 
-def _label(name: str, sources: list[int | str | None], wnids: list[str], boxes: Path) -> int:
+def _label(name: str, sources: Sequence[int | str | None], wnids: list[str], boxes: Path) -> int:
     """Return the label that all sources, indices or wnids, agree on.
 
     Raises:
