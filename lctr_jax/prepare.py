@@ -2,6 +2,7 @@
 
     python -m lctr_jax.prepare cub --data-dir DIR [--source CUB_200_2011.tgz]
     python -m lctr_jax.prepare imagenet --source DIR_OF_ARCHIVES --data-dir DIR
+    python -m lctr_jax.prepare tiny_imagenet --source tiny-imagenet-200.zip --data-dir DIR
     python -m lctr_jax.prepare folder --source IMAGE_FOLDER --data-dir DIR
 
 What was found, ignored or guessed is printed. The same command continues after an interruption.

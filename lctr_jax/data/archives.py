@@ -1,4 +1,4 @@
-"""List the files of a folder or a tar archive as byte ranges, without unpacking the archive."""
+"""List the files of a folder, a tar or a zip archive as byte ranges; a tar archive is not unpacked."""
 
 import bz2
 import gzip
@@ -6,6 +6,8 @@ import lzma
 import os
 import shutil
 import tarfile
+import tempfile
+import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,17 +33,20 @@ def list_files(source: Path, *, scratch: Path) -> dict[str, ByteRange]:
 
     A tar archive inside a tar archive counts as a folder of its name, e.g. ILSVRC's `n01440764.tar`. A hard
     link, which is how tar stores a second name of a file, resolves to that file; symbolic links are ignored.
-    A compressed archive is decompressed once into `scratch`, as a single file that is then read by offset.
+    A compressed archive is decompressed once into `scratch`, as a single file that is then read by offset. A
+    zip archive, whose members are compressed one by one, is unpacked there.
 
     Raises:
         FileNotFoundError: there is no such source.
-        ValueError: it is neither a folder nor a tar archive, or the archive is damaged.
+        ValueError: it is neither a folder nor a tar or zip archive, or the archive is damaged.
         OSError: it cannot be read, or there is not enough space to decompress it.
     """
     if source.is_dir():
         return dict(_walk(source))
     if not source.exists():
         raise FileNotFoundError(f"no such folder or archive: {source}")
+    if zipfile.is_zipfile(source):
+        return dict(_walk(_unpacked(source, scratch)))
     try:
         archive = _decompressed(source, scratch)
         with tarfile.open(archive, "r:") as tar:
@@ -55,7 +60,24 @@ def list_files(source: Path, *, scratch: Path) -> dict[str, ByteRange]:
 
 
 def _damaged(source: Path, error: Exception) -> ValueError:
-    return ValueError(f"{source}: expected a folder or an undamaged tar archive: {error}")
+    return ValueError(f"{source}: expected a folder or an undamaged archive, tar or zip: {error}")
+
+
+def _unpacked(source: Path, scratch: Path) -> Path:
+    """Return the folder of a zip archive's files, unpacked once per version of the archive."""
+    status = source.stat()
+    folder = scratch / f"{source.name}-{status.st_size:x}-{status.st_mtime_ns:x}"
+    if not folder.exists():
+        scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=scratch) as unfinished:
+            try:
+                with zipfile.ZipFile(source) as archive:
+                    archive.extractall(unfinished)
+            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+                raise _damaged(source, error) from error
+            Path(unfinished).rename(folder)
+            Path(unfinished).mkdir()  # for its removal
+    return folder
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, ByteRange]]:

@@ -7,6 +7,8 @@ from lctr_jax.data.cub import release as cub
 from lctr_jax.data.cub.builder import Cub
 from lctr_jax.data.imagenet import release as imagenet
 from lctr_jax.data.imagenet.builder import Imagenet
+from lctr_jax.data.tiny_imagenet import release as tiny_imagenet
+from lctr_jax.data.tiny_imagenet.builder import TinyImagenet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,4 +44,5 @@ PUBLISHED_DATASETS = {
         takes=("boxes", "heldout", "splits"),
         boxes_of="val",
     ),
+    "tiny_imagenet": PublishedDataset(builder=TinyImagenet, how_to_get=tiny_imagenet.HOW_TO_GET),
 }
