@@ -26,7 +26,7 @@ def get_config() -> ConfigDict:
     config.augmentation.randaugment_layers = 0
     config.augmentation.repeats = 1
     config.augmentation.erasing = 0.0
-    config.train.epochs = 12
+    config.train.epochs = 8
     config.train.batch_size = 64
     config.train.lr = 1.6e-2  # for a batch of 512; scaled to 2e-3 for 64
     config.train.warmup_epochs = 0.5

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,13 @@ def pack(path, files, mode: Any = "w"):
     return path
 
 
+def pack_zip(path, files):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
 def unpack(folder, files):
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -81,6 +89,33 @@ def ilsvrc_xml(name, wnid, boxes, size=(48, 36)):
         f"<size><width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>"
         f"<segmented>0</segmented>{objects}</annotation>\n"
     ).encode()
+
+
+def tiny_imagenet_files():
+    """Every file of a small tiny-imagenet-200.zip, by path, and the facts of its labeled images by split."""
+    facts, files, lists = {"train": {}, "val": {}}, {}, {}
+    for label, wnid in enumerate(WNIDS):
+        for index in range(3):
+            name, box = f"{wnid}_{index}.JPEG", (index, 4 * label, 63, 60 + index)
+            content = encode(10 * label + index, size=(64, 64), mode="L" if index == 2 else "RGB")
+            files[f"tiny-imagenet-200/train/{wnid}/images/{name}"] = content
+            facts["train"][f"{wnid}/{name}"] = (label, box, content)
+            lists.setdefault(f"train/{wnid}/{wnid}_boxes.txt", []).append((name, *box))
+    for index in range(4):
+        name, label, box = f"val_{index}.JPEG", index % 2 + 1, (1, 2 + index, 40, 50)
+        facts["val"][name] = (label, box, encode(50 + index, size=(64, 64)))
+        files[f"tiny-imagenet-200/val/images/{name}"] = facts["val"][name][2]
+        lists.setdefault("val/val_annotations.txt", []).append((name, WNIDS[label], *box))
+    files["tiny-imagenet-200/test/images/test_0.JPEG"] = encode(99, size=(64, 64))
+    lists["wnids.txt"] = [(wnid,) for wnid in WNIDS]
+    lists["words.txt"] = [
+        *(("n00001740", "entity"), (WNIDS[2], "crane, a bird"), (WNIDS[0], "tench, Tinca tinca")),
+        (WNIDS[1], "crane"),
+    ]
+    for name, rows in lists.items():
+        lines = ["\t".join(map(str, row)) for row in rows]
+        files[f"tiny-imagenet-200/{name}"] = "\n".join(lines).encode() + b"\n"
+    return files, facts
 
 
 def ilsvrc_facts():

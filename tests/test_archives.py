@@ -3,6 +3,7 @@ import subprocess
 import tarfile
 from typing import Any
 
+import published
 import pytest
 
 from lctr_jax.data import archives
@@ -30,6 +31,24 @@ def test_archives_read_as_what_was_packed(tmp_path, mode):
     again = archives.list_files(source, scratch=tmp_path / "scratch")
     assert again == archives.list_files(source, scratch=tmp_path / "scratch")
     assert (tmp_path / "scratch").exists() == (mode != "w")  # a plain archive is read in place
+
+
+def test_a_zip_archive_is_unpacked_once(tmp_path):
+    source = published.pack_zip(tmp_path / "images.zip", FILES)
+    assert contents(source, tmp_path / "scratch") == FILES
+    again = archives.list_files(source, scratch=tmp_path / "scratch")
+    assert again == archives.list_files(source, scratch=tmp_path / "scratch")
+    assert len(list((tmp_path / "scratch").iterdir())) == 1
+
+
+def test_a_damaged_zip_archive(tmp_path):
+    source = published.pack_zip(tmp_path / "images.zip", {"a.txt": bytes(range(256)) * 9})
+    content = bytearray(source.read_bytes())
+    content[40:50] = b"0123456789"
+    source.write_bytes(content)
+    with pytest.raises(ValueError, match=r"images.zip: expected .*undamaged archive"):
+        archives.list_files(source, scratch=tmp_path / "scratch")
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def test_folders_read_as_they_are(tmp_path):
@@ -63,11 +82,11 @@ def test_faults(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such folder or archive"):
         archives.list_files(tmp_path / "none.tgz", scratch=tmp_path)
     (tmp_path / "text").write_text("no archive")
-    with pytest.raises(ValueError, match="expected a folder or an undamaged tar archive"):
+    with pytest.raises(ValueError, match="expected a folder or an undamaged archive"):
         archives.list_files(tmp_path / "text", scratch=tmp_path)
     packed = pack(tmp_path / "cut.tgz", FILES, "w:gz").read_bytes()
     (tmp_path / "cut.tgz").write_bytes(packed[: len(packed) // 2])
-    with pytest.raises(ValueError, match=r"cut\.tgz: expected a folder or an undamaged tar archive"):
+    with pytest.raises(ValueError, match=r"cut\.tgz: expected a folder or an undamaged archive"):
         archives.list_files(tmp_path / "cut.tgz", scratch=tmp_path / "scratch")
     assert not list((tmp_path / "scratch").iterdir())
 
@@ -76,7 +95,7 @@ def test_a_damaged_deflate_stream_is_reported(tmp_path):
     packed = bytearray(pack(tmp_path / "a.tgz", FILES, "w:gz").read_bytes())
     packed[20:40] = b"\xff" * 20
     (tmp_path / "a.tgz").write_bytes(packed)
-    with pytest.raises(ValueError, match=r"a\.tgz: expected a folder or an undamaged tar archive"):
+    with pytest.raises(ValueError, match=r"a\.tgz: expected a folder or an undamaged archive"):
         archives.list_files(tmp_path / "a.tgz", scratch=tmp_path / "scratch")
 
 

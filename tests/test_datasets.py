@@ -153,7 +153,10 @@ def test_tfrecords_are_refused_with_the_way_out(tmp_path):
     [
         ("digit", r"data\.name: no dataset is called 'digit'; did you mean 'digits'\?"),
         ("imagnet", r"did you mean 'imagenet'\?"),
-        ("coco", r"no dataset is called 'coco'; known: digits, digits/clean, cub, imagenet, folder"),
+        (
+            "coco",
+            r"dataset is called .coco.; known: digits, digits/clean, cub, imagenet, tiny_imagenet, folder",
+        ),
         ("folder", r"data\.root: is empty, expected the image folder"),
     ],
 )
