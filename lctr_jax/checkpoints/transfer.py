@@ -48,9 +48,7 @@ def initialize_from(
         ValueError: there is no readable checkpoint, or its backbone has another shape.
     """
     metadata, stored = _load(path)
-    fixed = [name for name in BACKBONE_FIELDS if name not in _ADAPTED]
-    if different := differing_fields(metadata.spec, spec, fixed):
-        raise ValueError(f"{path}: backbone of another shape: {'; '.join(different)}")
+    require_backbone(metadata, spec, path=path)
     taken, notes = {**stored, "backbone": _adapt(stored["backbone"], metadata.spec, spec)}, []
     if metadata.spec.grid != spec.grid:
         notes.append(
@@ -67,6 +65,17 @@ def initialize_from(
     read = tuple(by_path(taken))
     fresh = tuple(name for name in by_path(parameters) if name not in read)
     return started, Report(source=str(path), read=read, fresh=fresh, notes=tuple(notes))
+
+
+def require_backbone(metadata: Metadata, spec: ModelSpec, *, path: str | os.PathLike[str]) -> None:
+    """Check that weights fit the backbone of `spec`, after resampling their position embedding.
+
+    Raises:
+        ValueError: they are of a backbone of another shape.
+    """
+    fixed = [name for name in BACKBONE_FIELDS if name not in _ADAPTED]
+    if different := differing_fields(metadata.spec, spec, fixed):
+        raise ValueError(f"{path}: backbone of another shape: {'; '.join(different)}")
 
 
 def read_initial_metadata(path: str | os.PathLike[str]) -> Metadata:

@@ -1,4 +1,4 @@
-"""The runs of an ablation, every method with several seeds, and their table."""
+"""The runs of an ablation, every row of its table with several seeds, and their summaries."""
 
 import json
 import shlex
@@ -10,52 +10,69 @@ from pathlib import Path
 import jax
 from jax.sharding import Mesh
 
+from lctr_jax.checkpoints.transfer import read_initial_metadata, require_backbone
 from lctr_jax.distributed.preemption import Interruption
 from lctr_jax.distributed.processes import decide_together
-from lctr_jax.models.methods import METHODS, get_method
-from lctr_jax.plugins import is_module_path
-from lctr_jax.run.ablation_table import markdown_table
+from lctr_jax.models.methods import get_method
+from lctr_jax.run.ablation_formats import csv_table, latex_table, markdown_table
+from lctr_jax.run.ablation_rows import Row
+from lctr_jax.run.ablation_table import AblationTable, make_table
 from lctr_jax.run.config import RunConfig
 from lctr_jax.run.evaluate import evaluate_checkpoint
 from lctr_jax.run.execution_settings import settle_dtype
-from lctr_jax.run.experiment import open_experiment
-from lctr_jax.run.saved_config import is_recorded, record_config
+from lctr_jax.run.experiment import find_initial_weights, open_experiment
+from lctr_jax.run.saved_config import is_recorded, record_config, training_options
 from lctr_jax.run.seed_summary import summarize_folders
 from lctr_jax.run.train import train_and_evaluate
 
 
 @dataclass(frozen=True, kw_only=True)
 class AblationRun:
-    """One method and seed: its folder, its config, and the run that trains its head, if it is another one."""
+    """One row and seed: its folder, its config, and the run that trains its head, if it is another one."""
 
     workdir: Path
     config: RunConfig
     trained_in: Path | None
 
 
-def plan_runs(workdir: Path, config: RunConfig, *, methods: Sequence[str], seeds: int) -> list[AblationRun]:
-    """Return the runs in order of seeds, so that all methods have a seed before the next one starts.
+def plan_runs(workdir: Path, rows: Sequence[tuple[Row, RunConfig]], *, seeds: int) -> list[AblationRun]:
+    """Return the runs in order of seeds, so that all rows have a seed before the next one starts.
+
+    Rows with the same head and the same training options share a training.
 
     Raises:
-        ValueError: a method is unknown or repeated, or there are no seeds.
+        ValueError: there are no seeds.
     """
-    if unknown := [method for method in methods if method not in METHODS and not is_module_path(method)]:
-        raise ValueError(
-            f"--methods: got {unknown[0]!r}, expected a list from {','.join(METHODS)}, or module paths"
-        )
-    if len(set(methods)) < len(methods):
-        raise ValueError(f"--methods: got {','.join(methods)}, expected each once")
     if seeds < 1:
         raise ValueError(f"--seeds: got {seeds}, expected 1 or more")
     runs = []
     for seed in range(seeds):
-        trained: dict[str, Path] = {}
-        for method in methods:
-            folder, head = workdir / method / str(seed), get_method(method).head
-            own = replace(config, seed=seed, model={**config.model, "method": method})
-            runs.append(AblationRun(workdir=folder, config=own, trained_in=trained.get(head)))
-            trained.setdefault(head, folder)
+        trained: dict[tuple[str, str], Path] = {}
+        for row, config in rows:
+            folder, head = workdir / row.folder / str(seed), get_method(row.method).head
+            own = replace(config, seed=seed, model={**config.model, "method": row.method})
+            training = head, training_options(own, apart_from=("model.method",))
+            runs.append(AblationRun(workdir=folder, config=own, trained_in=trained.get(training)))
+            trained.setdefault(training, folder)
     return runs
+
+
+def check_initial_weights(configs: Sequence[RunConfig]) -> None:
+    """Check that the initial weights fit every backbone, before the first one is trained.
+
+    Raises:
+        FileNotFoundError: there are no such weights.
+        ModuleNotFoundError: reading them needs a package that is not installed.
+        OSError: converted weights cannot be kept.
+        ValueError: they cannot be fetched or converted, or are of a backbone of another shape.
+    """
+    metadata = {}
+    for config in configs:
+        if not (source := config.init_from):
+            continue
+        if source not in metadata:
+            metadata[source] = read_initial_metadata(find_initial_weights(source, config.data.data_dir))
+        require_backbone(metadata[source], config.spec(num_classes=1), path=source)
 
 
 def carry_out(run: AblationRun, mesh: Mesh, interruption: Interruption) -> bool:
@@ -82,14 +99,21 @@ def carry_out(run: AblationRun, mesh: Mesh, interruption: Interruption) -> bool:
     return True
 
 
-def write_table(workdir: Path, *, methods: Sequence[str], seeds: int, minutes: float) -> None:
-    """Print the table and write it as `ablation.md` and, with the values of every run, `ablation.json`."""
-    summaries = {}
-    for method in methods:
-        folders = [workdir / method / str(seed) for seed in range(seeds)]
-        summaries[method] = summarize_folders(folders)
-    table, command = markdown_table(summaries), shlex.join(["python", "-m", "lctr_jax.ablate", *sys.argv[1:]])
-    print(table)
-    (workdir / "ablation.md").write_text(f"{table}\n\n`{command}`\n")
+def write_results(workdir: Path, rows: Sequence[Row], *, seeds: int, minutes: float) -> None:
+    """Print the table; write it as `ablation.md`, `.tex`, `.csv`, and with all values, `.json`."""
+    summaries = {
+        row.folder: summarize_folders([workdir / row.folder / str(seed) for seed in range(seeds)])
+        for row in rows
+    }
+    table = make_table([(row, summaries[row.folder]) for row in rows])
+    command = shlex.join(["python", "-m", "lctr_jax.ablate", *sys.argv[1:]])
+    print(markdown_table(table))
+    _write_tables(workdir, table, command)
     facts = {"command": command, "minutes": round(minutes, 2), "methods": summaries}
     (workdir / "ablation.json").write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def _write_tables(workdir: Path, table: AblationTable, command: str) -> None:
+    (workdir / "ablation.md").write_text(f"{markdown_table(table)}\n\n`{command}`\n")
+    (workdir / "ablation.tex").write_text(latex_table(table, command=command))
+    (workdir / "ablation.csv").write_text(csv_table(table))

@@ -1,6 +1,7 @@
 """Flags of commands with a config: `--config FILE`, `--config.a.b=value` and the command's own."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,11 @@ def parse_flags(values: Any, argv: list[str], *, usage: str) -> Path:
     argv, file = _resolve_config(respell(argv, "-", "_"), usage=usage)
     try:
         config_flags.DEFINE_config_file(  # it also looks for --flagfile
-            "config", None, "a file, or a name; --config.a.b=value replaces an option", flag_values=values
+            "config",
+            None,
+            "a file, or a name; --config.a.b=value replaces an option",
+            flag_values=values,
+            sys_argv=argv,
         )
         unread = values(argv)[1:]
     except flags.Error as error:
@@ -39,6 +44,21 @@ def parse_flags(values: Any, argv: list[str], *, usage: str) -> Path:
     if unread:
         raise ValueError(f"command line: unexpected argument {' '.join(unread)!r}; usage: {usage}")
     return file
+
+
+def replace_options(argv: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Return the command line with these `--config.a.b=value` in place of its own values of the same options.
+
+    A tuple's flag would otherwise append to the earlier value.
+    """
+    names, kept, arguments = {option.partition("=")[0] for option in options}, [], list(argv)
+    while arguments:
+        argument = arguments.pop(0)
+        if respell([argument], "-", "_")[0].partition("=")[0] not in names:
+            kept.append(argument)
+        elif "=" not in argument and arguments and not arguments[0].startswith("--"):
+            arguments.pop(0)  # its value
+    return [*kept, *options]
 
 
 def define_processes(values: flags.FlagValues) -> None:

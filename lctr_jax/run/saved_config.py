@@ -66,6 +66,13 @@ def is_recorded(workdir: Path, config: RunConfig) -> bool:
     return path.is_file() and read_object(path) == as_json(config)
 
 
+def training_options(config: RunConfig, *, apart_from: tuple[str, ...] = ()) -> str:
+    """Return the options that affect the trained parameters, as JSON that is equal for equal options."""
+    options = flatten_dict(as_json(config), sep=".", keep_empty_nodes=True)
+    left_out = (*FREE, *apart_from)
+    return json.dumps({name: value for name, value in options.items() if not name.startswith(left_out)})
+
+
 def _differences(started: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     ours, theirs = (flatten_dict(options, sep=".", keep_empty_nodes=True) for options in (asked, started))
     return [

@@ -83,8 +83,10 @@ def _check_types(metrics: dict[str, Any], *, where: str) -> None:
     if not isinstance(baselines, dict):
         raise ValueError(f"{where}: baselines: got {describe_value(baselines)}, expected an object")
     for name, baseline in baselines.items():
-        scores = _compared(baseline) if isinstance(baseline, dict) else {}
-        for key, score in (scores or {"gt_known_loc": None}).items():
+        scores = _scores(baseline) if isinstance(baseline, dict) else {}
+        if not _compared(scores):
+            scores["gt_known_loc"] = None
+        for key, score in scores.items():
             require_number(score, where=f"{where}: {key} of baseline {name!r}")
 
 
@@ -94,6 +96,9 @@ def _metrics_path(run: Path) -> Path:
 
 def summarize_runs(runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return mean, sample standard deviation and values of every metric that all runs have.
+
+    `metrics` includes the baselines' values of the metrics that are compared with them; `baselines` has all
+    values of each baseline.
 
     Raises:
         ValueError: the runs differ in protocol, split, number of images, or source of the threshold.
@@ -106,6 +111,18 @@ def summarize_runs(runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "runs": list(runs),
         **{key: first[key] for key in SAME if key in first},
         "metrics": {key: _spread([row[key] for row in rows.values()]) for key in shared},
+        "baselines": _summarize_baselines(list(runs.values())),
+    }
+
+
+def _summarize_baselines(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the spread of each metric of each baseline that all runs have."""
+    found = [run.get("baselines", {}) for run in runs]
+    names = [name for name in found[0] if all(name in baselines for baselines in found)]
+    scores = {name: [_scores(baselines[name]) for baselines in found] for name in names}
+    return {
+        name: {key: _spread([row[key] for row in rows]) for key in rows[0] if all(key in row for row in rows)}
+        for name, rows in scores.items()
     }
 
 
@@ -128,13 +145,15 @@ def _metric_rows(metrics: dict[str, Any]) -> dict[str, float]:
     return rows
 
 
+def _scores(baseline: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a baseline's metrics."""
+    return {metric.name: baseline[metric.name] for metric in METRICS if metric.name in baseline}
+
+
 def _compared(baseline: Mapping[str, Any]) -> dict[str, Any]:
     """Return a baseline's values of the metrics that are compared with baselines."""
-    return {
-        metric.name: baseline[metric.name]
-        for metric in METRICS
-        if metric.compared and metric.name in baseline
-    }
+    names = [metric.name for metric in METRICS if metric.compared]
+    return {name: value for name, value in _scores(baseline).items() if name in names}
 
 
 def _spread(values: list[float]) -> dict[str, Any]:
