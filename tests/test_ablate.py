@@ -17,7 +17,7 @@ from lctr_jax.distributed.preemption import Interruption
 from lctr_jax.run import ablation
 from lctr_jax.run.ablation_formats import csv_table, latex_table, markdown_table
 from lctr_jax.run.ablation_rows import Row, plan_rows
-from lctr_jax.run.ablation_table import make_table
+from lctr_jax.run.ablation_table import tabulate
 from lctr_jax.run.config import default_config, parse_config
 from lctr_jax.run.seed_summary import summarize_runs
 
@@ -40,7 +40,7 @@ def summary(*gt_known_loc, **metrics):
 
 
 def table(*summaries):
-    return make_table([(Row(each, "", each), summary) for each, summary in summaries])
+    return tabulate([(Row(each, "", each), summary) for each, summary in summaries])
 
 
 def test_a_row_per_method_with_mean_and_deviation_and_the_best_bold():
@@ -79,7 +79,7 @@ def test_a_row_per_method_with_mean_and_deviation_and_the_best_bold():
 
 def test_several_backbones_are_named_in_every_format():
     row, one = Row("deit_tiny/cam", "deit_tiny", "cam"), summary(50.0, baselines={})
-    shown = make_table([(row, one), (row._replace(backbone="deit_small"), one)])
+    shown = tabulate([(row, one), (row._replace(backbone="deit_small"), one)])
     assert markdown_table(shown).splitlines()[2] == "| deit_tiny | `cam` | **50.0** |"
     assert r"deit\_tiny & \texttt{cam} & \textbf{50.0} \\" in latex_table(shown, command="")
     assert csv_table(shown).splitlines()[2] == "deit_small,cam,trained,1,50.0000,"

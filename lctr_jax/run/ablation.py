@@ -16,7 +16,7 @@ from lctr_jax.distributed.processes import decide_together
 from lctr_jax.models.methods import get_method
 from lctr_jax.run.ablation_formats import csv_table, latex_table, markdown_table
 from lctr_jax.run.ablation_rows import Row
-from lctr_jax.run.ablation_table import AblationTable, make_table
+from lctr_jax.run.ablation_table import AblationTable, tabulate
 from lctr_jax.run.config import RunConfig
 from lctr_jax.run.evaluate import evaluate_checkpoint
 from lctr_jax.run.execution_settings import settle_dtype
@@ -105,7 +105,7 @@ def write_results(workdir: Path, rows: Sequence[Row], *, seeds: int, minutes: fl
         row.folder: summarize_folders([workdir / row.folder / str(seed) for seed in range(seeds)])
         for row in rows
     }
-    table = make_table([(row, summaries[row.folder]) for row in rows])
+    table = tabulate([(row, summaries[row.folder]) for row in rows])
     command = shlex.join(["python", "-m", "lctr_jax.ablate", *sys.argv[1:]])
     print(markdown_table(table))
     _write_tables(workdir, table, command)

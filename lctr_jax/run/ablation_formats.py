@@ -75,8 +75,8 @@ def csv_table(table: AblationTable) -> str:
     writer.writerow(["backbone", "method", "training", "seeds", *columns])
     for row in table.rows:
         spreads = [row.values.get(name, {}) for name in names]
-        numbers = [_rounded(spread.get(key)) for spread in spreads for key in ("mean", "std")]
-        writer.writerow([row.backbone, row.name, row.training, table.seeds, *numbers])
+        values = [_rounded(spread.get(key)) for spread in spreads for key in ("mean", "std")]
+        writer.writerow([row.backbone, row.name, row.training, table.seeds, *values])
     return file.getvalue()
 
 
@@ -86,8 +86,8 @@ def _cells(table: AblationTable, markup: _Markup) -> list[list[str]]:
     rows = [[markup.text(title) for title in titles]]
     for row in table.rows:
         backbone = [markup.text(row.backbone) or markup.missing] * table.several_backbones
-        numbers = [_number(table, row, metric, markup) for metric in table.metrics]
-        rows.append([*backbone, _label(row, markup), *numbers])
+        values = [_value(table, row, metric, markup) for metric in table.metrics]
+        rows.append([*backbone, _label(row, markup), *values])
     return rows
 
 
@@ -97,7 +97,7 @@ def _label(row: TableRow, markup: _Markup) -> str:
     return f"{markup.code(row.name)}, {row.training}" if row.is_network else markup.text(row.name)
 
 
-def _number(table: AblationTable, row: TableRow, metric: Metric, markup: _Markup) -> str:
+def _value(table: AblationTable, row: TableRow, metric: Metric, markup: _Markup) -> str:
     spread: Mapping[str, Any] | None = row.values.get(metric.name)
     if spread is None:
         return markup.missing

@@ -60,7 +60,7 @@ class AblationTable(NamedTuple):
         return f"{max(means):.1f}" if len(means) > 1 else None
 
 
-def make_table(summaries: Sequence[tuple[Row, Mapping[str, Any]]]) -> AblationTable:
+def tabulate(summaries: Sequence[tuple[Row, Mapping[str, Any]]]) -> AblationTable:
     """Build the table from the summary (`seed_summary.summarize_runs`) of every row."""
     first = summaries[0][1]
     metrics = [metric for metric in METRICS if any(metric.name in each["metrics"] for _, each in summaries)]

@@ -51,14 +51,14 @@ def replace_options(argv: Sequence[str], options: Sequence[str]) -> list[str]:
 
     A tuple's flag would otherwise append to the earlier value.
     """
-    names, kept, arguments = {option.partition("=")[0] for option in options}, [], list(argv)
+    names, left, arguments = {option.partition("=")[0] for option in options}, [], list(argv)
     while arguments:
         argument = arguments.pop(0)
         if respell([argument], "-", "_")[0].partition("=")[0] not in names:
-            kept.append(argument)
+            left.append(argument)
         elif "=" not in argument and arguments and not arguments[0].startswith("--"):
             arguments.pop(0)  # its value
-    return [*kept, *options]
+    return [*left, *options]
 
 
 def define_processes(values: flags.FlagValues) -> None:
