@@ -6,18 +6,21 @@ First convert DINOv2's weights, such as `facebook/dinov2-small` from the Hugging
     python train.py --config configs/trilite_cub.py --config.init_from=runs/dinov2_small \
         --workdir runs/trilite
 
-The published code stops after 10 epochs without a better box score on the held-out split. To do so, prepare
+The published code stops after 10 epochs without a better box score on the held-out split, and keeps each of
+the two heads from its own best epoch. To do so, prepare
 the split `heldout` (docs/datasets.md), evaluate on it after every epoch, and evaluate the best checkpoint on
 the test split afterwards:
 
     python train.py --config configs/trilite_cub.py --config.init_from=runs/dinov2_small \
         --workdir runs/trilite --config.eval.split=heldout --config.eval.image_size=224 \
         --config.train.eval_every_epochs=1 --config.train.patience=10 \
-        --config.train.keep_best=eval/gt_known_loc_at_best_threshold
+        --config.train.keep_best=eval/gt_known_loc_at_best_threshold \
+        --config.train.keep_best_class_head=eval/top1_cls
     python train.py --config configs/trilite_cub.py --eval --checkpoint runs/trilite/checkpoints/best \
         --workdir runs/trilite_test
 
-One difference remains: the published code keeps each of the two heads from its own best epoch.
+To run the backbone once on four views of each image, and then only the heads, which takes minutes on a CPU:
+--config.train.cached_views=4 (docs/methods.md).
 
 For another backbone, such as DeiT: --config.model.name=deit_small --config.model.image_size=224
 --config.model.tokens_before_norm=False.

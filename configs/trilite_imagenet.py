@@ -7,7 +7,7 @@ Loc 75.0.
     python train.py --config configs/trilite_imagenet.py --config.init_from=runs/dinov2_small \
         --workdir runs/trilite_imagenet
 
-configs/trilite_cub.py describes how to keep the best epoch, and the difference from the published training.
+configs/trilite_cub.py describes how to keep the best epoch of each head.
 """
 
 from ml_collections import ConfigDict

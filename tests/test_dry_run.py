@@ -118,7 +118,11 @@ def test_a_block_counts_as_its_formula_says():
 
     def flops(depth):
         spec = model_spec("deit_small", num_classes=200, depth=depth)
-        logits = lambda parameters, images: bind(spec, parameters).logits(images)  # noqa: E731
+
+        def logits(parameters, images):
+            network = bind(spec, parameters)
+            return network.head_logits(network.backbone(images, statistics="cls"))
+
         return product_flops(logits, parameter_shapes(spec), shape(1, 224, 224, 3))
 
     tokens, width = 197, 384

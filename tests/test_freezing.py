@@ -14,11 +14,14 @@ from small_run import draw_folder, train
 from test_training import SPEC, mesh_of, run_steps, start
 
 from lctr_jax.checkpoints.store import load_weights
+from lctr_jax.data.augmentation import Augmentation
+from lctr_jax.data.datasets import open_split
 from lctr_jax.evaluation import forward
 from lctr_jax.models.methods import get_method
 from lctr_jax.models.normalization import normalize
 from lctr_jax.models.parameters import initialize
 from lctr_jax.run.assembly import make_optimizer
+from lctr_jax.training.feature_cache import compute_features, open_features
 from lctr_jax.training.flops import product_flops
 from lctr_jax.training.training_config import TrainingOptions
 
@@ -133,6 +136,79 @@ def test_a_run_with_trilite_resumes_bit_for_bit_and_evaluates(pictures, monkeypa
     jax.tree.map(np.testing.assert_array_equal, *(load_weights(each)[1] for each in (whole, resumed)))
     for name in ("eval/metrics.json", "eval/predictions.jsonl"):
         assert (whole / name).read_bytes() == (resumed / name).read_bytes()
+
+
+def test_a_head_trains_the_same_on_cached_features(pictures, capsys):
+    """Without random augmentation, features of fixed views are those that each step would compute."""
+    folder = pictures.parent
+    options = ["--config.model.method=trilite", "--config.model.tokens_before_norm=True"]
+    options += ["--config.train.lr=0.1", "--config.augmentation.resize=32", "--config.train.epochs=3"]
+    options += ["--config.augmentation.horizontal_flip=0.0", "--config.augmentation.erasing=0.0"]
+    options += ["--config.eval.untrained_baseline=False"]
+    cached = [*options, "--config.train.cached_views=2"]
+    train(pictures, folder / "computed", *options)
+    train(pictures, folder / "cached", *cached)
+    assert "features: 100 % computed" in capsys.readouterr().err
+    train(pictures, folder / "shared", *cached)
+    said = capsys.readouterr().err
+    assert "features: 2 views of 24 images, from" in said
+    assert "computed" not in said
+    computed, stored, shared = (
+        flat(load_weights(folder / name)[1]) for name in ("computed", "cached", "shared")
+    )
+    for path, array in computed.items():
+        np.testing.assert_allclose(stored[path], array, rtol=1e-4, atol=1e-5, err_msg=path)
+        np.testing.assert_array_equal(shared[path], stored[path], err_msg=path)
+    assert np.abs(computed["regions.norm.mean"]).max() > 1e-3
+
+
+def test_cached_views_differ_and_an_epoch_uses_one_of_them(pictures, tmp_path):
+    split = open_split("folder", "train", data_dir=tmp_path, root=pictures)
+    spec = dataclasses.replace(SPEC, **TRILITE)
+    compute_features(
+        tmp_path / "features",
+        split,
+        spec,
+        initialize(spec, jax.random.key(0)),
+        mesh_of(1),
+        views=2,
+        batch_size=4,
+        image_size=32,
+        augmentation=Augmentation(repeats=1, erasing=0.0),
+        num_workers=0,
+        on_corrupt="error",
+        say=lambda _: None,
+        check=lambda: None,
+    )
+    cache = open_features(tmp_path / "features")
+    assert cache is not None
+    tokens, (first, second) = cache.arrays["patch_tokens"], np.split(cache.ids, 2)
+    assert tokens.shape[0] == 2 * len(split)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(first, [split[index]["id"] for index in range(len(split))])
+    batches = cache.batches(batch_size=len(split), seed=0)
+    for view in (0, 1, 0):
+        batch = next(batches)
+        for name, features in zip(batch["id"], batch["features"]["patch_tokens"], strict=True):
+            row = first.tolist().index(name)
+            np.testing.assert_array_equal(features, tokens[view * len(split) + row])
+            assert np.abs(features - tokens[(1 - view) * len(split) + row]).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--config.model.method=lctr"], "expected 0: model.method=lctr trains the backbone"),
+        (["--config.augmentation.erasing=0.5"], "which needs augmentation.erasing=0, got 0.5"),
+        (["--config.augmentation.repeats=2"], "which needs augmentation.repeats=1, got 2"),
+    ],
+)
+def test_views_that_cannot_be_cached(pictures, capsys, options, message):
+    trilite = ["--config.model.method=trilite", "--config.train.cached_views=1"]
+    trilite += ["--config.augmentation.erasing=0.0"]
+    with pytest.raises(SystemExit, match="2"):
+        train(pictures, pictures.parent / "refused", *trilite, *options)
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_the_best_weights_are_found_by_name(tmp_path):
     best = BestCheckpoint(tmp_path, METADATA, metric="eval/top1_cls")
     scores = [50.0, 70.0, 60.0, 70.0, np.nan]
     improved = [
-        best.offer(state_at(step), step, {"eval/top1_cls": score}) for step, score in enumerate(scores)
+        bool(best.offer(state_at(step), step, {"eval/top1_cls": score})) for step, score in enumerate(scores)
     ]
     assert improved == [True, True, False, False, False]
     best.close()
@@ -205,6 +205,29 @@ def test_the_best_weights_are_found_by_name(tmp_path):
     best.close()
     assert_same(load_weights(tmp_path)[1], state_at(2).parameters)
     assert [path.name for path in (tmp_path / "checkpoints/best").iterdir()] == ["1"]
+
+
+def test_each_head_is_kept_from_its_own_best_validation(tmp_path):
+    loc, top1 = "eval/gt_known_loc_at_best_threshold", "eval/top1_cls"
+
+    def opened():
+        return BestCheckpoint(tmp_path, METADATA, metric=loc, head_metric=top1, class_head=["routing"])
+
+    best, improved = opened(), []
+    for step, scores in enumerate([(50.0, 70.0), (60.0, 65.0), (60.0, 70.0), (55.0, np.nan), (55.0, 80.0)]):
+        if step == 4:  # as a resumed run has it
+            best.close()
+            best = opened()
+        improved.append(best.offer(state_at(step), step, dict(zip((loc, top1), scores, strict=True))))
+    assert improved == [[loc, top1], [loc], [], [], [top1]]
+    assert best.step == 1  # of the metric that `train.patience` waits for
+    best.close()
+    saved = load_weights(tmp_path / "checkpoints/best")[1]
+    first, last = state_at(1).parameters, state_at(4).parameters
+    assert saved.keys() > {"routing"}
+    for name, module in saved.items():
+        assert_same({name: module}, {name: (last if name == "routing" else first)[name]})
+    assert [path.name for path in (tmp_path / "checkpoints/best").iterdir()] == ["4"]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # TensorStore's loose ends

@@ -92,6 +92,15 @@ def test_a_folder_with_a_run_of_another_config_is_refused(refused, folder, tmp_p
         (["--eval", "--checkpoint=nowhere"], "nowhere"),
         (["--eval"], "--checkpoint"),
         (["--config.train.keep_best=eval/top1_cls"], "set train.eval_every_epochs"),
+        (["--config.train.keep_best_class_head=eval/top1_cls"], "set train.keep_best"),
+        (
+            [
+                "--config.train.keep_best=eval/top1_cls",
+                "--config.train.keep_best_class_head=eval/top1_cls",
+                "--config.train.eval_every_epochs=1",
+            ],
+            "expected a method with a frozen backbone and a separate class head, such as trilite",
+        ),
         (["--config.train.patience=3"], "train.patience: got 3, which needs a metric"),
         (
             ["--config.train.keep_best=eval/top1_cls", "--config.train.eval_every_epochs=2"],

@@ -38,7 +38,7 @@ class TrainIterator(grain.DatasetIterator[HostBatch]):
         super().__init__()
         self.steps_per_epoch = steps_per_epoch
         self._samples, self._host_batch = samples, host_batch
-        self._batches = samples.batch(host_batch, batch_fn=_stack_training)
+        self._batches = samples.batch(host_batch)
         self._num_workers = num_workers
         self._next_step = 0
         self._prefetched: grain.DatasetIterator[HostBatch] | None = None
@@ -139,6 +139,27 @@ def train_batches(
     )
 
 
+def fixed_views(
+    split: RecordSource,
+    *,
+    views: int,
+    batch_size: int,
+    image_size: int,
+    augmentation: Augmentation,
+    num_workers: int,
+    on_corrupt: CorruptPolicy,
+) -> TrainIterator:
+    """Iterate over batches of `views` random views of every image, all images of a view in order.
+
+    The draws depend on the view and the image only. The batches are as from `train_batches`; they start again
+    after the last view, also within a batch.
+    """
+    order = grain.MapDataset.range(len(split)).seed(0).repeat(views)
+    samples = order.random_map(TrainSample(split, augmentation, image_size, on_corrupt)).repeat()
+    steps = -(-len(split) // batch_size)
+    return TrainIterator(samples, host_batch=batch_size, num_workers=num_workers, steps_per_epoch=steps)
+
+
 def evaluation_batches(
     split: RecordSource,
     *,
@@ -174,15 +195,6 @@ def _drain(batches: grain.DatasetIterator[HostBatch]) -> Iterator[HostBatch]:
         except RuntimeError as error:
             workers.tell_loss(error)
             raise
-
-
-def _stack_training(samples: Sequence[dict[str, Any]]) -> HostBatch:
-    return {
-        "image": np.stack([sample["image"] for sample in samples]),
-        "label": np.array([sample["label"] for sample in samples], np.int32),
-        "id": np.array([sample["id"] for sample in samples]),
-        "replaced": np.array([sample["replaced"] for sample in samples]),
-    }
 
 
 def _stack_evaluation(samples: Sequence[dict[str, Any] | None], *, image_size: int) -> HostBatch:

@@ -71,9 +71,9 @@ class TrainSample(grain.transforms.RandomMap):
                 continue
             return {
                 "image": augmented,
-                "label": record["label"],
-                "id": record["id"],
-                "replaced": index != element,
+                "label": np.int32(record["label"]),
+                "id": np.str_(record["id"]),
+                "replaced": np.bool_(index != element),
             }
         raise CorruptImageError(f"none of the {len(self.split)} records of the split can be decoded")
 

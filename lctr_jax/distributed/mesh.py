@@ -7,7 +7,6 @@ import os
 from typing import Any
 
 import jax
-import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 BATCH_AXES = ("data", "fsdp")
@@ -90,6 +89,6 @@ def check_batch(name: str, batch_size: int, mesh: Mesh, *, parts: int = 1) -> No
         )
 
 
-def put_batch(batch: dict[str, np.ndarray], sharding: NamedSharding) -> dict[str, jax.Array]:
-    """Combine the hosts' parts of a batch into global arrays."""
-    return {key: jax.make_array_from_process_local_data(sharding, value) for key, value in batch.items()}
+def put_batch(batch: dict[str, Any], sharding: NamedSharding) -> dict[str, Any]:
+    """Combine the hosts' parts of a batch, a nested dict of arrays, into global arrays."""
+    return jax.tree.map(lambda value: jax.make_array_from_process_local_data(sharding, value), batch)

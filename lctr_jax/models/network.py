@@ -16,13 +16,17 @@ from lctr_jax.models.vit import BackboneOutput, VisionTransformer
 class Network(nnx.Module):
     """A backbone with a head on its tokens. Subclasses define `head_logits` and `output`.
 
-    A method with its own loss overrides `loss`. Arrays that belong to the checkpoint but are not trained by
-    gradients, such as running means, are `nnx.BatchStat`: `loss` may assign to them, and training keeps the
-    result. In training, `loss` sees the images of one device; the assigned values are averaged over devices.
+    A method with its own loss overrides `head_loss`. Arrays that belong to the checkpoint but are not trained
+    by gradients, such as running means, are `nnx.BatchStat`: `head_loss` may assign to them, and training
+    keeps the result. In training, it sees the images of one device; the assigned values are averaged over
+    devices.
     """
 
     statistics: Statistics = "cls"
     """Attention statistics that `output` needs: "cls", "relation" (RPAM's map as well) or "matrix"."""
+
+    head_features: tuple[str, ...] = ("cls_token", "patch_tokens", "cls_attention")
+    """Fields of the backbone's output that `head_loss` uses."""
 
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
         self.backbone = VisionTransformer(spec, rngs=rngs)
@@ -37,20 +41,6 @@ class Network(nnx.Module):
     ) -> Output:
         """Compute logits and maps from the backbone's output; `classes` as in `__call__`."""
 
-    def logits(
-        self,
-        images: Float[Array, "batch height width 3"],
-        *,
-        drop_path_keys: Key[Array, " batch"] | None = None,
-    ) -> Float32[Array, "batch classes"]:
-        """Compute logits of normalized images, without maps.
-
-        Args:
-            images: see `normalization.normalize`.
-            drop_path_keys: one random key per sample enables drop path, as in training.
-        """
-        return self.head_logits(self.backbone(images, statistics="cls", drop_path_keys=drop_path_keys))
-
     def loss(
         self,
         images: Float[Array, "batch height width 3"],
@@ -58,14 +48,32 @@ class Network(nnx.Module):
         *,
         keys: Key[Array, " batch"] | None = None,
     ) -> tuple[Float32[Array, ""], Float32[Array, "batch classes"]]:
-        """Compute the mean training loss and the logits; by default the cross entropy.
+        """Compute the mean training loss and the logits.
 
         Args:
             images: normalized images.
             targets: distributions over the classes, not one-hot with mixup or label smoothing.
             keys: one key per sample, the source of all random draws; None disables drop path.
         """
-        logits = self.logits(images, drop_path_keys=keys)
+        features = self.backbone(images, statistics="cls", drop_path_keys=keys)
+        return self.head_loss(features, targets, keys=keys)
+
+    def head_loss(
+        self,
+        features: BackboneOutput,
+        targets: Float[Array, "batch classes"],
+        *,
+        keys: Key[Array, " batch"] | None = None,
+    ) -> tuple[Float32[Array, ""], Float32[Array, "batch classes"]]:
+        """Compute the mean training loss and the logits from the backbone's output; by default cross entropy.
+
+        Args:
+            features: output of the backbone.
+            targets: distributions over the classes, not one-hot with mixup or label smoothing.
+            keys: one key per sample, the source of all random draws of the head.
+        """
+        del keys
+        logits = self.head_logits(features)
         return cross_entropy(logits, targets), logits
 
     def __call__(

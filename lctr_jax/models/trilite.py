@@ -19,6 +19,7 @@ from lctr_jax.models.torch_layout import TorchLayout, batch_statistics, linear, 
 from lctr_jax.models.vit import BackboneOutput
 
 REGIONS = 3  # foreground, background, ambiguous
+_NORMED, _NOT_NORMED = ("cls_token", "patch_tokens"), ("cls_before_norm", "patches_before_norm")
 _TAPS = 3  # side of the convolution's kernel
 
 
@@ -90,21 +91,22 @@ class TriLite(Network):
         super().__init__(spec, rngs=rngs)
         self.regions = RegionHead(spec, rngs=rngs)
         self.classifier = _classifier(spec, rngs)
+        self.head_features = _NOT_NORMED if spec.tokens_before_norm else _NORMED
         self.spec = spec
 
     def head_logits(self, features: BackboneOutput) -> Float32[Array, "batch classes"]:
         """Classify CLS."""
         return self.classifier(self._tokens(features)[0])
 
-    def loss(
+    def head_loss(
         self,
-        images: Float[Array, "batch height width 3"],
+        features: BackboneOutput,
         targets: Float[Array, "batch classes"],
         *,
         keys: Key[Array, " batch"] | None = None,
     ) -> tuple[Float32[Array, ""], Float32[Array, "batch classes"]]:
         """Return the sum of the three losses, and the class logits; `keys` enable dropout only."""
-        cls, patches = self._tokens(self.backbone(images, statistics="cls"))
+        cls, patches = self._tokens(features)
         cls_keys, patch_keys = (None, None) if keys is None else _split(keys)
         logits = self.classifier(dropout(cls, cls_keys, rate=self.spec.cls_dropout))
         found = self.regions(patches, training=True, keys=patch_keys)
@@ -121,10 +123,7 @@ class TriLite(Network):
     def _tokens(
         self, features: BackboneOutput
     ) -> tuple[Float32[Array, "batch width"], Float32[Array, "batch grid_h grid_w width"]]:
-        if self.spec.tokens_before_norm:
-            cls, patches = features.cls_before_norm, features.patches_before_norm
-        else:
-            cls, patches = features.cls_token, features.patch_tokens
+        cls, patches = (getattr(features, name) for name in self.head_features)
         return cls.astype(jnp.float32), patches.astype(jnp.float32)
 
 

@@ -3,7 +3,7 @@
 Options of `ModelSpec` turn it into DeiT III's (LayerScale) or DINOv2's (register tokens).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -38,6 +38,11 @@ class BackboneOutput(NamedTuple):
     cls_attention: Float[Array, "batch grid_h grid_w"]
     relation: Float[Array, "batch grid_h grid_w"] | None
     attention: Float[Array, "layers batch tokens tokens"] | None
+
+
+def features_from(fields: Mapping[str, Array]) -> BackboneOutput:
+    """Return the output with these fields alone; the others, which a head does not use, are None."""
+    return BackboneOutput(**{name: fields.get(name) for name in BackboneOutput._fields})  # pyright: ignore[reportArgumentType]
 
 
 class VisionTransformer(nnx.Module):

@@ -20,6 +20,7 @@ from lctr_jax.evaluation.evaluator import Evaluator
 from lctr_jax.models.methods import get_method
 from lctr_jax.models.parameters import Parameters, split_trained
 from lctr_jax.models.spec import ModelSpec
+from lctr_jax.run.cached_features import check_cached_views, open_feature_batches
 from lctr_jax.run.config import RunConfig
 from lctr_jax.run.execution_settings import settle_execution
 from lctr_jax.run.experiment import Experiment
@@ -48,11 +49,32 @@ def open_training(experiment: Experiment) -> tuple[Split, ModelSpec, Evaluator]:
     spec = settle_execution(spec, experiment.mesh, experiment.log.say)
     if BACKBONE_MODULE in (options.freeze, *get_method(spec.method).frozen):
         spec = _freeze(spec, options)
+    if options.cached_views:
+        check_cached_views(config, spec)
     evaluator = experiment.evaluator(spec)
     evaluator.open_splits()
-    if options.keep_best and options.keep_best not in (known := evaluator.accuracies()):
-        raise ValueError(f"train.keep_best: got {options.keep_best!r}, expected {' or '.join(known)}")
+    known = evaluator.accuracies()
+    for option in ("keep_best", "keep_best_class_head"):
+        if (metric := getattr(options, option)) and metric not in known:
+            raise ValueError(f"train.{option}: got {metric!r}, expected {' or '.join(known)}")
+    if options.keep_best_class_head:
+        _require_separate_head(spec, options)
     return split, spec, evaluator
+
+
+def _require_separate_head(spec: ModelSpec, options: TrainingOptions) -> None:
+    """Check that a class head of one step fits the other weights of another step.
+
+    Raises:
+        ValueError: the backbone is trained, or the method's class head is its only one.
+    """
+    method = get_method(spec.method)
+    if not method.class_head or BACKBONE_MODULE not in (options.freeze, *method.frozen):
+        raise ValueError(
+            f"train.keep_best_class_head: got {options.keep_best_class_head!r} with model.method="
+            f"{spec.method}, expected a method with a frozen backbone and a separate class head, such as "
+            "trilite"
+        )
 
 
 def _freeze(spec: ModelSpec, options: TrainingOptions) -> ModelSpec:
@@ -68,6 +90,8 @@ def _freeze(spec: ModelSpec, options: TrainingOptions) -> ModelSpec:
 def open_batches(experiment: Experiment, split: Split, spec: ModelSpec) -> TrainIterator:
     """Return an iterator over this process's part of the training batches."""
     config = experiment.config
+    if config.train.cached_views:
+        return open_feature_batches(experiment, split, spec)
     return train_batches(
         split,
         batch_size=config.train.batch_size,
@@ -85,9 +109,12 @@ def feed_devices(
 ) -> grain.DatasetIterator[tuple[Batch, Sequence[str]]]:
     """Prefetch batches to the devices, together with their images' ids, which stay on the host."""
     sharding = batch_sharding(experiment.mesh)
-    wanted = ("image", "label", "replaced")
     return device_prefetch(
-        batches, lambda batch: (put_batch({k: batch[k] for k in wanted}, sharding), batch["id"].tolist())
+        batches,
+        lambda batch: (
+            put_batch({name: batch[name] for name in batch if name != "id"}, sharding),
+            batch["id"].tolist(),
+        ),
     )
 
 

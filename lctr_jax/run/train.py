@@ -13,6 +13,7 @@ from lctr_jax.data.datasets import Split
 from lctr_jax.data.pipeline import TrainIterator
 from lctr_jax.distributed.processes import raise_together
 from lctr_jax.evaluation.evaluator import Evaluator
+from lctr_jax.models.methods import get_method
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run import assembly
 from lctr_jax.run.data_workers import describe_feeding
@@ -90,7 +91,14 @@ def _open_checkpoints(
         )
         best = None
         if options.keep_best:
-            best = stack.enter_context(closing(BestCheckpoint(workdir, metadata, metric=options.keep_best)))
+            best = BestCheckpoint(
+                workdir,
+                metadata,
+                metric=options.keep_best,
+                head_metric=options.keep_best_class_head,
+                class_head=get_method(metadata.spec.method).class_head,
+            )
+            stack.enter_context(closing(best))
         yield checkpoints, best
 
 
@@ -148,8 +156,8 @@ def _validate(
     scalars = validate(experiment, evaluator, state.weights, step)
     if best is None:
         return False
-    if best.offer(state, step, scalars):
-        experiment.log.say(f"best {plan.options.keep_best} so far: {best.folder}")
+    if better := best.offer(state, step, scalars):
+        experiment.log.say(f"best {' and '.join(better)} so far: {best.folder}")
     if stops := plan.stops_at(step, best=best.step):
         experiment.log.say(
             f"stopping at step {step}: {plan.options.keep_best} has not risen since step {best.step} "

@@ -40,10 +40,17 @@ def augment_batch(
     prepared = normalize(images)
     if augmentation.erasing:
         prepared = random_erase(erase_key, prepared, probability=augmentation.erasing)
-    targets = optax.smooth_labels(jax.nn.one_hot(labels, num_classes), augmentation.label_smoothing)
+    targets = make_targets(labels, num_classes=num_classes, augmentation=augmentation)
     return mixup_cutmix(
         mix_key, prepared, targets, mixup_alpha=augmentation.mixup, cutmix_alpha=augmentation.cutmix
     )
+
+
+def make_targets(
+    labels: Int[Array, " batch"], *, num_classes: int, augmentation: Augmentation
+) -> Float[Array, "batch classes"]:
+    """Return the labels as distributions over the classes, smoothed if configured."""
+    return optax.smooth_labels(jax.nn.one_hot(labels, num_classes), augmentation.label_smoothing)
 
 
 def random_erase(

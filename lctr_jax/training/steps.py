@@ -1,7 +1,7 @@
 """The training step as a pure function, and its compilation for a mesh."""
 
 import functools
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +17,14 @@ from lctr_jax.distributed.parameter_sharing import ParameterSharing, parameter_s
 from lctr_jax.models.execution import device_kind, matmul_precision, resolve
 from lctr_jax.models.parameters import Parameters, bind, merge, read_dtypes, running_statistics
 from lctr_jax.models.spec import ModelSpec
-from lctr_jax.training.device_augmentation import augment_batch
+from lctr_jax.models.vit import features_from
+from lctr_jax.training.device_augmentation import augment_batch, make_targets
 from lctr_jax.training.state import TrainState
 from lctr_jax.training.training_config import TrainingOptions
 
-Batch = dict[str, Array]
+Batch = dict[str, Any]  # arrays by name; `features` is a dict of arrays
+Inputs = Float[Array, "batch height width 3"] | dict[str, Float[Array, "batch ..."]]
+"""Normalized images, or the backbone's features of images by field of `BackboneOutput`."""
 
 
 class StepMetrics(NamedTuple):
@@ -56,7 +59,7 @@ class Gradients(NamedTuple):
 def gradients(
     spec: ModelSpec,
     parameters: Parameters,
-    images: Float[Array, "batch height width 3"],
+    images: Inputs,
     targets: Float[Array, "batch classes"],
     keys: Key[Array, " batch"] | None = None,
     others: Parameters | None = None,
@@ -69,7 +72,8 @@ def gradients(
     Args:
         spec: the network.
         parameters: trained parameters; with `sharing`, this device's shards.
-        images: normalized images; with `sharing`, this device's part of the batch.
+        images: normalized images, or features of the frozen backbone; with `sharing`, this device's part of
+            the batch.
         targets: distributions over the classes.
         keys: one random key per sample.
         others: arrays of the network that are not differentiated (`split_trained`).
@@ -88,7 +92,10 @@ def gradients(
             network = bind(spec, arrays)
         else:
             network = bind(spec, sharing.gather(arrays), gather_layer=sharing.gather_layer)
-        value, logits = network.loss(images, targets, keys=keys)
+        if isinstance(images, dict):
+            value, logits = network.head_loss(features_from(images), targets, keys=keys)
+        else:
+            value, logits = network.loss(images, targets, keys=keys)
         statistics = running_statistics(network)
         if sharing is not None:
             statistics = jax.tree.map(lambda total: total / devices, sum_over(statistics))
@@ -102,7 +109,7 @@ def gradients(
 def accumulated_gradients(
     spec: ModelSpec,
     parameters: Parameters,
-    images: Float[Array, "batch height width 3"],
+    images: Inputs,
     targets: Float[Array, "batch classes"],
     keys: Key[Array, " batch"],
     others: Parameters,
@@ -137,7 +144,7 @@ def accumulated_gradients(
 def data_parallel_gradients(
     spec: ModelSpec,
     parameters: Parameters,
-    images: Float[Array, "batch height width 3"],
+    images: Inputs,
     targets: Float[Array, "batch classes"],
     keys: Key[Array, " batch"],
     others: Parameters,
@@ -189,7 +196,8 @@ def train_step(
 
     Args:
         state: the state before the step.
-        batch: `image` uint8 [b, h, w, 3], `label` int32 [b], and optionally `replaced` bool [b].
+        batch: `image` uint8 [b, h, w, 3] or `features` of a frozen backbone, `label` int32 [b], and
+            optionally `replaced` bool [b].
         mesh: devices of the run.
         spec: the network.
         optimizer: updates at a rate of 1 (see `adamw`).
@@ -204,15 +212,13 @@ def train_step(
     """
     loss_scale = None if state.loss_scale is None else cast(Array, state.loss_scale.scale)
     drop_key, augment_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
-    images, targets = augment_batch(
-        augment_key, batch["image"], batch["label"], num_classes=spec.num_classes, augmentation=augmentation
-    )
+    images, targets = _network_inputs(augment_key, batch, spec, augmentation)
     loss, logits, gradient, others = data_parallel_gradients(
         spec,
         state.parameters,
         images,
         targets,
-        jax.random.split(drop_key, len(images)),
+        jax.random.split(drop_key, len(targets)),
         state.others,
         loss_scale,
         mesh=mesh,
@@ -235,6 +241,18 @@ def train_step(
     accuracy = (jnp.argmax(logits, axis=-1) == batch["label"]).mean()
     replaced = jnp.sum(batch.get("replaced", jnp.zeros(0)), dtype=jnp.int32)
     return changed, StepMetrics(loss, accuracy, norm, replaced, rate, loss_scale)
+
+
+def _network_inputs(
+    key: Key[Array, ""], batch: Batch, spec: ModelSpec, augmentation: Augmentation
+) -> tuple[Inputs, Float[Array, "batch classes"]]:
+    """Return what the network is applied to, and its targets; cached features are not augmented."""
+    if "features" in batch:
+        targets = make_targets(batch["label"], num_classes=spec.num_classes, augmentation=augmentation)
+        return batch["features"], targets
+    return augment_batch(
+        key, batch["image"], batch["label"], num_classes=spec.num_classes, augmentation=augmentation
+    )
 
 
 def adjust(loss_scale: DynamicScale, grad_norm: Float32[Array, ""]) -> DynamicScale:

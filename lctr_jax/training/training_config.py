@@ -26,6 +26,9 @@ class TrainingOptions:
             "constant", the peak after the warm-up (min_lr then has no effect).
         weight_decay: AdamW's, on weights only (not biases, norm scales, position embeddings, tokens).
         freeze: "backbone" trains only the head; empty trains everything that the method trains.
+        cached_views: number of fixed random views of each training image for which the frozen backbone runs
+            once; its features are kept in DATA_DIR/features, and only the head runs during training. 0 runs
+            the backbone in every step, on new views.
         layer_decay: layer-wise decay of the learning rate, as in fine-tuning BEiT and MAE: that of block i of
             n is multiplied by layer_decay ** (n + 1 - i); 1 disables it.
         lr_multiplier: factor of the class head's learning rate: TriLite's classifier on CLS, otherwise the
@@ -40,6 +43,9 @@ class TrainingOptions:
         keep_checkpoints: number of newest checkpoints to keep.
         keep_best: metric, such as "eval/top1_cls", by which the best weights of all validations are also
             kept, in checkpoints/best; empty disables it.
+        keep_best_class_head: metric, such as "eval/top1_cls", by which checkpoints/best keeps the class head,
+            with all else by keep_best; for a method with a frozen backbone and a separate class head, such as
+            TriLite. Empty keeps all weights by keep_best.
         patience: stop after this number of validations without a higher value of keep_best; 0 never stops.
         eval_every_epochs: validation interval; 0 disables validation during training.
         profile: steps "A-B" to trace into WORKDIR/profile; empty traces none.
@@ -55,6 +61,7 @@ class TrainingOptions:
     schedule: Annotated[str, Choice("per_epoch", "per_step", "constant")] = "per_epoch"
     weight_decay: _Rate = 0.05
     freeze: Annotated[str, Choice("", "backbone")] = ""
+    cached_views: Annotated[int, Range(0)] = 0
     layer_decay: Annotated[float, Range(0, 1, above=True)] = 1.0
     lr_multiplier: _Rate = 1.0
     ema_decay: Annotated[float, Range(0, 1, below=True)] = 0.0
@@ -64,6 +71,7 @@ class TrainingOptions:
     checkpoint_every_epochs: Annotated[int, Range(0)] = 1
     keep_checkpoints: _WholeNumber = 2
     keep_best: str = ""
+    keep_best_class_head: str = ""
     patience: Annotated[int, Range(0)] = 0
     eval_every_epochs: Annotated[int, Range(0)] = 0
     profile: str = ""
@@ -80,6 +88,11 @@ class TrainingOptions:
         if self.patience and not self.keep_best:
             raise ValueError(
                 f"train.patience: got {self.patience}, which needs a metric: set train.keep_best"
+            )
+        if self.keep_best_class_head and not self.keep_best:
+            raise ValueError(
+                f"train.keep_best_class_head: got {self.keep_best_class_head!r}, which needs a metric "
+                "for the other weights: set train.keep_best"
             )
         if self.keep_best and not 0 < self.eval_every_epochs < self.epochs:
             raise ValueError(

@@ -1,0 +1,201 @@
+"""Backbone features of fixed views of the training images, kept on disk to train heads alone."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_dtypes
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array
+
+from lctr_jax.data import sampling
+from lctr_jax.data.augmentation import Augmentation
+from lctr_jax.data.pipeline import TrainIterator, fixed_views
+from lctr_jax.data.samples import CorruptPolicy, RecordSource
+from lctr_jax.distributed.mesh import BATCH_AXES, batch_sharding, put_batch
+from lctr_jax.models.execution import device_kind, matmul_precision, resolve
+from lctr_jax.models.normalization import normalize
+from lctr_jax.models.parameters import Parameters, bind
+from lctr_jax.models.spec import ModelSpec
+
+_INDEX = "features.json"
+_IMAGES = "images.npz"  # label, id and `replaced` of every row
+_DTYPES = {name: np.dtype(getattr(ml_dtypes, name, name)) for name in ("float32", "float16", "bfloat16")}
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """The features of `views` views of every training image; view v of image i is row v * images + i.
+
+    Attributes:
+        arrays: per field of `BackboneOutput` that the head's loss uses, an array on disk [rows, ...].
+        labels: class of each row's image, int32 [rows].
+        ids: id of each row's image, str [rows].
+        replaced: whether the row is of another image, since its own cannot be read, bool [rows].
+        views: number of views per image.
+    """
+
+    arrays: dict[str, np.ndarray]
+    labels: np.ndarray
+    ids: np.ndarray
+    replaced: np.ndarray
+    views: int
+
+    def batches(self, *, batch_size: int, seed: int) -> TrainIterator:
+        """Iterate over shuffled batches of {features, label, id, replaced}; epoch e uses view e % views.
+
+        The order of images is that of `train_batches` without repeats.
+
+        Raises:
+            ValueError: the batch is larger than an epoch.
+        """
+        num_images = len(self.labels) // self.views
+        steps = sampling.steps_per_epoch(num_examples=num_images, batch_size=batch_size)
+        order = sampling.global_order(
+            num_examples=num_images, steps=steps, batch_size=batch_size, repeats=1, seed=seed
+        )
+        epoch_length = steps * batch_size
+
+        def read(position: int, image: int) -> dict[str, Any]:
+            row = position // epoch_length % self.views * num_images + image
+            features = {name: np.asarray(array[row]) for name, array in self.arrays.items()}
+            return {
+                "features": features,
+                "label": self.labels[row],
+                "id": self.ids[row],
+                "replaced": self.replaced[row],
+            }
+
+        samples = order.map_with_index(read)
+        return TrainIterator(samples, host_batch=batch_size, num_workers=0, steps_per_epoch=steps)
+
+
+def compute_features(
+    folder: Path,
+    split: RecordSource,
+    spec: ModelSpec,
+    weights: Parameters,
+    mesh: Mesh,
+    *,
+    views: int,
+    batch_size: int,
+    image_size: int,
+    augmentation: Augmentation,
+    num_workers: int,
+    on_corrupt: CorruptPolicy,
+    say: Callable[[str], object],
+    check: Callable[[], object],
+) -> None:
+    """Run the backbone over all views, and write the folder, which appears only when complete.
+
+    Args:
+        folder: where the features are written.
+        split: the training images.
+        spec: the network.
+        weights: the network's arrays, of which the backbone is used.
+        mesh: devices of one process.
+        views: number of random views per image; their draws do not depend on the run's seed.
+        batch_size: images per forward pass.
+        image_size: side of the images in pixels.
+        augmentation: augmentation on the host.
+        num_workers: number of worker processes.
+        on_corrupt: as in `train_batches`.
+        say: receives lines about the progress.
+        check: called between batches; may raise an error to stop.
+
+    Raises:
+        OSError: there is not enough space on the disk, or it cannot be written to.
+        CorruptImageError: an image cannot be decoded, and the policy is "error".
+    """
+    forward = _compile_backbone(spec, mesh)
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    rows, arrays, said = len(split) * views, {}, 0
+    facts: dict[str, list[np.ndarray]] = {"label": [], "id": [], "replaced": []}
+    batches = fixed_views(
+        split,
+        views=views,
+        batch_size=batch_size,
+        image_size=image_size,
+        augmentation=augmentation,
+        num_workers=num_workers,
+        on_corrupt=on_corrupt,
+    )
+    try:
+        for start in range(0, rows, batch_size):
+            check()
+            batch, count = next(batches), min(batch_size, rows - start)
+            features = jax.device_get(forward(weights, batch["image"]))
+            if not arrays:
+                arrays = _create(unfinished, features, rows)
+                size = sum(array.nbytes for array in arrays.values())
+                say(f"features: {views} views of {len(split):,} images, {size / 1e9:.1f} GB, in {folder}")
+            for name, array in arrays.items():
+                array[start : start + count] = features[name][:count]
+            for name, values in facts.items():
+                values.append(batch[name][:count])
+            if (done := 10 * (start + count) // rows) > said:
+                said = done
+                say(f"features: {10 * done} % computed")
+    finally:
+        batches.close()
+    for array in arrays.values():
+        array.flush()
+    np.savez(unfinished / _IMAGES, **{name: np.concatenate(values) for name, values in facts.items()})
+    index = {name: {"shape": array.shape, "dtype": array.dtype.name} for name, array in arrays.items()}
+    (unfinished / _INDEX).write_text(json.dumps({"views": views, "arrays": index}))
+    unfinished.rename(folder)
+
+
+def open_features(folder: Path) -> FeatureCache | None:
+    """Open the features in a folder; None if there are none."""
+    if not (folder / _INDEX).is_file():
+        return None
+    index = json.loads((folder / _INDEX).read_text())
+    arrays: dict[str, np.ndarray] = {
+        name: np.memmap(folder / name, _DTYPES[array["dtype"]], "r", shape=tuple(array["shape"]))
+        for name, array in index["arrays"].items()
+    }
+    with np.load(folder / _IMAGES) as facts:
+        return FeatureCache(arrays, facts["label"], facts["id"], facts["replaced"], index["views"])
+
+
+def _compile_backbone(spec: ModelSpec, mesh: Mesh) -> Callable[[Parameters, np.ndarray], dict[str, Array]]:
+    """Return a function of weights and images, uint8 [b, h, w, 3], to the features that the head uses."""
+    spec = resolve(spec, device_kind(mesh.devices.flat))
+
+    def run(weights: Parameters, images: Array) -> dict[str, Array]:
+        network = bind(spec, weights)
+        with matmul_precision(spec):
+            found = network.backbone(normalize(images), statistics="cls")
+        return {name: getattr(found, name) for name in network.head_features}
+
+    rows, sharding = jax.P(BATCH_AXES), batch_sharding(mesh)
+    program = jax.jit(
+        jax.shard_map(run, mesh=mesh, in_specs=(jax.P(), rows), out_specs=rows, check_vma=False)
+    )
+    return lambda weights, images: program(weights, put_batch({"image": images}, sharding)["image"])
+
+
+def _create(folder: Path, features: dict[str, np.ndarray], rows: int) -> dict[str, np.memmap]:
+    """Create the arrays on disk.
+
+    Raises:
+        OSError: they do not fit.
+    """
+    needed = rows * sum(array[0].nbytes for array in features.values())
+    if needed > (free := shutil.disk_usage(folder).free):
+        raise OSError(
+            f"train.cached_views: the features take {needed / 1e9:.1f} GB, and {folder.parent} has "
+            f"{free / 1e9:.1f} GB free; choose fewer views, or another data.data_dir"
+        )
+    return {
+        name: np.memmap(folder / name, array.dtype, "w+", shape=(rows, *array.shape[1:]))
+        for name, array in features.items()
+    }
