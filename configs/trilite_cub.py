@@ -19,8 +19,8 @@ the test split afterwards:
     python train.py --config configs/trilite_cub.py --eval --checkpoint runs/trilite/checkpoints/best \
         --workdir runs/trilite_test
 
-To run the backbone once on four views of each image, and then only the heads, which takes minutes on a CPU:
---config.train.cached_views=4 (docs/methods.md).
+To run the backbone once on four crops of each image, and then only the heads, which takes minutes on a CPU:
+--config.train.cached_crops=4 (docs/methods.md).
 
 For another backbone, such as DeiT: --config.model.name=deit_small --config.model.image_size=224
 --config.model.tokens_before_norm=False.

@@ -139,19 +139,19 @@ def test_a_run_with_trilite_resumes_bit_for_bit_and_evaluates(pictures, monkeypa
 
 
 def test_a_head_trains_the_same_on_cached_features(pictures, capsys):
-    """Without random augmentation, features of fixed views are those that each step would compute."""
+    """Without random augmentation, features of fixed crops are those that each step would compute."""
     folder = pictures.parent
     options = ["--config.model.method=trilite", "--config.model.tokens_before_norm=True"]
     options += ["--config.train.lr=0.1", "--config.augmentation.resize=32", "--config.train.epochs=3"]
     options += ["--config.augmentation.horizontal_flip=0.0", "--config.augmentation.erasing=0.0"]
     options += ["--config.eval.untrained_baseline=False"]
-    cached = [*options, "--config.train.cached_views=2"]
+    cached = [*options, "--config.train.cached_crops=2"]
     train(pictures, folder / "computed", *options)
     train(pictures, folder / "cached", *cached)
     assert "features: 100 % computed" in capsys.readouterr().err
     train(pictures, folder / "shared", *cached)
     said = capsys.readouterr().err
-    assert "features: 2 views of 24 images, from" in said
+    assert "features: 2 crops of 24 images, from" in said
     assert "computed" not in said
     computed, stored, shared = (
         flat(load_weights(folder / name)[1]) for name in ("computed", "cached", "shared")
@@ -162,7 +162,7 @@ def test_a_head_trains_the_same_on_cached_features(pictures, capsys):
     assert np.abs(computed["regions.norm.mean"]).max() > 1e-3
 
 
-def test_cached_views_differ_and_an_epoch_uses_one_of_them(pictures, tmp_path):
+def test_cached_crops_differ_and_an_epoch_uses_one_of_them(pictures, tmp_path):
     split = open_split("folder", "train", data_dir=tmp_path, root=pictures)
     spec = dataclasses.replace(SPEC, **TRILITE)
     compute_features(
@@ -171,7 +171,7 @@ def test_cached_views_differ_and_an_epoch_uses_one_of_them(pictures, tmp_path):
         spec,
         initialize(spec, jax.random.key(0)),
         mesh_of(1),
-        views=2,
+        crops=2,
         batch_size=4,
         image_size=32,
         augmentation=Augmentation(repeats=1, erasing=0.0),
@@ -187,12 +187,12 @@ def test_cached_views_differ_and_an_epoch_uses_one_of_them(pictures, tmp_path):
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(first, [split[index]["id"] for index in range(len(split))])
     batches = cache.batches(batch_size=len(split), seed=0)
-    for view in (0, 1, 0):
+    for crop in (0, 1, 0):
         batch = next(batches)
         for name, features in zip(batch["id"], batch["features"]["patch_tokens"], strict=True):
             row = first.tolist().index(name)
-            np.testing.assert_array_equal(features, tokens[view * len(split) + row])
-            assert np.abs(features - tokens[(1 - view) * len(split) + row]).max() > 1e-3
+            np.testing.assert_array_equal(features, tokens[crop * len(split) + row])
+            assert np.abs(features - tokens[(1 - crop) * len(split) + row]).max() > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -203,8 +203,8 @@ def test_cached_views_differ_and_an_epoch_uses_one_of_them(pictures, tmp_path):
         (["--config.augmentation.repeats=2"], "which needs augmentation.repeats=1, got 2"),
     ],
 )
-def test_views_that_cannot_be_cached(pictures, capsys, options, message):
-    trilite = ["--config.model.method=trilite", "--config.train.cached_views=1"]
+def test_crops_that_cannot_be_cached(pictures, capsys, options, message):
+    trilite = ["--config.model.method=trilite", "--config.train.cached_crops=1"]
     trilite += ["--config.augmentation.erasing=0.0"]
     with pytest.raises(SystemExit, match="2"):
         train(pictures, pictures.parent / "refused", *trilite, *options)

@@ -74,7 +74,7 @@ IN_RANDAUGMENT = {"augmentation.randaugment_magnitude": 2.0, "augmentation.randa
 ELSEWHERE = {
     "augmentation.fast_decode": "test_train_transforms",
     "train.freeze": "test_freezing",
-    "train.cached_views": "test_freezing",
+    "train.cached_crops": "test_freezing",
     "train.fsdp": "test_training",
     "train.skip_nonfinite": "test_training",
     "train.log_every_steps": "test_plan",

@@ -139,22 +139,22 @@ def train_batches(
     )
 
 
-def fixed_views(
+def fixed_crops(
     split: RecordSource,
     *,
-    views: int,
+    crops: int,
     batch_size: int,
     image_size: int,
     augmentation: Augmentation,
     num_workers: int,
     on_corrupt: CorruptPolicy,
 ) -> TrainIterator:
-    """Iterate over batches of `views` random views of every image, all images of a view in order.
+    """Iterate over batches of `crops` random crops of every image, all images of a crop in order.
 
-    The draws depend on the view and the image only. The batches are as from `train_batches`; they start again
-    after the last view, also within a batch.
+    The draws depend on the crop and the image only. The batches are as from `train_batches`; they start again
+    after the last crop, also within a batch.
     """
-    order = grain.MapDataset.range(len(split)).seed(0).repeat(views)
+    order = grain.MapDataset.range(len(split)).seed(0).repeat(crops)
     samples = order.random_map(TrainSample(split, augmentation, image_size, on_corrupt)).repeat()
     steps = -(-len(split) // batch_size)
     return TrainIterator(samples, host_batch=batch_size, num_workers=num_workers, steps_per_epoch=steps)

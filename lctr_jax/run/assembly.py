@@ -20,7 +20,7 @@ from lctr_jax.evaluation.evaluator import Evaluator
 from lctr_jax.models.methods import get_method
 from lctr_jax.models.parameters import Parameters, split_trained
 from lctr_jax.models.spec import ModelSpec
-from lctr_jax.run.cached_features import check_cached_views, open_feature_batches
+from lctr_jax.run.cached_features import check_cached_crops, open_feature_batches
 from lctr_jax.run.config import RunConfig
 from lctr_jax.run.execution_settings import settle_execution
 from lctr_jax.run.experiment import Experiment
@@ -49,8 +49,8 @@ def open_training(experiment: Experiment) -> tuple[Split, ModelSpec, Evaluator]:
     spec = settle_execution(spec, experiment.mesh, experiment.log.say)
     if BACKBONE_MODULE in (options.freeze, *get_method(spec.method).frozen):
         spec = _freeze(spec, options)
-    if options.cached_views:
-        check_cached_views(config, spec)
+    if options.cached_crops:
+        check_cached_crops(config, spec)
     evaluator = experiment.evaluator(spec)
     evaluator.open_splits()
     known = evaluator.accuracies()
@@ -90,7 +90,7 @@ def _freeze(spec: ModelSpec, options: TrainingOptions) -> ModelSpec:
 def open_batches(experiment: Experiment, split: Split, spec: ModelSpec) -> TrainIterator:
     """Return an iterator over this process's part of the training batches."""
     config = experiment.config
-    if config.train.cached_views:
+    if config.train.cached_crops:
         return open_feature_batches(experiment, split, spec)
     return train_batches(
         split,

@@ -27,14 +27,14 @@ FEATURES_FOLDER = "features"
 """The folder, among the prepared data, that contains features."""
 
 
-def check_cached_views(config: RunConfig, spec: ModelSpec) -> None:
-    """Check that the backbone's features of a view do not change during training.
+def check_cached_crops(config: RunConfig, spec: ModelSpec) -> None:
+    """Check that the backbone's features of a crop do not change during training.
 
     Raises:
         ValueError: the backbone is trained, an augmentation would change batches, or there are several
             processes.
     """
-    name = f"train.cached_views: got {config.train.cached_views}"
+    name = f"train.cached_crops: got {config.train.cached_crops}"
     if BACKBONE_MODULE not in (config.train.freeze, *get_method(spec.method).frozen):
         raise ValueError(
             f"{name}, expected 0: model.method={spec.method} trains the backbone; set train.freeze=backbone"
@@ -63,7 +63,7 @@ def open_feature_batches(experiment: Experiment, split: Split, spec: ModelSpec) 
             _compute(folder, experiment, split, spec)
             cache = open_features(folder)
         else:
-            experiment.log.say(f"features: {cache.views} views of {len(split):,} images, from {folder}")
+            experiment.log.say(f"features: {cache.crops} crops of {len(split):,} images, from {folder}")
     assert cache is not None
     return cache.batches(batch_size=config.train.batch_size, seed=config.seed)
 
@@ -79,7 +79,7 @@ def _compute(folder: Path, experiment: Experiment, split: Split, spec: ModelSpec
         spec,
         weights,
         experiment.mesh,
-        views=config.train.cached_views,
+        crops=config.train.cached_crops,
         batch_size=config.train.batch_size,
         image_size=config.training_side(spec),
         augmentation=config.augmentation,
@@ -100,7 +100,7 @@ def _key(experiment: Experiment, split: Split, spec: ModelSpec) -> str:
         "backbone": {name: getattr(spec, name) for name in (*BACKBONE_FIELDS, "dtype", "precision")},
         "augmentation": dataclasses.asdict(config.augmentation),
         "side": config.training_side(spec),
-        "views": config.train.cached_views,
+        "crops": config.train.cached_crops,
         "on_corrupt": config.data.on_corrupt,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Backbone features of fixed views of the training images, kept on disk to train heads alone."""
+"""Backbone features of fixed crops of the training images, kept on disk to train heads alone."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 from lctr_jax.data import sampling
 from lctr_jax.data.augmentation import Augmentation
-from lctr_jax.data.pipeline import TrainIterator, fixed_views
+from lctr_jax.data.pipeline import TrainIterator, fixed_crops
 from lctr_jax.data.samples import CorruptPolicy, RecordSource
 from lctr_jax.distributed.mesh import BATCH_AXES, batch_sharding, put_batch
 from lctr_jax.models.execution import device_kind, matmul_precision, resolve
@@ -30,31 +30,31 @@ _DTYPES = {name: np.dtype(getattr(ml_dtypes, name, name)) for name in ("float32"
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """The features of `views` views of every training image; view v of image i is row v * images + i.
+    """The features of `crops` crops of every training image; crop v of image i is row v * images + i.
 
     Attributes:
         arrays: per field of `BackboneOutput` that the head's loss uses, an array on disk [rows, ...].
         labels: class of each row's image, int32 [rows].
         ids: id of each row's image, str [rows].
         replaced: whether the row is of another image, since its own cannot be read, bool [rows].
-        views: number of views per image.
+        crops: number of crops per image.
     """
 
     arrays: dict[str, np.ndarray]
     labels: np.ndarray
     ids: np.ndarray
     replaced: np.ndarray
-    views: int
+    crops: int
 
     def batches(self, *, batch_size: int, seed: int) -> TrainIterator:
-        """Iterate over shuffled batches of {features, label, id, replaced}; epoch e uses view e % views.
+        """Iterate over shuffled batches of {features, label, id, replaced}; epoch e uses crop e % crops.
 
         The order of images is that of `train_batches` without repeats.
 
         Raises:
             ValueError: the batch is larger than an epoch.
         """
-        num_images = len(self.labels) // self.views
+        num_images = len(self.labels) // self.crops
         steps = sampling.steps_per_epoch(num_examples=num_images, batch_size=batch_size)
         order = sampling.global_order(
             num_examples=num_images, steps=steps, batch_size=batch_size, repeats=1, seed=seed
@@ -62,7 +62,7 @@ class FeatureCache:
         epoch_length = steps * batch_size
 
         def read(position: int, image: int) -> dict[str, Any]:
-            row = position // epoch_length % self.views * num_images + image
+            row = position // epoch_length % self.crops * num_images + image
             features = {name: np.asarray(array[row]) for name, array in self.arrays.items()}
             return {
                 "features": features,
@@ -82,7 +82,7 @@ def compute_features(
     weights: Parameters,
     mesh: Mesh,
     *,
-    views: int,
+    crops: int,
     batch_size: int,
     image_size: int,
     augmentation: Augmentation,
@@ -91,7 +91,7 @@ def compute_features(
     say: Callable[[str], object],
     check: Callable[[], object],
 ) -> None:
-    """Run the backbone over all views, and write the folder, which appears only when complete.
+    """Run the backbone over all crops, and write the folder, which appears only when complete.
 
     Args:
         folder: where the features are written.
@@ -99,7 +99,7 @@ def compute_features(
         spec: the network.
         weights: the network's arrays, of which the backbone is used.
         mesh: devices of one process.
-        views: number of random views per image; their draws do not depend on the run's seed.
+        crops: number of random crops per image; their draws do not depend on the run's seed.
         batch_size: images per forward pass.
         image_size: side of the images in pixels.
         augmentation: augmentation on the host.
@@ -116,11 +116,11 @@ def compute_features(
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    rows, arrays, said = len(split) * views, {}, 0
+    rows, arrays, said = len(split) * crops, {}, 0
     facts: dict[str, list[np.ndarray]] = {"label": [], "id": [], "replaced": []}
-    batches = fixed_views(
+    batches = fixed_crops(
         split,
-        views=views,
+        crops=crops,
         batch_size=batch_size,
         image_size=image_size,
         augmentation=augmentation,
@@ -135,7 +135,7 @@ def compute_features(
             if not arrays:
                 arrays = _create(unfinished, features, rows)
                 size = sum(array.nbytes for array in arrays.values())
-                say(f"features: {views} views of {len(split):,} images, {size / 1e9:.1f} GB, in {folder}")
+                say(f"features: {crops} crops of {len(split):,} images, {size / 1e9:.1f} GB, in {folder}")
             for name, array in arrays.items():
                 array[start : start + count] = features[name][:count]
             for name, values in facts.items():
@@ -147,9 +147,10 @@ def compute_features(
         batches.close()
     for array in arrays.values():
         array.flush()
-    np.savez(unfinished / _IMAGES, **{name: np.concatenate(values) for name, values in facts.items()})
+    labels, ids, replaced = (np.concatenate(facts[name]) for name in ("label", "id", "replaced"))
+    np.savez(unfinished / _IMAGES, label=labels, id=ids, replaced=replaced)
     index = {name: {"shape": array.shape, "dtype": array.dtype.name} for name, array in arrays.items()}
-    (unfinished / _INDEX).write_text(json.dumps({"views": views, "arrays": index}))
+    (unfinished / _INDEX).write_text(json.dumps({"crops": crops, "arrays": index}))
     unfinished.rename(folder)
 
 
@@ -163,7 +164,7 @@ def open_features(folder: Path) -> FeatureCache | None:
         for name, array in index["arrays"].items()
     }
     with np.load(folder / _IMAGES) as facts:
-        return FeatureCache(arrays, facts["label"], facts["id"], facts["replaced"], index["views"])
+        return FeatureCache(arrays, facts["label"], facts["id"], facts["replaced"], index["crops"])
 
 
 def _compile_backbone(spec: ModelSpec, mesh: Mesh) -> Callable[[Parameters, np.ndarray], dict[str, Array]]:
@@ -192,8 +193,8 @@ def _create(folder: Path, features: dict[str, np.ndarray], rows: int) -> dict[st
     needed = rows * sum(array[0].nbytes for array in features.values())
     if needed > (free := shutil.disk_usage(folder).free):
         raise OSError(
-            f"train.cached_views: the features take {needed / 1e9:.1f} GB, and {folder.parent} has "
-            f"{free / 1e9:.1f} GB free; choose fewer views, or another data.data_dir"
+            f"train.cached_crops: the features take {needed / 1e9:.1f} GB, and {folder.parent} has "
+            f"{free / 1e9:.1f} GB free; choose fewer crops, or another data.data_dir"
         )
     return {
         name: np.memmap(folder / name, array.dtype, "w+", shape=(rows, *array.shape[1:]))

@@ -23,7 +23,7 @@ from lctr_jax.training.state import TrainState
 from lctr_jax.training.training_config import TrainingOptions
 
 Batch = dict[str, Any]  # arrays by name; `features` is a dict of arrays
-Inputs = Float[Array, "batch height width 3"] | dict[str, Float[Array, "batch ..."]]
+NetworkInputs = Float[Array, "batch height width 3"] | dict[str, Float[Array, "batch ..."]]
 """Normalized images, or the backbone's features of images by field of `BackboneOutput`."""
 
 
@@ -59,7 +59,7 @@ class Gradients(NamedTuple):
 def gradients(
     spec: ModelSpec,
     parameters: Parameters,
-    images: Inputs,
+    images: NetworkInputs,
     targets: Float[Array, "batch classes"],
     keys: Key[Array, " batch"] | None = None,
     others: Parameters | None = None,
@@ -109,7 +109,7 @@ def gradients(
 def accumulated_gradients(
     spec: ModelSpec,
     parameters: Parameters,
-    images: Inputs,
+    images: NetworkInputs,
     targets: Float[Array, "batch classes"],
     keys: Key[Array, " batch"],
     others: Parameters,
@@ -144,7 +144,7 @@ def accumulated_gradients(
 def data_parallel_gradients(
     spec: ModelSpec,
     parameters: Parameters,
-    images: Inputs,
+    images: NetworkInputs,
     targets: Float[Array, "batch classes"],
     keys: Key[Array, " batch"],
     others: Parameters,
@@ -245,7 +245,7 @@ def train_step(
 
 def _network_inputs(
     key: Key[Array, ""], batch: Batch, spec: ModelSpec, augmentation: Augmentation
-) -> tuple[Inputs, Float[Array, "batch classes"]]:
+) -> tuple[NetworkInputs, Float[Array, "batch classes"]]:
     """Return what the network is applied to, and its targets; cached features are not augmented."""
     if "features" in batch:
         targets = make_targets(batch["label"], num_classes=spec.num_classes, augmentation=augmentation)

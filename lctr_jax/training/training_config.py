@@ -26,9 +26,9 @@ class TrainingOptions:
             "constant", the peak after the warm-up (min_lr then has no effect).
         weight_decay: AdamW's, on weights only (not biases, norm scales, position embeddings, tokens).
         freeze: "backbone" trains only the head; empty trains everything that the method trains.
-        cached_views: number of fixed random views of each training image for which the frozen backbone runs
+        cached_crops: number of fixed random crops of each training image for which the frozen backbone runs
             once; its features are kept in DATA_DIR/features, and only the head runs during training. 0 runs
-            the backbone in every step, on new views.
+            the backbone in every step, on new crops.
         layer_decay: layer-wise decay of the learning rate, as in fine-tuning BEiT and MAE: that of block i of
             n is multiplied by layer_decay ** (n + 1 - i); 1 disables it.
         lr_multiplier: factor of the class head's learning rate: TriLite's classifier on CLS, otherwise the
@@ -61,7 +61,7 @@ class TrainingOptions:
     schedule: Annotated[str, Choice("per_epoch", "per_step", "constant")] = "per_epoch"
     weight_decay: _Rate = 0.05
     freeze: Annotated[str, Choice("", "backbone")] = ""
-    cached_views: Annotated[int, Range(0)] = 0
+    cached_crops: Annotated[int, Range(0)] = 0
     layer_decay: Annotated[float, Range(0, 1, above=True)] = 1.0
     lr_multiplier: _Rate = 1.0
     ema_decay: Annotated[float, Range(0, 1, below=True)] = 0.0
