@@ -1,4 +1,4 @@
-"""Localization on photographs: Tiny ImageNet at 64 pixels, from the weights of configs/tiny_imagenet_pretrain.py.
+"""Localization on photographs: Tiny ImageNet at 64 pixels, starting from configs/tiny_imagenet_pretrain.py.
 
 The study of seven methods with three seeds, on 2 CPU cores (the README has its table):
 
