@@ -11,6 +11,7 @@ from lctr_jax.report.charts import iou_chart
 from lctr_jax.report.evaluation_page import write_report
 from lctr_jax.report.gallery import Gallery
 from lctr_jax.report.metric_tables import comparison, metric_rows, verdict
+from lctr_jax.report.saved_pictures import read_pictures
 
 OPTIONS = {"seed": 3, "data": {"name": HOSTILE[0]}, "eval": {"threshold": 0.3, "first_box_only": False}}
 
@@ -71,6 +72,37 @@ def test_the_page_is_one_small_file_that_asks_for_nothing(report):
     assert "@import" not in html
     (policy,) = page.all("meta", **{"http-equiv": "Content-Security-Policy"})
     assert policy["content"].startswith("default-src 'none'; img-src data:;")
+
+
+def test_the_random_pictures_are_saved_for_comparisons(report):
+    folder, _, results, page, _ = report
+    pictures = read_pictures(folder)
+    random = [each for each in page.all("li") if "random" in (each.get("data-groups") or "")]
+    assert pictures.keys() == {each["data-name"] for each in random}
+    result = next(result for result in results if result.sample.id in pictures)
+    picture = pictures[result.sample.id]
+    assert picture.predicted_xyxy == [tuple(result.measurement.box_xyxy.tolist())]
+    assert (picture.iou, picture.error) == (result.iou, result.error)
+    assert picture.photo in {each["src"] for each in page.all("img", **{"class": "photo"})}
+    assert read_pictures(folder.parent) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("photo", "data:image/webp;base64,AA'); x", "photo: expected a WebP image"),
+        ("iou", None, "error: got"),
+        ("true_xyxy", [[0, 0, 1]], "true_xyxy: expected a list of boxes"),
+        ("width", "wide", "width: got 'wide', expected a finite number"),
+        ("frame", 1, "expected a picture of an evaluation"),
+    ],
+)
+def test_saved_pictures_of_other_content_are_refused(report, tmp_path, name, value, message):
+    entries = json.loads((report[0] / "pictures.json").read_text())
+    next(iter(entries.values()))[name] = value
+    (tmp_path / "pictures.json").write_text(json.dumps(entries))
+    with pytest.raises(ValueError, match=message):
+        read_pictures(tmp_path)
 
 
 def test_hostile_names_are_text_and_nothing_else(report):

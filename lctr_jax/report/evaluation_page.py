@@ -1,4 +1,4 @@
-"""`eval/report.html`: the results of an evaluation, with examples of errors, on one page."""
+"""`eval/report.html`: the results of an evaluation, with examples of errors, on one page; `pictures.json`."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +12,7 @@ from lctr_jax.report.gallery import GROUPS, Gallery
 from lctr_jax.report.gallery_items import gallery_item
 from lctr_jax.report.metric_tables import OUTCOMES, comparisons, metric_rows, verdict
 from lctr_jax.report.page import render_page
+from lctr_jax.report.saved_pictures import write_pictures
 
 
 def write_report(
@@ -23,7 +24,7 @@ def write_report(
     options: Mapping[str, Any],
     facts: Mapping[str, str],
 ) -> None:
-    """Write `report.html` next to the files that it reads.
+    """Write `report.html` next to the files that it reads, and its random images to `pictures.json`.
 
     Args:
         folder: contains `metrics.json` and the tables.
@@ -56,6 +57,7 @@ def write_report(
         facts=facts,
     )
     (folder / "report.html").write_text(page, encoding="utf-8", errors="replace")
+    write_pictures(folder, items)
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
