@@ -31,7 +31,7 @@ def test_resampled_means_follow_the_exact_distribution():
     exact = [np.mean(drawn) for drawn in product(values[:, 0], repeat=3)]  # all 27 draws are equally likely
     means = resample_means(values, num_resamples=60_000)[:, 0]
     for value in np.unique(exact):
-        share = np.mean(np.isclose(exact, value))
+        share = float(np.isclose(exact, value).mean())
         assert np.isclose(means, value).mean() == pytest.approx(share, abs=4 * (share / 60_000) ** 0.5)
 
 
@@ -56,7 +56,7 @@ def test_the_interval_has_the_width_of_the_paired_standard_error():
     found = paired(first, second)
     changes = first.values["gt_known_loc"] - second.values["gt_known_loc"]
     error = changes.std() / 20
-    assert found.value == pytest.approx(changes.mean())
+    assert found.value == pytest.approx(float(changes.mean()))
     assert (found.low, found.high) == pytest.approx(
         (found.value - 1.96 * error, found.value + 1.96 * error), abs=0.4
     )

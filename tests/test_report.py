@@ -76,7 +76,7 @@ def test_the_page_is_one_small_file_that_asks_for_nothing(report):
 
 def test_the_random_pictures_are_saved_for_comparisons(report):
     folder, _, results, page, _ = report
-    pictures = read_pictures(folder)
+    pictures = read_pictures(folder) or {}
     random = [each for each in page.all("li") if "random" in (each.get("data-groups") or "")]
     assert pictures.keys() == {each["data-name"] for each in random}
     result = next(result for result in results if result.sample.id in pictures)
