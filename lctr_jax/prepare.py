@@ -3,6 +3,7 @@
     python -m lctr_jax.prepare cub --data-dir DIR [--source CUB_200_2011.tgz]
     python -m lctr_jax.prepare imagenet --source DIR_OF_ARCHIVES --data-dir DIR
     python -m lctr_jax.prepare tiny_imagenet --source tiny-imagenet-200.zip --data-dir DIR
+    python -m lctr_jax.prepare openimages --source dataset/OpenImages --metadata metadata/OpenImages
     python -m lctr_jax.prepare folder --source IMAGE_FOLDER --data-dir DIR
 
 What was found, ignored or guessed is printed. The same command continues after an interruption.
@@ -31,7 +32,17 @@ from lctr_jax.errors import one_line_errors
 from lctr_jax.host.paths import path_argument
 from lctr_jax.plugins import is_module_path
 
-_OPTIONS = ("boxes", "source", "segmentations", "heldout", "splits", "partial", "no_decode", "exif")
+_OPTIONS = (
+    "boxes",
+    "source",
+    "metadata",
+    "segmentations",
+    "heldout",
+    "splits",
+    "partial",
+    "no_decode",
+    "exif",
+)
 _NAMES = ("digits", "folder", *PUBLISHED_DATASETS)
 
 
@@ -151,6 +162,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=("auto", "upright", "stored"),
         help="folder: turn images upright by EXIF; auto: where a split has neither a box list nor masks",
     )
+    parser.add_argument(
+        "--metadata",
+        type=path_argument,
+        help="openimages: wsoleval's metadata/OpenImages",
+    )
     parser.add_argument("--segmentations", type=path_argument, help="cub: segmentations.tgz or its folder")
     parser.add_argument(
         "--heldout",
@@ -163,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
         "--splits",
         nargs="+",
         metavar="SPLIT",
-        help="cub, imagenet: these splits alone; test or val for evaluation without training images",
+        help="these splits alone; test or val for evaluation without training images",
     )
     parser.add_argument("--num-processes", type=int, default=os.cpu_count(), help="how many processes write")
     parser.add_argument(

@@ -162,3 +162,58 @@ def ilsvrc_box_list(form, path, val):
     unpack(path, {name: "\n".join(lines).encode() + b"\n" for name, lines in files.items()})
     first = path / next(iter(files))
     return first.parent if form == "wsoleval" else first
+
+
+MIDS = ("01226z", "0bt_c3")
+
+
+def openimages(folder):
+    """Write a small wsoleval `dataset/OpenImages` and `metadata/OpenImages`.
+
+    The masks of an image have one size, which is not the image's, or several sizes; they are stored with one
+    bit, as gray levels, with a palette and in color.
+    """
+    images, masks, files, rng = {}, {}, {}, np.random.default_rng(0)
+    for split, count in (("train", 3), ("val", 2), ("test", 3)):
+        for label, mid in enumerate(MIDS):
+            for index in range(count):
+                name = f"{split}/{mid}/{index}{split}.jpg"
+                images[name] = label, encode(len(images), size=(40 + 7 * index, 53 - 9 * label))
+                masks[name] = [], ""
+                if split == "train":
+                    continue
+                stem, instances = name.removesuffix(".jpg"), []
+                for instance in range(1 + index):
+                    size = (61, 47) if label else (31 + 13 * instance, 40 - 5 * instance)
+                    instances.append(f"{stem}_m{mid}_{instance}.png")
+                    files[instances[-1]] = _binary_mask(rng, size, ("1", "L", "P")[(index + instance) % 3])
+                ignored = f"{stem}_ignore.png"
+                files[ignored] = _binary_mask(rng, (61, 47) if index else (29, 33), "RGB" if index else "1")
+                masks[name] = instances, ignored
+    lists = {}
+    for split in ("train", "val", "test"):
+        names = [name for name in images if name.startswith(split)]
+        lists[f"{split}/image_ids.txt"] = names
+        lists[f"{split}/class_labels.txt"] = [f"{name},{images[name][0]}" for name in names]
+        if split != "train":
+            lists[f"{split}/localization.txt"] = [
+                f"{name},{instance},{'' if place else masks[name][1]}"
+                for name in names
+                for place, instance in enumerate(masks[name][0])
+            ]
+    source = unpack(
+        folder / "dataset/OpenImages", files | {name: image for name, (_, image) in images.items()}
+    )
+    metadata = {name: "\n".join(lines).encode() + b"\n" for name, lines in lists.items()}
+    facts = {name: (label, image, masks[name]) for name, (label, image) in images.items()}
+    return source, unpack(folder / "metadata/OpenImages", metadata), facts
+
+
+def _binary_mask(rng, size, mode):
+    """A rectangle on nothing, in one of the modes of PNG files."""
+    pixels = np.zeros((size[1], size[0]), np.uint8)
+    x, y = rng.integers(0, size[0] // 2), rng.integers(0, size[1] // 2)
+    pixels[y : y + rng.integers(5, 25), x : x + rng.integers(5, 25)] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -9,7 +9,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -57,6 +57,18 @@ def list_files(source: Path, *, scratch: Path) -> dict[str, ByteRange]:
         raise
     except _DAMAGE as error:
         raise _damaged(source, error) from error
+
+
+def find_files(source: Path, names: Iterable[str], *, scratch: Path) -> dict[str, ByteRange]:
+    """Return the byte ranges of those of the named files that are there.
+
+    A folder is not listed, as it may contain many more files. Arguments and errors are those of `list_files`.
+    """
+    if source.is_dir():
+        paths = {name: source / name for name in names}
+        return {name: ByteRange.of_file(path) for name, path in paths.items() if path.is_file()}
+    listed = list_files(source, scratch=scratch)
+    return {name: listed[name] for name in names if name in listed}
 
 
 def _damaged(source: Path, error: Exception) -> ValueError:

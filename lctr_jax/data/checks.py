@@ -29,10 +29,12 @@ class Checks:
         decode: decode every image and mask completely; otherwise only read their headers.
         box_slack: how many pixels a box may extend beyond its image; None accepts any box that touches the
             image, for published lists, some of whose boxes extend beyond it.
+        any_mask: accept masks of any size and without an object, for published masks that `masks` has joined.
     """
 
     decode: bool = True
     box_slack: float | None = 1.0
+    any_mask: bool = False
 
     def inspect(self, item: records.Item, image: bytes, mask: bytes) -> Inspection:
         """Check an item, and find out which conversions its pixels need."""
@@ -51,7 +53,7 @@ class Checks:
             if not self._box_fits(box, size):
                 problem = f"{item.id}: box {box} is outside the image of {size[0]}x{size[1]} pixels"
                 return Inspection(problem + (hint if self._box_fits(box, (size[1], size[0])) else ""))
-        if item.mask and (problem := self._mask_problem(item, mask, size, hint=hint)):
+        if item.mask and not self.any_mask and (problem := self._mask_problem(item, mask, size, hint=hint)):
             return Inspection(problem)
         return Inspection(None, tuple(kinds))
 

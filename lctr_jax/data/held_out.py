@@ -53,7 +53,7 @@ def read_items(
             raise ValueError(f"{labels_path}: {key} has label {label}; expected 0..{num_classes - 1}")
         if key not in boxes:
             raise ValueError(f"{boxes_path}: no box for {key}")
-    places = _places(images, labels, scratch=scratch)
+    places = archives.find_files(images, labels, scratch=scratch)
     notes = []
     if missing := sorted(labels.keys() - places.keys()):
         sizes_path = lists / "image_sizes.txt"
@@ -82,14 +82,6 @@ def read_items(
     if more := boxes.keys() - labels.keys():
         notes.append(f"heldout: {len(more):,} names of {boxes_path} have no label, such as {min(more)}")
     return items, notes
-
-
-def _places(images: Path, keys: Iterable[str], *, scratch: Path) -> dict[str, records.ByteRange]:
-    """Look up the images by name, since their root also contains the whole training set."""
-    if images.is_dir():
-        return {key: records.ByteRange.of_file(images / key) for key in keys if (images / key).is_file()}
-    listed = archives.list_files(images, scratch=scratch)
-    return {key: listed[key] for key in keys if key in listed}
 
 
 def _labeled_images(images: Path, *, scratch: Path) -> Iterator[tuple[_Label, records.ByteRange]]:

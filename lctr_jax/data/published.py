@@ -7,6 +7,8 @@ from lctr_jax.data.cub import release as cub
 from lctr_jax.data.cub.builder import Cub
 from lctr_jax.data.imagenet import release as imagenet
 from lctr_jax.data.imagenet.builder import Imagenet
+from lctr_jax.data.openimages import release as openimages
+from lctr_jax.data.openimages.builder import Openimages
 from lctr_jax.data.tiny_imagenet import release as tiny_imagenet
 from lctr_jax.data.tiny_imagenet.builder import TinyImagenet
 
@@ -45,4 +47,10 @@ PUBLISHED_DATASETS = {
         boxes_of="val",
     ),
     "tiny_imagenet": PublishedDataset(builder=TinyImagenet, how_to_get=tiny_imagenet.HOW_TO_GET),
+    "openimages": PublishedDataset(
+        builder=Openimages,
+        how_to_get=openimages.HOW_TO_GET,
+        takes=("metadata", "splits"),
+        needs=("source", "metadata"),
+    ),
 }

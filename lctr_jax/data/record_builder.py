@@ -184,13 +184,19 @@ def _choose(num_images: Mapping[str, int], splits: Sequence[str] | None) -> tupl
 def describe_options(
     *,
     source: Path | None = None,
+    metadata: Path | None = None,
     segmentations: Path | None = None,
     boxes: Path | None = None,
     heldout: tuple[Path, Path] | None = None,
     decode: bool = True,
 ) -> dict[str, str | None]:
     """Return the options of a preparation in the form that is stored and compared; None means unspecified."""
-    paths = {"--source": source, "--segmentations": segmentations, "--boxes": boxes}
+    paths = {
+        "--source": source,
+        "--metadata": metadata,
+        "--segmentations": segmentations,
+        "--boxes": boxes,
+    }
     described = {name: None if path is None else str(path.resolve()) for name, path in paths.items()}
     described["--heldout"] = " ".join(str(path.resolve()) for path in heldout) if heldout else None
     described["--no_decode"] = "whole images checked" if decode else _HEADERS

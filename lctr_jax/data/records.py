@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -37,6 +38,15 @@ class ByteRange:
             return file.read(self.size)
 
 
+@runtime_checkable
+class Readable(Protocol):
+    """Bytes that are read when they are needed: of a file, or joined from several (`masks`)."""
+
+    def read(self) -> bytes:
+        """Return the bytes."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Item:
     """One image to be written; small enough to list a million of them before reading any.
@@ -46,7 +56,7 @@ class Item:
         label: class index.
         image: location of the encoded image.
         boxes_xyxy: boxes in pixels of the original image; empty if unknown.
-        mask: location of the encoded mask, if any.
+        mask: the encoded mask, if any.
         upright: boxes and mask refer to the image after its EXIF rotation.
     """
 
@@ -54,7 +64,7 @@ class Item:
     label: int
     image: ByteRange
     boxes_xyxy: Float32[np.ndarray, "num_boxes 4"] = dataclasses.field(default_factory=lambda: NO_BOXES)
-    mask: ByteRange | None = None
+    mask: Readable | None = None
     upright: bool = False
 
     def digest(self) -> bytes:

@@ -12,7 +12,8 @@ from jax.experimental import multihost_utils
 from jaxtyping import Float, UInt8
 
 from lctr_jax.data.geometry import Geometry
-from lctr_jax.data.image_decoding import CorruptImageError, decode_mask
+from lctr_jax.data.image_decoding import CorruptImageError
+from lctr_jax.data.masks import mask_in_frame
 from lctr_jax.data.pipeline import evaluation_batches
 from lctr_jax.evaluation.forward import Forward, ForwardOutput, fetch_local_rows
 from lctr_jax.localization.accumulator import Accumulator
@@ -194,7 +195,7 @@ def _mask_in_frame(record: dict[str, Any], geometry: Geometry) -> np.ndarray | N
     if record["mask"] is None:
         return None
     try:
-        return geometry.transform_mask(decode_mask(record["mask"]))
+        return mask_in_frame(record["mask"], geometry, width=record["width"], height=record["height"])
     except CorruptImageError as error:
         raise CorruptImageError(f"mask of {record['id']!r}: {error}; repair or remove the file") from error
 

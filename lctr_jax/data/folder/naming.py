@@ -6,14 +6,21 @@ from pathlib import Path
 
 from lctr_jax.data.box_entry import read_lines
 
-_LISTS = ("classes.txt", "words.txt", "LOC_synset_mapping.txt")
+_LISTS = (
+    "classes.txt",
+    "words.txt",
+    "LOC_synset_mapping.txt",
+    "class-descriptions-boxable.csv",
+    "oidv7-class-descriptions-boxable.csv",
+)
 
 
 def read_names(root: Path, folders: Sequence[str]) -> tuple[list[str], str | None]:
     """Return a name for each class folder, and a line that names the list they come from, if any.
 
-    A list has lines `FOLDER NAME`, such as `n02123045 tabby, tabby cat`. The first of several synonyms is
-    used, unless two classes share it. A folder that is not in the list keeps its own name.
+    A list has lines `FOLDER NAME`, such as `n02123045 tabby, tabby cat`, or is OpenImages' own, with lines
+    such as `/m/01226z,Football`. The first of several synonyms is used, unless two classes share it. A folder
+    that is not in the list keeps its own name.
 
     Raises:
         ValueError: the list is not a text file.
@@ -33,6 +40,8 @@ def read_names(root: Path, folders: Sequence[str]) -> tuple[list[str], str | Non
 def _read(path: Path, folders: frozenset[str]) -> dict[str, str]:
     listed = {}
     for _, line in read_lines(path):
+        if path.suffix == ".csv":
+            line = line.removeprefix("/m/").replace(",", " ", 1)
         folder, *name = line.split(maxsplit=1)
         if name and folder in folders:
             listed[folder] = " ".join(name[0].split())
