@@ -4,13 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.programs import fresh_state, our_step, published_spec
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.distributed.mesh import batch_sharding, make_mesh, put_batch, replicated
 from lctr_jax.evaluation.forward import compile_forward
-from lctr_jax.models.parameters import initialize
+from lctr_jax.models.execution import device_kind, resolve
+from lctr_jax.models.normalization import normalize
+from lctr_jax.models.parameters import Parameters, bind, initialize
+from lctr_jax.models.spec import ModelSpec
 
 Side = tuple[Callable[[], Any], Callable[[], Any]]
 """Training and evaluation."""
@@ -29,9 +33,32 @@ def our_training(
     batch: int, classes: int, size: str, dtype: str, *, method: str = "lctr"
 ) -> Callable[[], Any]:
     """Return only the training step of `project_sides`, for any method."""
-    spec, mesh = published_spec(size, classes=classes, dtype=dtype, method=method), make_mesh()
+    spec = published_spec(size, classes=classes, dtype=dtype, method=method)
     images, labels = random_batch(batch, classes)
-    on_devices = put_batch({"image": images, "label": labels}, batch_sharding(mesh))
+    return _training(spec, {"image": images, "label": labels})
+
+
+def our_cached_training(batch: int, classes: int, size: str, dtype: str, *, method: str) -> Callable[[], Any]:
+    """Return the training step of a method with a frozen backbone, on cached features."""
+    spec = published_spec(size, classes=classes, dtype=dtype, method=method)
+    images, labels = random_batch(batch, classes)
+
+    def run(parameters: Parameters) -> dict[str, jax.Array]:
+        network = bind(resolve(spec, device_kind(jax.devices())), parameters)
+        output = network.backbone(normalize(jnp.asarray(images)), statistics="cls")
+        return {name: getattr(output, name) for name in network.head_features}
+
+    rng = np.random.default_rng(0)
+    features = {
+        name: rng.standard_normal(array.shape, np.float32).astype(array.dtype)
+        for name, array in jax.eval_shape(run, initialize(spec, jax.random.key(0))).items()
+    }
+    return _training(spec, {"features": features, "label": labels})
+
+
+def _training(spec: ModelSpec, batch: dict[str, Any]) -> Callable[[], Any]:
+    mesh = make_mesh()
+    on_devices = put_batch(batch, batch_sharding(mesh))
     state = jax.device_put(fresh_state(spec), replicated(mesh))
     step = our_step(
         spec, mesh, state, augmentation=Augmentation(erasing=0.0)

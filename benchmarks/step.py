@@ -9,7 +9,8 @@ Training: ours as in `train.py`, PyTorch's a plain AdamW step, both without rand
 with logits, top five, relation map and maps of two classes, PyTorch's with logits and one map. bfloat16: ours
 as configured, PyTorch's by autocast.
 
-With --method, such as trilite, only the training steps of that method and of LCTR are compared.
+With --method, such as trilite, only the training steps of that method and of LCTR are compared; if its
+backbone is frozen, also its step on features that are computed once (train.cached_crops).
 
 Malloc "huge": both sides with GLIBC_TUNABLES=glibc.malloc.hugetlb=1, as suggested in the README. Memory: what
 two training steps add to the peak of a process after all imports, including compilation.
@@ -124,19 +125,19 @@ def tables(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def method_table(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Build the table of training steps of a method and of LCTR."""
-    rows = []
+    method, rows = cases[0]["method"], []
+    sides = {"lctr": "lctr", "method": method, "cached": f"{method} on cached features"}
+    sides = {side: title for side, title in sides.items() if f"{side}_seconds" in cases[0]}
+    ratios = {"ratio": f"lctr / {method}", "cached_ratio": f"lctr / {method} on cached features"}
+    ratios = {ratio: title for ratio, title in ratios.items() if ratio in cases[0]}
     for case in cases:
-        seconds = [case[f"{side}_seconds"] for side in ("lctr", "method")]
+        seconds = [case[f"{side}_seconds"] for side in sides]
         rates = [show(case["batch"] / each["median"], 1) for each in seconds]
-        rows.append([_name(case), case["malloc"], *map(show, seconds), *rates, show(case["ratio"])])
-    method = cases[0]["method"]
-    columns = [
-        "lctr, seconds",
-        f"{method}, seconds",
-        "lctr, images/s",
-        f"{method}, images/s",
-        f"lctr / {method}",
-    ]
+        rows.append(
+            [_name(case), case["malloc"], *map(show, seconds), *rates, *map(show, map(case.get, ratios))]
+        )
+    columns = [f"{title}, {unit}" for unit in ("seconds", "images/s") for title in sides.values()]
+    columns += ratios.values()
     return {
         "title": "Training steps, median (quartiles)",
         "columns": ["case", "malloc", *columns],

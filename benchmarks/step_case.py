@@ -19,8 +19,9 @@ from benchmarks.analytic import forward_flops, training_flops
 from benchmarks.matmul_peak import matmul_tasks, peak_flops
 from benchmarks.measurement import Task, summarize, summarize_ratio, time_interleaved
 from benchmarks.programs import lower_ours, published_spec
-from benchmarks.sides import our_training, project_sides, torch_sides, torch_training
+from benchmarks.sides import our_cached_training, our_training, project_sides, torch_sides, torch_training
 from lctr_jax.distributed.mesh import make_mesh
+from lctr_jax.models.methods import get_method
 
 
 class Case(NamedTuple):
@@ -62,15 +63,26 @@ def time_steps(case: Case) -> dict[str, Any]:
 
 
 def time_method(case: Case) -> dict[str, Any]:
-    """Time alternating training steps of LCTR and another method, in seconds; the ratio is LCTR / method."""
+    """Time alternating training steps of LCTR and another method, in seconds; the ratio is LCTR / method.
+
+    For a method with a frozen backbone, "cached" is its step on cached features.
+    """
     sizes = (case.batch, case.classes, case.size, case.dtype)
     tasks: dict[str, Task] = {method: our_training(*sizes, method=method) for method in ("lctr", case.method)}
+    if "backbone" in get_method(case.method).frozen:
+        tasks["cached"] = our_cached_training(*sizes, method=case.method)
     times = time_interleaved(tasks, rounds=case.rounds)
-    return {
+    report = {
         "lctr_seconds": summarize(times["lctr"]),
         "method_seconds": summarize(times[case.method]),
         "ratio": summarize_ratio(times["lctr"], times[case.method]),
     }
+    if "cached" in tasks:
+        report |= {
+            "cached_seconds": summarize(times["cached"]),
+            "cached_ratio": summarize_ratio(times["lctr"], times["cached"]),
+        }
+    return report
 
 
 def measure_memory(case: Case) -> dict[str, Any]:
