@@ -15,7 +15,7 @@ becomes `x, y, x + w, y + h`. Whether the far corner is inclusive depends on the
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +73,20 @@ def read_annotations(path: str | Path) -> dict[str, Annotation]:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"box list: no such file or folder: {path}")
+    if not (annotations := collect(_entries(path))):
+        raise ValueError(f"box list: {path} contains no images")
+    return annotations
+
+
+def collect(entries: Iterable[Entry]) -> dict[str, Annotation]:
+    """Join the entries of each image, for formats that have one per box.
+
+    Raises:
+        ValueError: a box has x1 < x0 or y1 < y0, a name leads out of the image folder, or an image has two
+            entries in a format that has one per image.
+    """
     annotations: dict[str, Annotation] = {}
-    for entry in _entries(path):
+    for entry in entries:
         check_inside(entry.key, entry.where)
         boxes, labels = _boxes(entry), entry.box_labels
         if known := annotations.get(entry.key):  # some formats have one line per box
@@ -87,8 +99,6 @@ def read_annotations(path: str | Path) -> dict[str, Annotation]:
             )
         label = known.label if known else entry.label
         annotations[entry.key] = Annotation(boxes, label, labels, entry.spellings)
-    if not annotations:
-        raise ValueError(f"box list: {path} contains no images")
     return annotations
 
 

@@ -19,10 +19,11 @@ Parts = tuple[str, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Matches:
-    """The annotation of each matched image, and the list's names that match no image."""
+    """The annotation and the listed name of each matched image, and the list's names that match no image."""
 
     by_image: dict[str, Annotation]
     unmatched: list[str]
+    names: dict[str, str]
 
 
 def match(
@@ -61,7 +62,7 @@ def match(
             continue
         if (other := found.setdefault(images[0], key)) != key:
             raise ValueError(f"{other!r} and {key!r} both match the image {images[0]}; keep one of them")
-    return Matches({image: annotations[key] for image, key in found.items()}, unmatched)
+    return Matches({image: annotations[key] for image, key in found.items()}, unmatched, found)
 
 
 class _Index:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lctr_jax.data.box_entry import Entry, read_lines, read_text, to_coordinates
+from lctr_jax.data.row_files import find_delimiter
 
-_NAMES = (
+NAMES = (
     "filename",
     "file_name",
     "file",
@@ -19,8 +20,12 @@ _NAMES = (
     "img",
     "name",
 )
-_NAMES += ("image_id", "imageid")
-_LABELS = ("class", "class_name", "label", "label_name", "labelname", "category", "category_name")
+NAMES += ("image_id", "imageid")
+"""Names of a column of images, in order of preference."""
+
+LABELS = ("class", "class_name", "label", "label_name", "labelname", "category", "category_name")
+"""Names of a column of classes, in order of preference."""
+
 _CORNERS = (  # column names of a box, in order of preference
     ("x0", "y0", "x1", "y1"),
     ("xmin", "ymin", "xmax", "ymax"),
@@ -55,7 +60,7 @@ def read_table(path: Path) -> Iterator[Entry]:
     """
     text = read_text(path).lstrip()
     header = next(read_lines(path))[1]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(header))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=find_delimiter(header))
     columns = _columns(_header(header))
     assert columns is not None  # checked by `is_table`
     name, box, label, is_sides = columns
@@ -85,21 +90,23 @@ def read_table(path: Path) -> Iterator[Entry]:
         )
 
 
-def _delimiter(header: str) -> str:
-    return max(",;\t", key=header.count)
+def find_box(header: Sequence[str]) -> tuple[list[int], bool] | None:
+    """Return the columns of a box, and whether they are x, y, width, height instead of corners."""
+    for layouts, is_sides in ((_CORNERS, False), (_SIDES, True)):
+        for layout in layouts:
+            if all(title in header for title in layout):
+                return [header.index(title) for title in layout], is_sides
+    return None
 
 
 def _header(line: str) -> list[str]:
-    cells = next(csv.reader([line], delimiter=_delimiter(line)), [])
+    cells = next(csv.reader([line], delimiter=find_delimiter(line)), [])
     return [cell.strip().lower() for cell in cells]
 
 
 def _columns(header: Sequence[str]) -> tuple[int, list[int], int | None, bool] | None:
     """Return the columns of name, box and label, and whether the box is x y width height."""
-    name = next((header.index(title) for title in _NAMES if title in header), None)
-    label = next((header.index(title) for title in _LABELS if title in header), None)
-    for layouts, is_sides in ((_CORNERS, False), (_SIDES, True)):
-        for layout in layouts:
-            if name is not None and all(title in header for title in layout):
-                return name, [header.index(title) for title in layout], label, is_sides
-    return None
+    name = next((header.index(title) for title in NAMES if title in header), None)
+    label = next((header.index(title) for title in LABELS if title in header), None)
+    box = find_box(header)
+    return (name, box[0], label, box[1]) if name is not None and box else None

@@ -99,9 +99,14 @@ def keep_class(annotation: box_lists.Annotation, names: Sequence[str]) -> tuple[
 
 
 def find_masks(root: Path, split: str, *, flat: bool) -> dict[str, records.ByteRange]:
-    """Return the masks of a split, `ROOT/masks/SPLIT/CLASS/NAME.png`, by `CLASS/NAME`."""
+    """Return the masks of a split, `ROOT/masks/SPLIT/CLASS/NAME.png`, by `CLASS/NAME`.
+
+    Without folders of splits, those of a flat image folder may be `ROOT/masks/CLASS/NAME.png`.
+    """
     folders = [root / "masks" / spelling for spelling in layout.SPELLINGS[split]]
-    folders += [root / "masks"] if flat and not any(folder.is_dir() for folder in folders) else []
+    spellings = [spelling for names in layout.SPELLINGS.values() for spelling in names]
+    if flat and not any((root / "masks" / spelling).is_dir() for spelling in spellings):
+        folders.append(root / "masks")
     masks = {}
     for folder in folders:
         for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
@@ -130,7 +135,7 @@ def boxes_line(
             f"such as {listed.unmatched[0]!r}"
         )
     if elsewhere := len(listed.by_image.keys() - {item.id for item in items}):
-        text += f"; {some(elsewhere, 'listed image')} stay in train"
+        text += f"; {some(elsewhere, 'listed image')} {'are in val' if split == 'train' else 'stay in train'}"
     return text
 
 

@@ -14,7 +14,7 @@ SPELLINGS = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-_BESIDE = ("list", "masks")  # folders next to the splits with a special meaning
+BESIDE = ("list", "masks")  # folders next to the splits with a special meaning
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,15 +47,16 @@ def find_layout(root: Path, ignored: Ignored) -> FolderLayout:
     if not root.is_dir():
         raise FileNotFoundError(f"data.root: no such folder: {root}")
     folders = scan.subfolders(root, ignored)
-    splits = _splits(root, folders)
-    taken = [*splits.values(), *(root / name for name in _BESIDE if not _has_image(root / name))]
+    splits = find_splits(root, folders)
+    taken = [*splits.values(), *(root / name for name in BESIDE if not _has_image(root / name))]
     others = [folder for folder in folders if folder not in taken]
     if _are_classes(others, splits):
         return _flat(root, [*others, *splits.values()], ignored)
     if "train" not in splits:
         raise FileNotFoundError(
             f"data.root: expected {root / 'train'} with one folder of images per class, or only class "
-            f"folders in {root}; got {examples((f.name for f in folders), count=5) or 'no folders'}"
+            f"folders in {root}, or a table such as metadata.csv that lists images and classes; got "
+            f"{examples((f.name for f in folders), count=5) or 'no folders'}"
         )
     for folder in others:
         ignored.add("folders next to the splits", folder)
@@ -64,7 +65,20 @@ def find_layout(root: Path, ignored: Ignored) -> FolderLayout:
     return FolderLayout(splits, classes, flat=False)
 
 
-def _splits(root: Path, folders: list[Path]) -> dict[str, Path]:
+def has_class_folders(root: Path) -> bool:
+    """Return whether the images are in several folders that may be classes."""
+    try:
+        return len(find_layout(root, Ignored(root)).classes["train"]) > 1
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def find_splits(root: Path, folders: list[Path]) -> dict[str, Path]:
+    """Return the folders that are named like a split.
+
+    Raises:
+        ValueError: a split has two.
+    """
     splits = {}
     for name, spellings in SPELLINGS.items():
         found = [folder for folder in folders if folder.name.lower() in spellings]

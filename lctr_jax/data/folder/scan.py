@@ -1,8 +1,8 @@
-"""Find the images below a class folder, and record why other files are ignored."""
+"""Find the images below a folder, and record why other files are ignored."""
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from lctr_jax.data import image_formats
@@ -25,8 +25,10 @@ def subfolders(folder: Path, ignored: Ignored) -> list[Path]:
     return found
 
 
-def scan_folder(folder: Path, root: Path, ignored: Ignored) -> list[Path]:
-    """Return the images below a class folder, in order.
+def scan_folder(
+    folder: Path, root: Path, ignored: Ignored, *, skipped: Collection[Path] = frozenset()
+) -> list[Path]:
+    """Return the images below a folder, in order, without the files and folders in `skipped`.
 
     Links to folders are followed once, except into `root`, whose folders are read in their own place; this
     also ends cycles of links.
@@ -35,14 +37,18 @@ def scan_folder(folder: Path, root: Path, ignored: Ignored) -> list[Path]:
         OSError: a folder cannot be listed.
         ValueError: a name is not UTF-8.
     """
-    return list(_walk(folder, os.path.realpath(root), {os.path.realpath(folder)}, ignored))
+    return list(_walk(folder, os.path.realpath(root), {os.path.realpath(folder)}, ignored, skipped))
 
 
-def _walk(folder: Path, root: str, seen: set[str], ignored: Ignored) -> Iterator[Path]:
+def _walk(
+    folder: Path, root: str, seen: set[str], ignored: Ignored, skipped: Collection[Path]
+) -> Iterator[Path]:
     waiting = [folder]  # not recursive, because folders may be nested deeper than Python's stack
     while waiting:
         inner = []
         for path in sorted(waiting.pop().iterdir()):
+            if path in skipped:
+                continue
             if path.is_dir():
                 if reason := _why_not_entered(path, root, seen):
                     ignored.add(reason, path)
