@@ -236,7 +236,7 @@ def test_class_folders_stay_classes_next_to_tables_of_the_same(tmp_path):
         ),
         (
             {"a.csv": "size,age\n1,3\n"},
-            "lists images and classes; got no folders; not read: a.csv with the columns size, age; expected a",
+            "lists images and classes; got no folders; not read: a.csv with the columns size, age",
         ),
         ({"metadata.jsonl": "{}\n{"}, "metadata.jsonl:2: not a line of JSON"),
         ({"metadata.jsonl": "[]\n"}, "metadata.jsonl:1: expected a JSON object"),

@@ -88,7 +88,7 @@ def collect(entries: Iterable[Entry]) -> dict[str, Annotation]:
     annotations: dict[str, Annotation] = {}
     for entry in entries:
         check_inside(entry.key, entry.where)
-        boxes, labels = _boxes(entry), entry.box_labels
+        boxes, labels = check_boxes(entry), entry.box_labels
         if known := annotations.get(entry.key):  # some formats have one line per box
             if entry.spellings:
                 raise ValueError(f"{entry.where}: {shorten(entry.key)!r} has more than one annotation")
@@ -165,7 +165,12 @@ def _entries(path: Path) -> Iterator[Entry]:
     raise ValueError(f"{where}: expected a box list ({EXPECTED}), got {shorten(first)!r}")
 
 
-def _boxes(entry: Entry) -> Boxes:
+def check_boxes(entry: Entry) -> Boxes:
+    """Return the boxes of an entry.
+
+    Raises:
+        ValueError: a coordinate is not a finite number, or a box has x1 < x0 or y1 < y0.
+    """
     with np.errstate(over="ignore"):  # values beyond float32 become infinite and are refused below
         boxes = np.array(to_coordinates(entry.coordinates, entry.where), np.float32).reshape(-1, 4)
     if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():

@@ -39,7 +39,7 @@ def read_xml(path: Path) -> Iterator[Entry]:
         ValueError: the archive is damaged, or a file is not an annotation.
     """
     for where, place, content in _read_files(path):
-        yield _parse(content, where=where, place=place)
+        yield parse_annotation(content, where=where, place=place)
 
 
 def is_archive(path: Path) -> bool:
@@ -91,7 +91,17 @@ def _read_archive(path: Path) -> Iterator[tuple[str, PurePosixPath, bytes]]:
         raise ValueError(f"{path}: expected an undamaged tar archive: {shorten(str(error))}") from error
 
 
-def _parse(content: bytes, *, where: str, place: PurePosixPath) -> Entry:
+def parse_annotation(content: bytes, *, where: str, place: PurePosixPath) -> Entry:
+    """Read the annotation of one image.
+
+    Args:
+        content: the XML.
+        where: the file, for messages.
+        place: its path, relative to the folder of all annotations.
+
+    Raises:
+        ValueError: it is not an annotation.
+    """
     try:
         root = ElementTree.fromstring(content, ElementTree.XMLParser(target=_NoDoctype()))
     except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: unknown encoding

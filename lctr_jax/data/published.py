@@ -3,8 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
+from lctr_jax.data.aircraft import builder as aircraft
+from lctr_jax.data.aircraft.builder import Aircraft
+from lctr_jax.data.cars import builder as cars
+from lctr_jax.data.cars.builder import Cars
 from lctr_jax.data.cub import release as cub
 from lctr_jax.data.cub.builder import Cub
+from lctr_jax.data.dogs import builder as dogs
+from lctr_jax.data.dogs.builder import Dogs
 from lctr_jax.data.imagenet import release as imagenet
 from lctr_jax.data.imagenet.builder import Imagenet
 from lctr_jax.data.openimages import release as openimages
@@ -46,6 +52,9 @@ PUBLISHED_DATASETS = {
         takes=("boxes", "heldout", "splits"),
         boxes_of="val",
     ),
+    "dogs": PublishedDataset(builder=Dogs, how_to_get=dogs.HOW_TO_GET),
+    "cars": PublishedDataset(builder=Cars, how_to_get=cars.HOW_TO_GET),
+    "aircraft": PublishedDataset(builder=Aircraft, how_to_get=aircraft.HOW_TO_GET),
     "tiny_imagenet": PublishedDataset(builder=TinyImagenet, how_to_get=tiny_imagenet.HOW_TO_GET),
     "openimages": PublishedDataset(
         builder=Openimages,

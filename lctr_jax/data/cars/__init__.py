@@ -1,0 +1,1 @@
+"""Stanford Cars: 196 models of cars, with one box per image."""

@@ -1,0 +1,1 @@
+"""Stanford Dogs: 120 breeds, with every box."""
