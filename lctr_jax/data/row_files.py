@@ -14,7 +14,7 @@ SUFFIXES = (".csv", ".tsv", ".jsonl")
 
 
 @dataclasses.dataclass(frozen=True)
-class TableRow:
+class FileRow:
     """A row: its values by column, strings in CSV files and any JSON values otherwise.
 
     Attributes:
@@ -26,7 +26,7 @@ class TableRow:
     where: str
 
 
-def read_rows(path: Path) -> list[TableRow]:
+def read_rows(path: Path) -> list[FileRow]:
     """Read a table file.
 
     Raises:
@@ -35,7 +35,7 @@ def read_rows(path: Path) -> list[TableRow]:
     return _read_json_lines(path) if path.suffix.lower() == ".jsonl" else _read_csv(path)
 
 
-def columns_of(rows: Sequence[TableRow]) -> list[str]:
+def columns_of(rows: Sequence[FileRow]) -> list[str]:
     """Return the names of all columns in the order in which they occur."""
     return list(dict.fromkeys(name for row in rows for name in row.values))
 
@@ -45,7 +45,7 @@ def find_delimiter(header: str) -> str:
     return max(",;\t", key=header.count)
 
 
-def _read_csv(path: Path) -> list[TableRow]:
+def _read_csv(path: Path) -> list[FileRow]:
     text = read_text(path).lstrip()
     header = next(read_lines(path), ("", ""))[1]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=find_delimiter(header))
@@ -57,13 +57,13 @@ def _read_csv(path: Path) -> list[TableRow]:
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 values = dict(zip(names, (cell.strip() for cell in cells), strict=False))
-                rows.append(TableRow(values, f"{path}:{reader.line_num}"))
+                rows.append(FileRow(values, f"{path}:{reader.line_num}"))
     except csv.Error as error:
         raise ValueError(f"{path}:{reader.line_num}: not a CSV file: {error}") from error
     return rows
 
 
-def _read_json_lines(path: Path) -> list[TableRow]:
+def _read_json_lines(path: Path) -> list[FileRow]:
     rows = []
     for where, line in read_lines(path):
         try:
@@ -76,5 +76,5 @@ def _read_json_lines(path: Path) -> list[TableRow]:
             raise ValueError(
                 f'{where}: expected a JSON object such as {{"file_name": ...}}, got {shorten(line)}'
             )
-        rows.append(TableRow(values, where))
+        rows.append(FileRow(values, where))
     return rows

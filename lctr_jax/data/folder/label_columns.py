@@ -8,7 +8,7 @@ from pathlib import Path
 from lctr_jax.data import box_tables
 from lctr_jax.data.box_entry import shorten
 from lctr_jax.data.folder.layout import SPELLINGS, canonical
-from lctr_jax.data.row_files import TableRow, columns_of
+from lctr_jax.data.row_files import FileRow, columns_of
 
 EXPECTED = "a column `file_name` and a column `label` of the images' classes"
 _FILES = (*box_tables.NAMES, "file_path", "filepath", "image_file", "image_filename", "img_name", "id")
@@ -49,7 +49,7 @@ class LabelColumns:
         return ", ".join(parts)
 
 
-def choose_columns(rows: Sequence[TableRow], path: Path) -> LabelColumns | None:
+def choose_columns(rows: Sequence[FileRow], path: Path) -> LabelColumns | None:
     """Choose a table's columns by their names; None if it has no images or no classes.
 
     Without a column whose name says that it has the classes, the only column of unknown meaning is taken.
@@ -71,7 +71,7 @@ def choose_columns(rows: Sequence[TableRow], path: Path) -> LabelColumns | None:
     return LabelColumns(file, label, split, box, bool(place and place[1]), objects)
 
 
-def text_of(row: TableRow, column: str | None) -> str:
+def text_of(row: FileRow, column: str | None) -> str:
     """Return a cell as text; empty if the row lacks it.
 
     Raises:
@@ -85,7 +85,7 @@ def text_of(row: TableRow, column: str | None) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _split_column(rows: Sequence[TableRow], spelled: Mapping[str, str]) -> str | None:
+def _split_column(rows: Sequence[FileRow], spelled: Mapping[str, str]) -> str | None:
     """Return the column that gives every row's split; a column of that name with other values is none."""
     for name in _SPLITS:
         if name in spelled and all(canonical(text_of(row, spelled[name])) in SPELLINGS for row in rows):
@@ -94,7 +94,7 @@ def _split_column(rows: Sequence[TableRow], spelled: Mapping[str, str]) -> str |
 
 
 def _label_column(
-    rows: Sequence[TableRow], spelled: Mapping[str, str], path: Path, *, used: Collection[str | None]
+    rows: Sequence[FileRow], spelled: Mapping[str, str], path: Path, *, used: Collection[str | None]
 ) -> str | None:
     named = [spelled[name] for name in _LABELS if name in spelled and spelled[name] not in used]
     if named:
@@ -113,7 +113,7 @@ def _label_column(
     return others[0]
 
 
-def _agreed(rows: Sequence[TableRow], named: Sequence[str], path: Path) -> str:
+def _agreed(rows: Sequence[FileRow], named: Sequence[str], path: Path) -> str:
     """Return the one column of classes, or of several that mean the same the first with names.
 
     Raises:

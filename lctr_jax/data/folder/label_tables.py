@@ -10,7 +10,7 @@ from lctr_jax.data import box_lists
 from lctr_jax.data.box_entry import Entry, shorten, to_coordinates
 from lctr_jax.data.folder.label_columns import LabelColumns, choose_columns, text_of
 from lctr_jax.data.folder.layout import canonical
-from lctr_jax.data.row_files import TableRow, read_rows
+from lctr_jax.data.row_files import FileRow, read_rows
 
 _OBJECT_LABELS = ("category", "categories", "label", "labels", "class", "classes", "category_id")
 
@@ -64,7 +64,7 @@ def read_label_table(path: Path) -> LabelTable | None:
     return LabelTable(path, columns, box_lists.collect(entries), labels, splits)
 
 
-def _set_once(values: dict[str, str], key: str, value: str, kind: str, row: TableRow) -> None:
+def _set_once(values: dict[str, str], key: str, value: str, kind: str, row: FileRow) -> None:
     if value and values.setdefault(key, value) != value:
         raise ValueError(
             f"{row.where}: {shorten(key)!r} has the {kind} {value!r} here and {values[key]!r} before; "
@@ -72,7 +72,7 @@ def _set_once(values: dict[str, str], key: str, value: str, kind: str, row: Tabl
         )
 
 
-def _entry(row: TableRow, columns: LabelColumns) -> Entry:
+def _entry(row: FileRow, columns: LabelColumns) -> Entry:
     """Return the image and the boxes of a row."""
     key = text_of(row, columns.file)
     if not key:
@@ -90,7 +90,7 @@ def _entry(row: TableRow, columns: LabelColumns) -> Entry:
     return Entry(key, boxes, None, row.where, kinds if len(kinds) == len(objects) else ())
 
 
-def _label(entry: Entry, label: str, row: TableRow) -> str:
+def _label(entry: Entry, label: str, row: FileRow) -> str:
     """Return the class of the image, or that of all its objects."""
     if label:
         return label
