@@ -4,7 +4,10 @@
     python -m lctr_jax.prepare imagenet --source DIR_OF_ARCHIVES --data-dir DIR
     python -m lctr_jax.prepare tiny_imagenet --source tiny-imagenet-200.zip --data-dir DIR
     python -m lctr_jax.prepare openimages --source dataset/OpenImages --metadata metadata/OpenImages
+    python -m lctr_jax.prepare dogs|cars|aircraft --source DIR_OF_ARCHIVES --data-dir DIR
     python -m lctr_jax.prepare folder --source IMAGE_FOLDER --data-dir DIR
+
+With --splits val (or test, for cub), training images are not needed and not prepared.
 
 What was found, ignored or guessed is printed. The same command continues after an interruption.
 docs/datasets.md says what to download and what is checked.

@@ -57,7 +57,7 @@ def test_imagefolder_with_metadata_csv_in_every_split(tmp_path):
     assert splits["val"][0]["image"] == (root / "validation/9.png").read_bytes()
     said = splits["train"].notes
     assert "train/metadata.csv: images from column 'file_name', classes from 'label'" in said
-    assert "train/metadata.csv: left out: 1 image without a row, such as '3.jpg'" in said
+    assert "left out: 1 image in no table of classes, such as 'train/3.jpg'" in said
     assert "test/metadata.csv: 1 of its 2 names match no image, such as 'gone.jpg'" in said
     assert not splits["test"].has_boxes
 
@@ -158,6 +158,14 @@ def test_tables_of_splits_and_columns_of_splits(tmp_path):
         tree.read_folder(root, {})
     for split in ("train", "test"):
         (root / f"{split}_images").rename(root / split)
+    save(root / "test/d.jpg")
+    assert notes(root).splitlines()[1:] == [
+        "test_labels.csv: images from column 'image_id', classes from 'label'",
+        "train.csv: images from column 'image_id', classes from 'label'",
+        "left out: 1 image in no table of classes, such as 'test/d.jpg'",
+        "class names: from classes.txt",
+        f"ignored in {root}: 1 .csv files, such as 'test.csv'",
+    ]
     assert facts(root) == {
         "train": {"train/a.jpg": ("dog", []), "train/b.jpg": ("cat", [])},
         "test": {"test/c.jpg": ("dog", [])},

@@ -8,7 +8,7 @@ from pathlib import Path
 from lctr_jax.data.box_entry import Entry, read_lines, read_text, to_coordinates
 from lctr_jax.data.row_files import find_delimiter
 
-NAMES = (
+IMAGE_COLUMNS = (
     "filename",
     "file_name",
     "file",
@@ -20,10 +20,10 @@ NAMES = (
     "img",
     "name",
 )
-NAMES += ("image_id", "imageid")
+IMAGE_COLUMNS += ("image_id", "imageid")
 """Names of a column of images, in order of preference."""
 
-LABELS = ("class", "class_name", "label", "label_name", "labelname", "category", "category_name")
+LABEL_COLUMNS = ("class", "class_name", "label", "label_name", "labelname", "category", "category_name")
 """Names of a column of classes, in order of preference."""
 
 _CORNERS = (  # column names of a box, in order of preference
@@ -106,7 +106,7 @@ def _header(line: str) -> list[str]:
 
 def _columns(header: Sequence[str]) -> tuple[int, list[int], int | None, bool] | None:
     """Return the columns of name, box and label, and whether the box is x y width height."""
-    name = next((header.index(title) for title in NAMES if title in header), None)
-    label = next((header.index(title) for title in LABELS if title in header), None)
+    name = next((header.index(title) for title in IMAGE_COLUMNS if title in header), None)
+    label = next((header.index(title) for title in LABEL_COLUMNS if title in header), None)
     box = find_box(header)
     return (name, box[0], label, box[1]) if name is not None and box else None

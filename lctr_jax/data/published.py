@@ -52,10 +52,10 @@ PUBLISHED_DATASETS = {
         takes=("boxes", "heldout", "splits"),
         boxes_of="val",
     ),
+    "tiny_imagenet": PublishedDataset(builder=TinyImagenet, how_to_get=tiny_imagenet.HOW_TO_GET),
     "dogs": PublishedDataset(builder=Dogs, how_to_get=dogs.HOW_TO_GET),
     "cars": PublishedDataset(builder=Cars, how_to_get=cars.HOW_TO_GET),
     "aircraft": PublishedDataset(builder=Aircraft, how_to_get=aircraft.HOW_TO_GET),
-    "tiny_imagenet": PublishedDataset(builder=TinyImagenet, how_to_get=tiny_imagenet.HOW_TO_GET),
     "openimages": PublishedDataset(
         builder=Openimages,
         how_to_get=openimages.HOW_TO_GET,

@@ -11,8 +11,16 @@ from lctr_jax.data.folder.layout import SPELLINGS, canonical
 from lctr_jax.data.row_files import FileRow, columns_of
 
 EXPECTED = "a column `file_name` and a column `label` of the images' classes"
-_FILES = (*box_tables.NAMES, "file_path", "filepath", "image_file", "image_filename", "img_name", "id")
-_LABELS = (*box_tables.LABELS, "target", "species", "breed")
+_FILES = (
+    *box_tables.IMAGE_COLUMNS,
+    "file_path",
+    "filepath",
+    "image_file",
+    "image_filename",
+    "img_name",
+    "id",
+)
+_LABELS = (*box_tables.LABEL_COLUMNS, "target", "species", "breed")
 _SPLITS = ("split", "subset", "set", "partition", "phase")
 _OBJECTS = "objects"
 _OTHERS = ("", "index", "unnamed: 0", "width", "height", "area", "iscrowd", "depth", "url", "license")

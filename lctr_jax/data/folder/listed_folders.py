@@ -18,9 +18,10 @@ from lctr_jax.data.folder.layout import (
     find_splits,
     has_class_folders,
 )
+from lctr_jax.data.folder.naming import NAME_LISTS
 from lctr_jax.data.folder.table_matching import ListedImages, PlacedTable
 from lctr_jax.data.foreign_files import is_foreign
-from lctr_jax.data.notes import examples
+from lctr_jax.data.notes import examples, some
 from lctr_jax.data.row_files import SUFFIXES, columns_of, read_rows
 
 _METADATA = ("metadata.csv", "metadata.jsonl")
@@ -46,13 +47,20 @@ def read_listed_folder(root: Path, ignored: Ignored) -> LabeledImages | None:
         tables = _other_tables(root)
     if not tables:
         return None
-    skipped = {root / name for name in BESIDE} | {placed.table.path for placed in tables}
+    skipped = {root / name for name in (*BESIDE, *NAME_LISTS)} | {placed.table.path for placed in tables}
     listed, images = ListedImages(), {}
     for placed in tables:
         if placed.folder not in images:
             paths = scan.scan_folder(placed.folder, root, ignored, skipped=skipped)
             images[placed.folder] = {path.relative_to(placed.folder).as_posix(): path for path in paths}
         listed.add(placed, images[placed.folder], folders=folders, root=root)
+    if left_out := [
+        path for found in images.values() for path in found.values() if path not in listed.listed
+    ]:
+        listed.notes.append(
+            f"left out: {some(len(left_out), 'image')} in no table of classes, such as "
+            f"{left_out[0].relative_to(root).as_posix()!r}"
+        )
     layout = FolderLayout({s: folders.get(s, root) for s in listed.splits}, {}, flat=not folders)
     return LabeledImages(layout, _classes(listed, tables), listed.splits, listed.boxes, listed.notes)
 
@@ -144,7 +152,7 @@ def _table_paths(root: Path) -> list[Path]:
         path
         for path in (root.iterdir() if root.is_dir() else ())
         if path.suffix.lower() in SUFFIXES
-        and path.name not in _METADATA
+        and path.name not in (*_METADATA, *NAME_LISTS)
         and path.is_file()
         and not is_foreign(path.name)
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lctr_jax.data.box_entry import read_lines
 
-_LISTS = (
+NAME_LISTS = (
     "classes.txt",
     "words.txt",
     "LOC_synset_mapping.txt",
@@ -26,7 +26,7 @@ def read_names(root: Path, folders: Sequence[str]) -> tuple[list[str], str | Non
         ValueError: the list is not a text file.
     """
     lines = []
-    for path in [root / name for name in _LISTS if (root / name).is_file()]:
+    for path in [root / name for name in NAME_LISTS if (root / name).is_file()]:
         listed = _read(path, frozenset(folders))
         if listed:
             missing = (

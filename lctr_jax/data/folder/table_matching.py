@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lctr_jax.data import box_matching
@@ -25,10 +25,18 @@ class PlacedTable:
 
 @dataclasses.dataclass
 class ListedImages:
-    """The images that tables list, by split and id, their boxes, and notes on what matches nothing."""
+    """The images that tables list.
+
+    Attributes:
+        splits: images with a class by split and id.
+        boxes: the boxes of a split.
+        listed: files of all listed images.
+        notes: what the columns mean, and what matches nothing.
+    """
 
     splits: dict[str, dict[str, LabeledImage]] = dataclasses.field(default_factory=dict)
     boxes: dict[str, SplitBoxes] = dataclasses.field(default_factory=dict)
+    listed: set[Path] = dataclasses.field(default_factory=set)
     notes: list[str] = dataclasses.field(default_factory=list)
 
     def add(
@@ -69,7 +77,8 @@ class ListedImages:
             split = table.splits.get(key) or placed.split or _split_of(images[image_id], folders)
             self._put(split, image_id, LabeledImage(images[image_id], label), table)
             boxes[split][image_id] = annotation
-        self.notes += _notes(name, table, matches, unlabeled, images)
+        self.notes += _notes(name, table, matches, unlabeled)
+        self.listed.update(images[image_id] for image_id in matches.by_image)
         if table.has_boxes:
             for split, by_image in boxes.items():
                 known = self.boxes[split].by_image if split in self.boxes else {}
@@ -103,11 +112,7 @@ def _split_of(path: Path, folders: Mapping[str, Path]) -> str:
 
 
 def _notes(
-    name: str,
-    table: LabelTable,
-    matches: box_matching.Matches,
-    unlabeled: list[str],
-    images: Mapping[str, Path],
+    name: str, table: LabelTable, matches: box_matching.Matches, unlabeled: Sequence[str]
 ) -> list[str]:
     """Describe what the columns mean, and which rows and images are left out."""
     lines = [f"{name}: {table.columns}"]
@@ -116,10 +121,8 @@ def _notes(
             f"{name}: {len(matches.unmatched):,} of its {some(len(table.annotations), 'name')} match no "
             f"image, such as {matches.unmatched[0]!r}"
         )
-    unlisted = [image_id for image_id in images if image_id not in matches.by_image]
-    for left_out, what in ((unlabeled, "class"), (unlisted, "row")):
-        if left_out:
-            lines.append(
-                f"{name}: left out: {some(len(left_out), 'image')} without a {what}, such as {left_out[0]!r}"
-            )
+    if unlabeled:
+        lines.append(
+            f"{name}: left out: {some(len(unlabeled), 'image')} without a class, such as {unlabeled[0]!r}"
+        )
     return lines
