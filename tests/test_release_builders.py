@@ -1,6 +1,7 @@
 """Stanford Dogs, Stanford Cars and FGVC-Aircraft from made-up archives in the published formats."""
 
 import io
+from typing import Any
 
 import numpy as np
 import published
@@ -64,7 +65,8 @@ def dogs():
 
 
 def cars():
-    facts, archives, rows = [], {"cars_train.tgz": {}, "cars_test.tgz": {}}, {"train": [], "test": []}
+    facts, rows = [], {"train": [], "test": []}
+    archives: dict[str, Any] = {"cars_train.tgz": {}, "cars_test.tgz": {}}
     for number in range(7):
         split, name = ("test", f"{number - 4:05d}.jpg") if number > 4 else ("train", f"{number + 1:05d}.jpg")
         box, kind = [1, number, 30 + number, 35], (number + 1) % 2
