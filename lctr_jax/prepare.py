@@ -7,7 +7,7 @@
     python -m lctr_jax.prepare dogs|cars|aircraft --source DIR_OF_ARCHIVES --data-dir DIR
     python -m lctr_jax.prepare folder --source IMAGE_FOLDER --data-dir DIR
 
-With --splits val (or test, for cub), training images are not needed and not prepared.
+With --splits val (cub: --splits test) the training images are not needed: for evaluation alone.
 
 What was found, ignored or guessed is printed. The same command continues after an interruption.
 docs/datasets.md says what to download and what is checked.
