@@ -37,7 +37,7 @@ COMMANDS = {
     "train.py --help": ["train.py", "--help"],
     **{
         f"lctr_jax.{name} --help": ["-m", f"lctr_jax.{name}", "--help"]
-        for name in ("predict", "baselines", "convert", "summarize")
+        for name in ("predict", "baselines", "convert", "summarize", "compare")
     },
 }
 DEMO = ["train.py", "--config", "configs/digits.py", "--config.train.log_every_steps=1"]

@@ -76,7 +76,7 @@ def main() -> None:
     minutes = (time.monotonic() - started) / 60
     _say(f"{done} of {len(runs)} runs done now, in {minutes:.1f} minutes; the others were already finished")
     if jax.process_index() == 0:
-        write_results(workdir, [row for row, _ in rows], seeds=seeds, minutes=minutes)
+        write_results(workdir, [row for row, _ in settled], seeds=seeds, minutes=minutes)
 
 
 def default_methods() -> list[str]:
@@ -98,7 +98,8 @@ def _settle(rows: Sequence[tuple[Row, ConfigDict]], mesh: Mesh, workdir: Path) -
             if several:
                 _say(f"{workdir / row.folder}: {' '.join(row.arguments) or 'options of the command line'}")
             settled[row.arguments] = settle_options(config, mesh, workdir=workdir / row.folder / "0")
-    return [(row, settled[row.arguments]) for row, _ in rows]
+    found = [(row, settled[row.arguments]) for row, _ in rows]
+    return [(row._replace(backbone=config.model["name"]), config) for row, config in found]
 
 
 def _parse(argv: list[str]) -> AblationArguments:

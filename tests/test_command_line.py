@@ -59,7 +59,7 @@ def heavy():
     names = "jax flax optax orbax grain tensorflow_datasets sklearn scipy numba matplotlib torch".split()
     return [name for name in names if name in sys.modules]
 found = {}
-for command in ("train", "predict", "baselines", "convert", "summarize"):
+for command in ("train", "predict", "baselines", "convert", "summarize", "compare"):
     sys.argv = [command, "--help"]
     usage = io.StringIO()
     with contextlib.redirect_stdout(usage), contextlib.suppress(SystemExit):
@@ -74,5 +74,5 @@ print(json.dumps([found, heavy()]))
 def test_help_imports_nothing_that_takes_seconds_and_a_run_only_what_it_uses():
     done = subprocess.run([sys.executable, "-c", STARTS], capture_output=True, text=True, check=True)
     help_imports, run_imports = json.loads(done.stdout)
-    assert help_imports == {name: [] for name in ("train", "predict", "baselines", "convert", "summarize")}
+    assert help_imports == {name: [] for name in ("train", "predict", "baselines", "convert", "summarize", "compare")}
     assert not {"torch", "sklearn", "matplotlib"} & set(run_imports)

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Placeholder colors for Matplotlib; in the finished SVG each is replaced by the CSS variable of that name.
-_PAPER, _INK, _MUTED, _RULE, _ACCENT, _CORRECT, _PART, _OTHER = (f"#0{i}0{i}0{i}" for i in range(1, 9))
+_PAPER, _INK, _MUTED, _RULE, _ACCENT, _CORRECT, _PART, _OTHER, _MORE, _SEVERAL = (
+    f"#0{i:x}0{i:x}0{i:x}" for i in range(1, 11)
+)
 _VARIABLES = {
     _PAPER: "paper",
     _INK: "ink",
@@ -21,6 +24,8 @@ _VARIABLES = {
     _CORRECT: "correct",
     _PART: "part",
     _OTHER: "other",
+    _MORE: "more",
+    _SEVERAL: "multi_instance",
 }
 _STYLE = {
     "svg.fonttype": "none",  # text remains text: it uses the page's font and can be searched and read aloud
@@ -44,6 +49,8 @@ _STYLE = {
     "legend.handlelength": 1.8,
     "legend.fontsize": 8.5,
 }
+_RUN_COLORS = (_ACCENT, _PART, _CORRECT, _MORE, _SEVERAL, _OTHER)
+_RUN_LINES = ("solid", "dashed", "dotted")
 _LINES = {
     "gt_known_loc": {"label": "GT-known Loc", "color": _ACCENT, "linewidth": 2.4},
     "top1_loc": {"label": "Top-1 Loc", "color": _CORRECT, "linewidth": 1.8},
@@ -79,6 +86,43 @@ def threshold_chart(points: Sequence[Mapping[str, str]], metrics: Mapping[str, A
         axes.legend(loc="lower center", bbox_to_anchor=(0.46, 1.0), ncols=3, columnspacing=1.2)
 
     return _draw("threshold", draw)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCurve:
+    """A run's GT-known Loc in percent at every threshold, and at its reported threshold."""
+
+    thresholds: Sequence[float]
+    accuracies: Sequence[float]
+    chosen: tuple[float, float]
+
+
+def run_line(index: int) -> tuple[str, str]:
+    """Return the color of a run's line, as a CSS variable, and its `border-style`, for the page's legend."""
+    return _VARIABLES[_run_color(index)], _RUN_LINES[_run_round(index)]
+
+
+def runs_chart(curves: Mapping[int, RunCurve]) -> Markup:
+    """Plot the GT-known Loc of several runs, by index, at every threshold; dots mark the reported ones."""
+
+    def draw(axes: "Axes") -> None:
+        for index, curve in curves.items():
+            color, line = _run_color(index), _RUN_LINES[_run_round(index)]
+            axes.plot(curve.thresholds, curve.accuracies, color=color, linestyle=line, linewidth=2)
+            axes.plot(*curve.chosen, "o", color=color, markersize=6)
+        axes.set(xlim=(0, 1), ylim=(0, 100), xlabel="threshold (share of the map's maximum)")
+        axes.set_ylabel("GT-known Loc, % of images")
+
+    return _draw("runs", draw)
+
+
+def _run_color(index: int) -> str:
+    return _RUN_COLORS[index % len(_RUN_COLORS)]
+
+
+def _run_round(index: int) -> int:
+    """Return how often all colors have been used before this run."""
+    return index // len(_RUN_COLORS) % len(_RUN_LINES)
 
 
 def iou_chart(metrics: Mapping[str, Any]) -> Markup:

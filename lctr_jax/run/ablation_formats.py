@@ -103,7 +103,8 @@ def _value(table: AblationTable, row: TableRow, metric: Metric, markup: _Markup)
         return markup.missing
     mean = f"{spread['mean']:.1f}"
     shown = markup.bold(mean) if mean == table.best(metric) else mean
-    return shown if spread["std"] is None else f"{shown} {markup.text('±')} {spread['std']:.1f}"
+    varies = row.is_network and spread["std"] is not None
+    return f"{shown} {markup.text('±')} {spread['std']:.1f}" if varies else shown
 
 
 def _rounded(value: float | None) -> str:

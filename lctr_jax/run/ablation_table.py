@@ -91,7 +91,7 @@ def _notes(summary: Mapping[str, Any], metrics: Sequence[Metric], seeds: int) ->
     facts = ", ".join(f"{name} {summary[key]}" for key, name in _FACTS.items() if key in summary)
     notes = [f"Percent, {over}; {facts}."]
     if oracles := [metric.title for metric in metrics if metric.threshold == "oracle"]:
-        notes.append(f"At the best threshold for the evaluated images (oracle): {', '.join(oracles)}.")
+        notes.append(f"At the best threshold for the evaluated images (oracle): {'; '.join(oracles)}.")
     if summary["baselines"]:
         notes.append(
             "Rows without training use the best threshold or size for the evaluated images in every column."

@@ -103,7 +103,7 @@ def summarize_runs(runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
     Raises:
         ValueError: the runs differ in protocol, split, number of images, or source of the threshold.
     """
-    _check_comparable(runs)
+    require_same_evaluation(runs, SAME, expected="runs that differ only in their seed")
     rows = {name: _metric_rows(metrics) for name, metrics in runs.items()}
     shared = [key for key in next(iter(rows.values())) if all(key in row for row in rows.values())]
     first = next(iter(runs.values()))
@@ -126,14 +126,21 @@ def _summarize_baselines(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, 
     }
 
 
-def _check_comparable(runs: dict[str, dict[str, Any]]) -> None:
+def require_same_evaluation(
+    runs: Mapping[str, Mapping[str, Any]], keys: Sequence[str], *, expected: str
+) -> None:
+    """Check that the metrics of several runs, by name, have the same values of some keys.
+
+    Raises:
+        ValueError: two differ; the message says that `expected` was expected.
+    """
     (first_name, first), *others = runs.items()
     for name, metrics in others:
-        for key in SAME:
+        for key in keys:
             if metrics.get(key) != first.get(key):
                 raise ValueError(
                     f"runs: {key} is {first.get(key)!r} in {first_name} but {metrics.get(key)!r} in {name}; "
-                    "expected runs that differ only in their seed"
+                    f"expected {expected}"
                 )
 
 
