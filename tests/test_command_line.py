@@ -74,5 +74,7 @@ print(json.dumps([found, heavy()]))
 def test_help_imports_nothing_that_takes_seconds_and_a_run_only_what_it_uses():
     done = subprocess.run([sys.executable, "-c", STARTS], capture_output=True, text=True, check=True)
     help_imports, run_imports = json.loads(done.stdout)
-    assert help_imports == {name: [] for name in ("train", "predict", "baselines", "convert", "summarize", "compare")}
+    assert help_imports == {
+        name: [] for name in ("train", "predict", "baselines", "convert", "summarize", "compare")
+    }
     assert not {"torch", "sklearn", "matplotlib"} & set(run_imports)
