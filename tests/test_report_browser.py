@@ -189,3 +189,14 @@ def test_the_page_of_one_s_own_images(browser, tmp_path):
     run(browser, "document.querySelector('.gallery-item:not([hidden]) button').click()")
     assert run(browser, "return document.querySelector('#details-name').textContent") == "photos/2.jpg"
     assert browser.get_log("browser") == []
+
+
+def test_boxes_are_drawn_as_lines_of_their_size(page):
+    size = (
+        "return [...document.querySelectorAll('.gallery-item:not([hidden]) rect.line')]"
+        ".map(line => { const box = line.getBBox(); return [box.width - line.getAttribute('width'), "
+        "box.height - line.getAttribute('height')]; })"
+    )
+    lines = run(page, size)
+    assert len(lines) >= 2 * GROUPS["random"]
+    np.testing.assert_allclose(lines, 0, atol=1e-3)

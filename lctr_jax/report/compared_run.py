@@ -56,7 +56,7 @@ class MetricDifference:
     def verdict(self) -> str:
         """Whether the images show a difference, in words."""
         if not self.difference.is_significant:
-            return "not significant: the interval contains 0"
+            return "not significant"
         return "better" if self.difference.value > 0 else "worse"
 
 
