@@ -8,8 +8,8 @@ import numba
 import numba.core.caching
 import pytest
 
-from lctr_jax.localization import compilation
-from lctr_jax.localization.compilation import compiled, vectorized
+from lctr_jax.host import compilation
+from lctr_jax.host.compilation import compiled, vectorized
 
 
 def add(left, right):

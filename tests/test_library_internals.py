@@ -26,7 +26,7 @@ PRIVATE = {
 # File that matches the text of a library's error -> a test in which the library raises it.
 MATCHED = {
     "lctr_jax/checkpoints/pickles.py": "test_a_pickle_that_runs_code_is_refused_unrun",  # torch
-    "lctr_jax/localization/compilation.py": "test_without_a_home_the_cache_is_private_and_temporary",  # Numba
+    "lctr_jax/host/compilation.py": "test_without_a_home_the_cache_is_private_and_temporary",  # Numba
     "lctr_jax/data/workers.py": "test_a_lost_worker_process_is_reported_and_the_others_end",  # grain
     "lctr_jax/distributed/processes.py": "test_a_process_without_a_cluster_stays_alone",  # JAX
     "lctr_jax/run/flags.py": "test_a_mistake_is_one_line",  # ml_collections: the nearest option

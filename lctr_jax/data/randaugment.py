@@ -1,17 +1,23 @@
 """RandAugment as used by DeiT: two of fifteen operations, whose effect increases with the magnitude.
 
 Cubuk et al., "RandAugment: Practical automated data augmentation with a reduced search space" (NeurIPS 2020),
-in the "increasing" variant known as `rand-m9-mstd0.5-inc1`. All operations use PIL.
+in the "increasing" variant known as `rand-m9-mstd0.5-inc1`. All operations give PIL's pixels.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+import cv2
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageEnhance, ImageOps
+
+from lctr_jax.data import affine
 
 FILL = (124, 116, 104)  # ImageNet's mean color, for pixels uncovered by geometric operations
 _MAX_MAGNITUDE = 10.0
+_EVERY_VALUE = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+_SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13  # PIL's filter SMOOTH
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,86 +29,94 @@ class OperationArguments:
     resample: Image.Resampling = Image.Resampling.BICUBIC
 
 
-Operation = Callable[[Image.Image, OperationArguments], Image.Image]
+Pixels = UInt8[np.ndarray, "height width 3"]
+Operation = Callable[[Pixels, OperationArguments], Pixels]
 
 
-def auto_contrast(image: Image.Image, arguments: OperationArguments) -> Image.Image:
+def auto_contrast(pixels: Pixels, arguments: OperationArguments) -> Pixels:
     """Stretch each channel to the full range (no strength)."""
-    return ImageOps.autocontrast(image)
+    return cv2.LUT(pixels, _tables(_stretching_table(counts) for counts in _histograms(pixels)))
 
 
-def equalize(image: Image.Image, arguments: OperationArguments) -> Image.Image:
+def equalize(pixels: Pixels, arguments: OperationArguments) -> Pixels:
     """Equalize each channel's histogram (no strength)."""
-    return ImageOps.equalize(image)
+    return cv2.LUT(pixels, _tables(_equalizing_table(counts) for counts in _histograms(pixels)))
 
 
-def invert(image: Image.Image, arguments: OperationArguments) -> Image.Image:
+def invert(pixels: Pixels, arguments: OperationArguments) -> Pixels:
     """Invert the image (no strength)."""
-    return ImageOps.invert(image)
+    return ~pixels
 
 
-def rotate(image: Image.Image, arguments: OperationArguments) -> Image.Image:
+def rotate(pixels: Pixels, arguments: OperationArguments) -> Pixels:
     """Rotate about the center by up to 30 degrees."""
+    height, width = pixels.shape[:2]
     degrees = arguments.sign * arguments.strength * 30
-    return image.rotate(degrees, resample=arguments.resample, fillcolor=FILL)
+    return _move(pixels, arguments, affine.rotation(degrees, width=width, height=height))
 
 
-def posterize(image: Image.Image, arguments: OperationArguments) -> Image.Image:
+def posterize(pixels: Pixels, arguments: OperationArguments) -> Pixels:
     """Keep 4 bits per channel, down to none (black)."""
-    mask = 0xFF00 >> (4 - int(arguments.strength * 4)) & 0xFF
-    return image.point([value & mask for value in range(256)] * 3)  # `ImageOps.posterize` refuses 0 bits
+    return pixels & np.uint8(0xFF00 >> (4 - int(arguments.strength * 4)) & 0xFF)
 
 
-def solarize(image: Image.Image, arguments: OperationArguments) -> Image.Image:
+def solarize(pixels: Pixels, arguments: OperationArguments) -> Pixels:
     """Invert values above a threshold, from 256 (no pixels) down to 0 (all pixels)."""
-    return ImageOps.solarize(image, 256 - int(arguments.strength * 256))
+    return _look_up(pixels, ImageOps.solarize(_EVERY_VALUE, 256 - int(arguments.strength * 256)))
 
 
-def solarize_add(image: Image.Image, arguments: OperationArguments) -> Image.Image:
+def solarize_add(pixels: Pixels, arguments: OperationArguments) -> Pixels:
     """Add up to 110 to values below 128."""
     amount = int(arguments.strength * 110)
-    table = [min(255, value + amount) if value < 128 else value for value in range(256)]
-    return image.point(table * 3)
+    return _look_up(pixels, _EVERY_VALUE.point([min(255, v + amount) if v < 128 else v for v in range(256)]))
 
 
-def color(image: Image.Image, arguments: OperationArguments) -> Image.Image:
+def color(pixels: Pixels, arguments: OperationArguments) -> Pixels:
     """Change the saturation by up to 0.9."""
-    return ImageEnhance.Color(image).enhance(_enhancement(arguments))
+    return np.asarray(ImageEnhance.Color(Image.fromarray(pixels)).enhance(_enhancement(arguments)))
 
 
-def contrast(image: Image.Image, arguments: OperationArguments) -> Image.Image:
+def contrast(pixels: Pixels, arguments: OperationArguments) -> Pixels:
     """Change the contrast by up to 0.9."""
-    return ImageEnhance.Contrast(image).enhance(_enhancement(arguments))
+    gray = np.asarray(Image.fromarray(pixels).convert("L"))
+    mean = Image.new("L", _EVERY_VALUE.size, int(int(gray.sum()) / gray.size + 0.5))
+    return _look_up(pixels, Image.blend(mean, _EVERY_VALUE, _enhancement(arguments)))
 
 
-def brightness(image: Image.Image, arguments: OperationArguments) -> Image.Image:
+def brightness(pixels: Pixels, arguments: OperationArguments) -> Pixels:
     """Change the brightness by up to 0.9."""
-    return ImageEnhance.Brightness(image).enhance(_enhancement(arguments))
+    return _look_up(pixels, ImageEnhance.Brightness(_EVERY_VALUE).enhance(_enhancement(arguments)))
 
 
-def sharpness(image: Image.Image, arguments: OperationArguments) -> Image.Image:
+def sharpness(pixels: Pixels, arguments: OperationArguments) -> Pixels:
     """Change the sharpness by up to 0.9."""
-    return ImageEnhance.Sharpness(image).enhance(_enhancement(arguments))
+    smooth = cv2.filter2D(pixels, -1, _SMOOTH)
+    for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):  # PIL does not filter the outermost pixels
+        smooth[edge] = pixels[edge]
+    blended = Image.blend(Image.fromarray(smooth), Image.fromarray(pixels), _enhancement(arguments))
+    return np.asarray(blended)
 
 
-def shear_x(image: Image.Image, arguments: OperationArguments) -> Image.Image:
+def shear_x(pixels: Pixels, arguments: OperationArguments) -> Pixels:
     """Shear along x by up to 0.3 pixels per row."""
-    return _affine(image, arguments, x_per_row=arguments.sign * arguments.strength * 0.3)
+    return _move(pixels, arguments, (1.0, arguments.sign * arguments.strength * 0.3, 0.0, 0.0, 1.0, 0.0))
 
 
-def shear_y(image: Image.Image, arguments: OperationArguments) -> Image.Image:
+def shear_y(pixels: Pixels, arguments: OperationArguments) -> Pixels:
     """Shear along y by up to 0.3 pixels per column."""
-    return _affine(image, arguments, y_per_column=arguments.sign * arguments.strength * 0.3)
+    return _move(pixels, arguments, (1.0, 0.0, 0.0, arguments.sign * arguments.strength * 0.3, 1.0, 0.0))
 
 
-def translate_x(image: Image.Image, arguments: OperationArguments) -> Image.Image:
+def translate_x(pixels: Pixels, arguments: OperationArguments) -> Pixels:
     """Translate along x by up to 0.45 of the width."""
-    return _affine(image, arguments, x=arguments.sign * arguments.strength * 0.45 * image.width)
+    shift = arguments.sign * arguments.strength * 0.45 * pixels.shape[1]
+    return _move(pixels, arguments, (1.0, 0.0, shift, 0.0, 1.0, 0.0))
 
 
-def translate_y(image: Image.Image, arguments: OperationArguments) -> Image.Image:
+def translate_y(pixels: Pixels, arguments: OperationArguments) -> Pixels:
     """Translate along y by up to 0.45 of the height."""
-    return _affine(image, arguments, y=arguments.sign * arguments.strength * 0.45 * image.height)
+    shift = arguments.sign * arguments.strength * 0.45 * pixels.shape[0]
+    return _move(pixels, arguments, (1.0, 0.0, 0.0, 0.0, 1.0, shift))
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -152,17 +166,35 @@ def _enhancement(arguments: OperationArguments) -> float:
     return 1.0 + arguments.sign * arguments.strength * 0.9
 
 
-def _affine(
-    image: Image.Image,
-    arguments: OperationArguments,
-    *,
-    x: float = 0.0,
-    y: float = 0.0,
-    x_per_row: float = 0.0,
-    y_per_column: float = 0.0,
-) -> Image.Image:
-    """Move to (column, row) what was at (column + x + x_per_row * row, row + y + y_per_column * column)."""
-    matrix = (1, x_per_row, x, y_per_column, 1, y)
-    return image.transform(
-        image.size, Image.Transform.AFFINE, matrix, resample=arguments.resample, fillcolor=FILL
-    )
+def _move(pixels: Pixels, arguments: OperationArguments, matrix: affine.Matrix) -> Pixels:
+    return affine.transform(pixels, matrix, resample=arguments.resample, fill=FILL)
+
+
+def _look_up(pixels: Pixels, table: Image.Image) -> Pixels:
+    """Replace every value by what an operation of PIL made of it in `_EVERY_VALUE`."""
+    return cv2.LUT(pixels, np.asarray(table))
+
+
+def _tables(channels: Iterable[np.ndarray]) -> np.ndarray:
+    return np.stack(list(channels), axis=-1).astype(np.uint8)[None]
+
+
+def _histograms(pixels: Pixels) -> list[np.ndarray]:
+    channels = (cv2.calcHist([pixels], [channel], None, [256], [0, 256]) for channel in range(3))
+    return [counts.ravel().astype(np.int64) for counts in channels]
+
+
+def _stretching_table(counts: np.ndarray) -> np.ndarray:
+    low, high = np.flatnonzero(counts)[[0, -1]].tolist()
+    if low == high:
+        return np.arange(256)
+    scale = 255.0 / (high - low)
+    return np.clip((np.arange(256) * scale + -low * scale).astype(np.int64), 0, 255)
+
+
+def _equalizing_table(counts: np.ndarray) -> np.ndarray:
+    present = counts[counts > 0]
+    step = (int(counts.sum()) - int(present[-1])) // 255
+    if step == 0:
+        return np.arange(256)
+    return np.minimum((step // 2 + np.cumsum(counts) - counts) // step, 255)

@@ -87,13 +87,13 @@ class TrainSample(grain.transforms.RandomMap):
                 if record.get("upright") and read_orientation(image) != 1:
                     image = load_rgb(image, upright=True)
                 return record, augment_image(image, self.augmentation, rng, image_size=self.image_size)
-        record, image = self._last_read.get(index, self._read)
-        return record, augment_image(image, self.augmentation, rng, image_size=self.image_size)
+        record, pixels = self._last_read.get(index, self._read)
+        return record, augment_image(pixels, self.augmentation, rng, image_size=self.image_size)
 
-    def _read(self, index: int) -> tuple[Record, Image.Image]:
+    def _read(self, index: int) -> tuple[Record, np.ndarray]:
         record = self.split[index]
         with _naming(record):
-            return record, decode_record(record)
+            return record, np.asarray(decode_record(record))
 
 
 @dataclasses.dataclass(frozen=True)

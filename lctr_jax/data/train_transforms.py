@@ -2,6 +2,7 @@
 
 import math
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageEnhance
@@ -9,6 +10,7 @@ from PIL import Image, ImageEnhance
 from lctr_jax.data.augmentation import RESAMPLING, Augmentation
 from lctr_jax.data.image_decoding import load_rgb
 from lctr_jax.data.randaugment import draw_operations
+from lctr_jax.data.resize import resize
 
 _CROP_ATTEMPTS = 10  # as in common implementations of random-resized-crop
 
@@ -16,33 +18,33 @@ _FAST_DECODE_MARGIN = 2  # as in PIL's thumbnails; with less, the quality loss w
 
 CropBox = tuple[int, int, int, int]
 Window = tuple[float, float, float, float]
+Pixels = UInt8[np.ndarray, "height width 3"]
 
 
 def augment_image(
-    image: Image.Image, augmentation: Augmentation, rng: np.random.Generator, *, image_size: int
+    image: Image.Image | Pixels, augmentation: Augmentation, rng: np.random.Generator, *, image_size: int
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """Draw a view of an opened image; a pure function of its bytes and the state of `rng`.
+    """Draw a view of an opened or decoded image; a pure function of its pixels and the state of `rng`.
 
     Raises:
         CorruptImageError: the pixels cannot be decoded.
     """
-    resample, resize = RESAMPLING[augmentation.interpolation], augmentation.resize
-    if resize:
-        crop = draw_crop_of_resized(image.width, image.height, resize=resize, image_size=image_size, rng=rng)
+    resample = RESAMPLING[augmentation.interpolation]
+    width, height = image.size if isinstance(image, Image.Image) else image.shape[1::-1]
+    if augmentation.resize:
+        crop = draw_crop_of_resized(width, height, resize=augmentation.resize, image_size=image_size, rng=rng)
     else:
-        crop = draw_crop(
-            image.width, image.height, scale=augmentation.crop_scale, ratio=augmentation.crop_ratio, rng=rng
-        )
+        crop = draw_crop(width, height, scale=augmentation.crop_scale, ratio=augmentation.crop_ratio, rng=rng)
     augmented = resize_crop(
         image,
         crop,
         image_size,
         resample=resample,
         fast_decode=augmentation.fast_decode,
-        resized_first=resize > 0,
+        resized_first=augmentation.resize > 0,
     )
     if rng.random() < augmentation.horizontal_flip:
-        augmented = augmented.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        augmented = cv2.flip(augmented, 1)
     operations = draw_operations(
         rng,
         layers=augmentation.randaugment_layers,
@@ -52,7 +54,9 @@ def augment_image(
     )
     for operation, arguments in operations:
         augmented = operation(augmented, arguments)
-    return np.asarray(jitter_color(augmented, augmentation.color_jitter, rng))
+    if augmentation.color_jitter == 0:
+        return augmented
+    return np.asarray(jitter_color(Image.fromarray(augmented), augmentation.color_jitter, rng))
 
 
 def draw_crop(
@@ -96,39 +100,46 @@ def draw_crop_of_resized(
 
 
 def resize_crop(
-    image: Image.Image,
+    image: Image.Image | Pixels,
     crop: CropBox | Window,
     image_size: int,
     *,
     resample: Image.Resampling,
     fast_decode: bool,
     resized_first: bool = False,
-) -> Image.Image:
-    """Crop an opened image and resize the crop to an RGB square of side `image_size`.
+) -> UInt8[np.ndarray, "size size 3"]:
+    """Crop an opened or decoded image and resize the crop to an RGB square of side `image_size`.
 
     With `resized_first`, the result is that of resizing the whole image before cropping it, so pixels next to
     the crop affect its border.
     """
-    left, top, right, bottom = crop
-    square, full_width, drafted = (image_size, image_size), image.width, None
-    if fast_decode:
-        # Request the smallest decoded size in which the crop still has twice the side of the square.
-        shrink = min(right - left, bottom - top) / (_FAST_DECODE_MARGIN * image_size)
-        drafted = image.draft("RGB", (math.ceil(image.width / shrink), math.ceil(image.height / shrink)))
-    rgb = load_rgb(image)
-    reduction = full_width / drafted[1][2] if drafted else 1
+    reduction = 1.0
+    if isinstance(image, Image.Image):
+        if fast_decode:
+            reduction = _request_reduced(image, crop, image_size)
+        image = np.asarray(load_rgb(image))
+    left, top, right, bottom = (edge / reduction for edge in crop)
     if reduction == 1 and not resized_first:
-        # Crop first: `resize(box=...)` would let pixels outside the crop affect its border.
-        return rgb.crop((left, top, right, bottom)).resize(square, resample)
-    return rgb.resize(
-        square, resample, box=(left / reduction, top / reduction, right / reduction, bottom / reduction)
-    )
+        # Crop first: with a box, pixels outside of it would affect its border.
+        return resize(image[int(top) : int(bottom), int(left) : int(right)], image_size, resample=resample)
+    return resize(image, image_size, resample=resample, box=(left, top, right, bottom))
+
+
+def _request_reduced(image: Image.Image, crop: CropBox | Window, image_size: int) -> float:
+    """Request the smallest decoded size in which the crop still has twice the side of the square.
+
+    Returns:
+        The factor by which the decoder will reduce the image; 1 unless it is a JPEG.
+    """
+    left, top, right, bottom = crop
+    full_width = image.width
+    shrink = min(right - left, bottom - top) / (_FAST_DECODE_MARGIN * image_size)
+    drafted = image.draft("RGB", (math.ceil(image.width / shrink), math.ceil(image.height / shrink)))
+    return full_width / drafted[1][2] if drafted else 1.0
 
 
 def jitter_color(image: Image.Image, amount: float, rng: np.random.Generator) -> Image.Image:
     """Multiply brightness, contrast and saturation, in random order, by factors uniform in 1 +- `amount`."""
-    if amount == 0:
-        return image
     enhancers = [ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color]
     for index in rng.permutation(len(enhancers)):
         image = enhancers[index](image).enhance(rng.uniform(1 - amount, 1 + amount))

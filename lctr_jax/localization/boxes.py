@@ -5,7 +5,7 @@ from typing import Any, no_type_check
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from lctr_jax.localization.compilation import vectorized
+from lctr_jax.host.compilation import vectorized
 from lctr_jax.localization.protocols import Protocol
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from numba import njit
 
-from lctr_jax.localization.compilation import compiled
+from lctr_jax.host.compilation import compiled
 from lctr_jax.localization.neighborhoods import AREA_GAIN, CONTACTS, RING
 
 _LEFT, _RIGHT, _FIRST, _LAST, _AREA, _HIGH = range(6)

@@ -4,7 +4,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from lctr_jax.localization.compilation import compiled
+from lctr_jax.host.compilation import compiled
 
 _NONE = np.uint64(0)  # index 0 is padding, so it can mark the end of a list
 

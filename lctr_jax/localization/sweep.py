@@ -8,7 +8,7 @@ from typing import NamedTuple, no_type_check
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from lctr_jax.localization.compilation import compiled
+from lctr_jax.host.compilation import compiled
 from lctr_jax.localization.component_tree import find_components
 from lctr_jax.localization.holes import fill_holes
 
