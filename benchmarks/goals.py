@@ -13,6 +13,10 @@ FIRST_STEP = 0.6
 """Time to the first step with compiled programs of an earlier run, as a share of the time without."""
 
 
+PIPELINE = 1000
+"""Images per core second of the training pipeline with the published recipe."""
+
+
 class Goal(NamedTuple):
     """A bound and the measured value; `at_least` says whether it is a lower bound."""
 
@@ -33,6 +37,8 @@ def goal_lines(reports: dict[str, dict[str, Any]]) -> list[str]:
         report = reports["predict"]
         name = f"predict / forward pass, images per second, {report['images']:,} photographs"
         goals.append(Goal(name, PREDICTION, report["ratio"], True))
+    if "pipeline" in reports:
+        goals += _pipeline_goals(reports["pipeline"])
     if "startup" in reports:
         goals += _startup_goals(reports["startup"])
     return [_line(goal) for goal in goals]
@@ -44,6 +50,13 @@ def _startup_goals(report: dict[str, Any]) -> Iterator[Goal]:
             yield Goal(f"{name}, seconds", HELP_SECONDS, found["seconds"]["median"], False)
     measured = report["first_step"]["ratio"]["median"]
     yield Goal("first step of the digits demo, compiled before / not", FIRST_STEP, measured, False)
+
+
+def _pipeline_goals(report: dict[str, Any]) -> Iterator[Goal]:
+    for row in report["pipelines"]:
+        if row["pipeline"] == "ours":
+            name = f"training pipeline, images per core second, {row['workers']} workers"
+            yield Goal(name, PIPELINE, row["per_core_second"]["median"], True)
 
 
 def _step_goals(report: dict[str, Any]) -> Iterator[Goal]:

@@ -5,7 +5,8 @@ python -m benchmarks.pipeline [--workers 1 2] [--rounds 8] [--json FILE]
 The published augmentation on 500 x 375 JPEGs in memory, as many as CUB's training split. Every round times
 each pipeline once, after consuming prefetched batches, so that disturbances affect all equally. Ours returns
 uint8, since normalization and random erasing run on the device in the training step; PyTorch's does them on
-the host. Ours decodes an image once for its three views; "ours, 1 view" shows the rate without that.
+the host. Ours decodes an image once for its three views; "ours, 1 view" shows the rate without that. A second
+table compares our stages with PIL's own operations, whose pixels ours equal.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
+from benchmarks import pil_recipe
 from benchmarks.measurement import describe_machine, show, summarize, summarize_ratio, write_report
 from benchmarks.photographs import photograph_records
 from lctr_jax.data.augmentation import Augmentation
@@ -66,13 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "rounds": options.rounds,
         "batch_size": options.batch_size,
         "pipelines": [compare(contestant, contestants) for contestant in contestants],
-        "milliseconds_per_image": time_stages(records[:384]),
+        "milliseconds_per_image": time_stages(records[: options.stage_images], rounds=options.rounds),
     }
-    stages = ", ".join(f"{name} {value:.2f}" for name, value in report["milliseconds_per_image"].items())
-    notes = [f"Ours, milliseconds of one core per image: {stages}"]
-    if missing:
-        notes.append(f"PyTorch's side is skipped: {', '.join(missing)} not installed")
-    write_report(report | {"tables": [table(report)], "notes": notes}, options.json)
+    skipped = f"PyTorch's side is skipped: {', '.join(missing)} not installed"
+    tables = [table(report), describe_stages(report["milliseconds_per_image"])]
+    write_report(report | {"tables": tables, "notes": [skipped] if missing else []}, options.json)
 
 
 def open_pipelines(
@@ -119,23 +119,72 @@ def compare(contestant: Contestant, contestants: list[Contestant]) -> dict[str, 
     return summary
 
 
-def time_stages(records: Records) -> dict[str, float]:
-    """Measure the mean CPU milliseconds of each stage of ours; all but decoding run once per view."""
-    rng = np.random.default_rng(0)
-    resample = Image.Resampling.BICUBIC
-    clocks = []
-    for record in records:
-        clock = [time.process_time()]
-        image = decode_rgb(record["image"])
-        clock.append(time.process_time())
-        crop = draw_crop(*image.size, scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3), rng=rng)
-        augmented = resize_crop(image, crop, IMAGE_SIZE, resample=resample, fast_decode=False)
-        clock.append(time.process_time())
-        for operation, arguments in draw_operations(rng, layers=2, magnitude=9.0, magnitude_std=0.5):
-            augmented = operation(augmented, arguments)
-        clocks.append([*clock, time.process_time()])
-    stages = 1000 * np.diff(clocks, axis=1).mean(axis=0)
-    return dict(zip(("decode", "crop and resize", "RandAugment"), stages.tolist(), strict=True))
+def time_stages(records: Records, *, rounds: int) -> dict[str, dict[str, Any]]:
+    """Measure CPU milliseconds per call of each stage, by ours and by PIL, with the same draws.
+
+    All stages but decoding run once per view. Images alternate between the two, which compares them under
+    the same load; `over_pil` is the median of the rounds' ratios of PIL's time to ours.
+    """
+    stages = ("decode", "crop and resize", "RandAugment")
+    totals: dict[str, list[np.ndarray]] = {"ours": [], "PIL": []}
+    for index in range(rounds + 1):
+        clocks: dict[str, list[list[float]]] = {"ours": [], "PIL": []}
+        for number, record in enumerate(records):
+            for name, run in (("ours", _run_ours), ("PIL", _run_pil)):
+                clocks[name].append(run(record, np.random.default_rng(number)))
+        if index:  # the first round compiles
+            for name, rows in clocks.items():
+                totals[name].append(1000 * np.diff(rows, axis=1).mean(axis=0))
+    ours, theirs = np.array(totals["ours"]).T, np.array(totals["PIL"]).T
+    return {
+        stage: {
+            "ours": summarize(ours[i].tolist()),
+            "PIL": summarize(theirs[i].tolist()),
+            "over_pil": summarize_ratio(theirs[i].tolist(), ours[i].tolist())["median"],
+        }
+        for i, stage in enumerate(stages)
+    }
+
+
+def _run_ours(record: dict[str, Any], rng: np.random.Generator) -> list[float]:
+    clock = [time.process_time()]
+    pixels = np.asarray(decode_rgb(record["image"]))
+    clock.append(time.process_time())
+    crop = draw_crop(*pixels.shape[1::-1], scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3), rng=rng)
+    view = resize_crop(pixels, crop, IMAGE_SIZE, resample=Image.Resampling.BICUBIC, fast_decode=False)
+    clock.append(time.process_time())
+    for operation, arguments in draw_operations(rng, layers=2, magnitude=9.0, magnitude_std=0.5):
+        view = operation(view, arguments)
+    return [*clock, time.process_time()]
+
+
+def _run_pil(record: dict[str, Any], rng: np.random.Generator) -> list[float]:
+    clock = [time.process_time()]
+    image = decode_rgb(record["image"])
+    clock.append(time.process_time())
+    crop = draw_crop(*image.size, scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3), rng=rng)
+    view = pil_recipe.resize_crop(image, crop, IMAGE_SIZE, Image.Resampling.BICUBIC)
+    clock.append(time.process_time())
+    for operation, arguments in draw_operations(rng, layers=2, magnitude=9.0, magnitude_std=0.5):
+        view = pil_recipe.apply(operation, view, arguments)
+    np.asarray(view)
+    return [*clock, time.process_time()]
+
+
+def describe_stages(stages: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Build the table of stages."""
+    rows = [
+        [stage, show(row["ours"]), show(row["PIL"]), show(row["over_pil"])] for stage, row in stages.items()
+    ]
+    for name in ("ours", "PIL"):
+        totals = [row[name]["median"] for row in stages.values()]
+        per_view = totals[0] / Augmentation().repeats + sum(totals[1:])
+        rows.append([f"{name}, a view: images per core second", show(1000 / per_view, 0), "", ""])
+    return {
+        "title": "CPU milliseconds per image, the same pixels by ours and by PIL, medians (quartiles)",
+        "columns": ["", "ours", "PIL", "PIL over ours"],
+        "rows": rows,
+    }
 
 
 def table(report: dict[str, Any]) -> dict[str, Any]:
@@ -170,6 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--images", type=int, default=512, help="images per timing")
     parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--stage-images", type=int, default=48, help="images per round of the stages' table")
     parser.add_argument("--json", type=path_argument, metavar="FILE", help="also write the results to FILE")
     return parser
 

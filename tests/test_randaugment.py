@@ -5,8 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 import sklearn.datasets
-from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+from PIL import Image, ImageFilter
 
+from benchmarks import pil_recipe
 from lctr_jax.data import randaugment
 from lctr_jax.data.randaugment import FILL, OPERATIONS, OperationArguments, draw_operations
 
@@ -130,48 +131,20 @@ def test_geometric_operations_look_where_they_should(operation, source, strength
     np.testing.assert_array_equal(moved[outside], np.broadcast_to(FILL, moved[outside].shape))
 
 
-PIL_OPERATIONS = {
-    randaugment.auto_contrast: lambda image, s, f: ImageOps.autocontrast(image),
-    randaugment.equalize: lambda image, s, f: ImageOps.equalize(image),
-    randaugment.invert: lambda image, s, f: ImageOps.invert(image),
-    randaugment.rotate: lambda image, s, f: image.rotate(30 * s, f, fillcolor=FILL),
-    randaugment.posterize: lambda image, s, f: ImageOps.posterize(image, 4 - int(4 * abs(s))),
-    randaugment.solarize: lambda image, s, f: ImageOps.solarize(image, 256 - int(256 * abs(s))),
-    randaugment.color: lambda image, s, f: ImageEnhance.Color(image).enhance(1 + 0.9 * s),
-    randaugment.contrast: lambda image, s, f: ImageEnhance.Contrast(image).enhance(1 + 0.9 * s),
-    randaugment.brightness: lambda image, s, f: ImageEnhance.Brightness(image).enhance(1 + 0.9 * s),
-    randaugment.sharpness: lambda image, s, f: ImageEnhance.Sharpness(image).enhance(1 + 0.9 * s),
-    randaugment.shear_x: lambda image, s, f: pil_affine(image, (1, 0.3 * s, 0, 0, 1, 0), f),
-    randaugment.shear_y: lambda image, s, f: pil_affine(image, (1, 0, 0, 0.3 * s, 1, 0), f),
-    randaugment.translate_x: lambda image, s, f: pil_affine(
-        image, (1, 0, 0.45 * s * image.width, 0, 1, 0), f
-    ),
-    randaugment.translate_y: lambda image, s, f: shift(image, f, y=0.45 * s * image.height),
-}
-
-
-def pil_affine(image, matrix, resample):
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, resample, fillcolor=FILL)
-
-
-def shift(image, resample, x=0.0, y=0.0):
-    return pil_affine(image, (1, 0, x, 0, 1, y), resample)
-
-
 def flower(width: int, height: int) -> Image.Image:
     photograph = Image.fromarray(sklearn.datasets.load_sample_image("flower.jpg"))
     return photograph.resize((width, height))
 
 
-@pytest.mark.parametrize("operation", PIL_OPERATIONS, ids=lambda operation: operation.__name__)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.__name__)
 def test_every_operation_gives_pils_pixels(operation):
     flat = Image.new("RGB", (20, 20), (0, 200, 255))
     for image in (IMAGE, flower(224, 224), flower(61, 90), flat):
         for strength, sign in ((0.0, 1), (0.317, -1), (0.9, 1), (0.912345, -1), (0.99, 1)):
             for resample in (Image.Resampling.BICUBIC, Image.Resampling.BILINEAR):
-                ours = operation(np.asarray(image), OperationArguments(strength, sign, resample))
-                theirs = PIL_OPERATIONS[operation](image, sign * strength, resample)
-                np.testing.assert_array_equal(ours, np.asarray(theirs))
+                arguments = OperationArguments(strength, sign, resample)
+                theirs = pil_recipe.apply(operation, image, arguments)
+                np.testing.assert_array_equal(operation(np.asarray(image), arguments), np.asarray(theirs))
 
 
 def test_draws_are_uniform_over_the_operations_with_replacement():

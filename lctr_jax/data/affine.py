@@ -19,7 +19,7 @@ from lctr_jax.host.compilation import compiled
 Matrix = tuple[float, float, float, float, float, float]
 Color = tuple[int, int, int]
 
-_BORDER = 2  # pixels that a position inside the image may need outside of it
+_BORDER = 2
 
 
 def transform(
@@ -38,11 +38,15 @@ def transform(
         kind = Image.Transform.AFFINE
         moved = Image.fromarray(pixels).transform((width, height), kind, matrix, resample, fillcolor=fill)
         return np.asarray(moved)
+    words = cv2.cvtColor(pixels, cv2.COLOR_RGB2RGBA).view(np.int32)[..., 0]  # one per pixel
+    color = int(np.array([*fill, 255], np.uint8).view(np.int32)[0])
     a, b, c, d, e, f = matrix
     if (a, b, c) == (1, 0, 0) and (d, e, f) != (0, 1, 0):
         # Columns move along themselves: as rows of the transposed image, they need one interpolation.
-        return cv2.transpose(_transform(cv2.transpose(pixels), (e, d, f, b, a, c), fill))
-    return _transform(pixels, matrix, fill)
+        moved = cv2.transpose(_transform(cv2.transpose(words), (e, d, f, b, a, c), color))
+    else:
+        moved = _transform(words, matrix, color)
+    return cv2.cvtColor(moved.view(np.uint8).reshape(*moved.shape, 4), cv2.COLOR_RGBA2RGB)
 
 
 def rotation(degrees: float, *, width: int, height: int) -> Matrix:
@@ -53,39 +57,83 @@ def rotation(degrees: float, *, width: int, height: int) -> Matrix:
     return cosine, sine, cosine * -x + sine * -y + x, -sine, cosine, -sine * -x + cosine * -y + y
 
 
-def _transform(pixels: np.ndarray, matrix: Matrix, fill: Color) -> np.ndarray:
-    four = cv2.cvtColor(pixels, cv2.COLOR_RGB2RGBA)  # a pixel is one 32-bit word
-    bordered = cv2.copyMakeBorder(four, *[_BORDER] * 4, cv2.BORDER_REPLICATE)
-    return _interpolate(bordered.view(np.uint32)[..., 0], matrix, fill)
+def _transform(words: np.ndarray, matrix: Matrix, fill: int) -> np.ndarray:
+    out = np.full(words.shape, fill, np.int32)
+    # Positions inside the image need up to two pixels outside, which repeat the outermost ones.
+    bordered = cv2.copyMakeBorder(words, *[_BORDER] * 4, cv2.BORDER_REPLICATE)
+    if matrix[0] == 1 and matrix[3:] == (0, 1, 0):
+        _shift_rows(bordered, *matrix[1:3], out)
+    else:
+        _move_pixels(bordered, matrix, out)
+    return out
 
 
 @compiled(nogil=True)
 @no_type_check
-def _interpolate(source, matrix, fill):
-    height, width = source.shape[0] - 2 * _BORDER, source.shape[1] - 2 * _BORDER
-    straight = matrix[3:] == (0.0, 1.0, 0.0)  # rows stay rows
-    out = np.empty((height, width, 3), np.uint8)
-    words = np.empty((16, width), np.uint32)
-    x_part, y_part, values = np.empty(4 * width), np.empty(4 * width), np.empty(4 * width)
+def _shift_rows(bordered, per_row, shift, out):
+    """Interpolate every row along itself, at x + per_row * y + shift."""
+    height, width = out.shape
+    part = np.empty((width, 4))
+    taps = np.empty((4, width), np.int32)
     for y in range(height):
-        start, stop = _gather(source, matrix, y, straight, words, x_part, y_part)
-        if start < stop:
-            _interpolate_row(words, x_part, y_part, straight, slice(4 * start, 4 * stop), values)
-        row = out[y]
+        start, stop, offset, contiguous = 0, width, 0, True
         for x in range(width):
-            for channel in range(3):
-                if start <= x < stop:
-                    row[x, channel] = np.uint8(min(max(values[4 * x + channel], 0.0), 255.0))
-                else:
-                    row[x, channel] = fill[channel]
-    return out
+            x_in = ((x + 0.5) + per_row * (y + 0.5)) + shift
+            column = math.floor(x_in - 0.5)
+            part[x, :] = (x_in - 0.5) - column
+            start += x_in < 0.0
+            stop -= x_in >= width
+        for x in range(start, stop):
+            column = math.floor((((x + 0.5) + per_row * (y + 0.5)) + shift) - 0.5)
+            offset = column - x if x == start else offset
+            contiguous &= column - x == offset
+        if start >= stop:
+            continue
+        line = bordered[y + _BORDER]
+        first = start + offset + 1
+        for i in range(4):
+            if contiguous:
+                taps[i, start:stop] = line[first + i : first + i + stop - start]
+                continue
+            for x in range(start, stop):  # rounding moved some positions across a pixel's edge
+                column = math.floor((((x + 0.5) + per_row * (y + 0.5)) + shift) - 0.5)
+                taps[i, x] = line[column + 1 + i]
+        t = taps.view(np.uint8)[:, 4 * start : 4 * stop]
+        u, target = part[start:stop].reshape(-1), out[y, start:stop].view(np.uint8)
+        for i in range(len(u)):
+            value = _cubic(float(t[0, i]), float(t[1, i]), float(t[2, i]), float(t[3, i]), u[i])
+            target[i] = np.uint8(min(max(value, 0.0), 255.0))
+
+
+@compiled(nogil=True)
+@no_type_check
+def _move_pixels(bordered, matrix, out):
+    """Interpolate horizontally and then vertically, at any positions."""
+    height, width = out.shape
+    taps = np.empty((16, width), np.int32)
+    x_part, y_part = np.empty((width, 4)), np.empty((width, 4))
+    for y in range(height):
+        start, stop = _gather(bordered, matrix, y, taps, x_part, y_part)
+        t = taps.view(np.uint8)[:, 4 * start : 4 * stop]
+        u, v = x_part[start:stop].reshape(-1), y_part[start:stop].reshape(-1)
+        target = out[y, start:stop].view(np.uint8)
+        for i in range(len(target)):
+            value = _cubic(
+                _cubic(float(t[0, i]), float(t[1, i]), float(t[2, i]), float(t[3, i]), u[i]),
+                _cubic(float(t[4, i]), float(t[5, i]), float(t[6, i]), float(t[7, i]), u[i]),
+                _cubic(float(t[8, i]), float(t[9, i]), float(t[10, i]), float(t[11, i]), u[i]),
+                _cubic(float(t[12, i]), float(t[13, i]), float(t[14, i]), float(t[15, i]), u[i]),
+                v[i],
+            )
+            target[i] = np.uint8(min(max(value, 0.0), 255.0))
 
 
 @njit(nogil=True)
 @no_type_check
-def _gather(source, matrix, y, straight, words, x_part, y_part):
+def _gather(bordered, matrix, y, taps, x_part, y_part):
     """Collect the 4 x 4 pixels around every position of a row; return the range of positions inside."""
-    height, width = source.shape[0] - 2 * _BORDER, source.shape[1] - 2 * _BORDER
+    width = taps.shape[1]
+    height = bordered.shape[0] - 2 * _BORDER
     a, b, c, d, e, f = matrix
     start, stop = width, width
     for x in range(width):
@@ -97,33 +145,12 @@ def _gather(source, matrix, y, straight, words, x_part, y_part):
             continue
         start, stop = min(start, x), x + 1
         column, row = math.floor(x_in - 0.5), math.floor(y_in - 0.5)
-        for channel in range(4):
-            x_part[4 * x + channel] = (x_in - 0.5) - column
-            y_part[4 * x + channel] = (y_in - 0.5) - row
-        # The border moves a position by two, and the first of four pixels is one before it.
-        for i in range(1, 2) if straight else range(4):
+        x_part[x, :] = (x_in - 0.5) - column
+        y_part[x, :] = (y_in - 0.5) - row
+        for i in range(4):
             for j in range(4):
-                words[4 * i + j, x] = source[row + 1 + i, column + 1 + j]
+                taps[4 * i + j, x] = bordered[row - 1 + i + _BORDER, column - 1 + j + _BORDER]
     return start, stop
-
-
-@njit(nogil=True)
-@no_type_check
-def _interpolate_row(words, x_part, y_part, straight, inside, values):
-    p = words.view(np.uint8)[:, inside]
-    u, v, out = x_part[inside], y_part[inside], values[inside]
-    if straight:
-        for i in range(len(out)):
-            out[i] = _cubic(float(p[4, i]), float(p[5, i]), float(p[6, i]), float(p[7, i]), u[i])
-        return
-    for i in range(len(out)):
-        out[i] = _cubic(
-            _cubic(float(p[0, i]), float(p[1, i]), float(p[2, i]), float(p[3, i]), u[i]),
-            _cubic(float(p[4, i]), float(p[5, i]), float(p[6, i]), float(p[7, i]), u[i]),
-            _cubic(float(p[8, i]), float(p[9, i]), float(p[10, i]), float(p[11, i]), u[i]),
-            _cubic(float(p[12, i]), float(p[13, i]), float(p[14, i]), float(p[15, i]), u[i]),
-            v[i],
-        )
 
 
 @njit(nogil=True)

@@ -8,7 +8,7 @@ import contextlib
 import functools
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grain
@@ -19,6 +19,7 @@ from lctr_jax.data import sampling, workers
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.data.samples import CorruptPolicy, EvaluationSample, RecordSource, TrainSample
+from lctr_jax.data.train_transforms import load_compiled
 
 HostBatch = dict[str, Any]
 HostShare = tuple[int, int]
@@ -34,8 +35,10 @@ class TrainIterator(grain.DatasetIterator[HostBatch]):
         host_batch: int,
         num_workers: int,
         steps_per_epoch: int,
+        load_compiled: Callable[[], None] = lambda: None,
     ):
         super().__init__()
+        self._load_compiled = load_compiled
         self.steps_per_epoch = steps_per_epoch
         self._samples, self._host_batch = samples, host_batch
         self._batches = samples.batch(host_batch)
@@ -56,6 +59,7 @@ class TrainIterator(grain.DatasetIterator[HostBatch]):
 
     def measure_rate(self, seconds: float) -> float:
         """Measure the images per second that one core decodes and augments, within that many seconds."""
+        self._load_compiled()
         index, last = self._next_step * self._host_batch, len(self._samples)
         _ = self._samples[index % last]  # opens a shard
         count, start = 0, time.perf_counter()
@@ -136,6 +140,7 @@ def train_batches(
         host_batch=sampling.per_host_batch_size(batch_size, shard),
         num_workers=num_workers,
         steps_per_epoch=steps,
+        load_compiled=functools.partial(load_compiled, augmentation),
     )
 
 

@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageEnhance
 
+from lctr_jax.data import affine
 from lctr_jax.data.augmentation import RESAMPLING, Augmentation
 from lctr_jax.data.image_decoding import load_rgb
-from lctr_jax.data.randaugment import draw_operations
+from lctr_jax.data.randaugment import FILL, draw_operations
 from lctr_jax.data.resize import resize
 
 _CROP_ATTEMPTS = 10  # as in common implementations of random-resized-crop
@@ -57,6 +58,16 @@ def augment_image(
     if augmentation.color_jitter == 0:
         return augmented
     return np.asarray(jitter_color(Image.fromarray(augmented), augmentation.color_jitter, rng))
+
+
+def load_compiled(augmentation: Augmentation) -> None:
+    """Compile what views need, or load it from Numba's cache, which a first view would otherwise wait for."""
+    pixels = np.zeros((2, 2, 3), np.uint8)
+    resample = RESAMPLING[augmentation.interpolation]
+    resize(pixels, 2, resample=resample)
+    if augmentation.randaugment_layers:
+        for matrix in ((1.0, 0.0, 0.5, 0.0, 1.0, 0.0), (1.0, 0.1, 0.0, 0.1, 1.0, 0.0)):
+            affine.transform(pixels, matrix, resample=resample, fill=FILL)
 
 
 def draw_crop(
