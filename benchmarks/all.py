@@ -29,6 +29,7 @@ QUICK = {
     "evaluation": ["--rounds", "3"],
     "predict": ["--images", "200"],
     "startup": ["--rounds", "2"],
+    "cost_curves": [],
     "scaling": [],
     "faults": [],
 }
@@ -40,6 +41,7 @@ LONG = {
     "evaluation": [],
     "predict": [],
     "startup": [],
+    "cost_curves": [],
     "scaling": [],
     "faults": [],
 }

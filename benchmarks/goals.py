@@ -39,6 +39,8 @@ def goal_lines(reports: dict[str, dict[str, Any]]) -> list[str]:
         goals.append(Goal(name, PREDICTION, report["ratio"], True))
     if "pipeline" in reports:
         goals += _pipeline_goals(reports["pipeline"])
+    if "cost_curves" in reports:
+        goals += _flat_goals(reports["cost_curves"])
     if "startup" in reports:
         goals += _startup_goals(reports["startup"])
     return [_line(goal) for goal in goals]
@@ -57,6 +59,18 @@ def _pipeline_goals(report: dict[str, Any]) -> Iterator[Goal]:
         if row["pipeline"] == "ours":
             name = f"training pipeline, images per core second, {row['workers']} workers"
             yield Goal(name, PIPELINE, row["per_core_second"]["median"], True)
+
+
+def _flat_goals(report: dict[str, Any]) -> Iterator[Goal]:
+    few = [row for row in report["classes"] if row["classes"] <= 1000]
+    for rows, key, bound, name in (
+        (few, "gflop", 1.05, "FLOPs of a training step, 10 to 1000 classes"),
+        (report["classes"], "gflop", 1.1, "FLOPs of a training step, 10 to 21,841 classes"),
+        (report["experts"], "gflop", 1.05, "FLOPs of a training step, 1 to 16 experts"),
+        (report["records"], "microseconds", 1.5, "time to read a record, 10,000 to 10 million records"),
+    ):
+        values = [row[key] for row in rows]
+        yield Goal(f"{name}, largest / smallest", bound, max(values) / min(values), False)
 
 
 def _step_goals(report: dict[str, Any]) -> Iterator[Goal]:

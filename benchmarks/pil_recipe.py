@@ -1,6 +1,7 @@
 """Crop and RandAugment by PIL's own operations: the reference in pixels and in time for ours."""
 
 from collections.abc import Callable
+from typing import Any
 
 from PIL import Image, ImageEnhance, ImageOps
 
@@ -31,7 +32,7 @@ def _posterize(image: Image.Image, signed: float, resample: Image.Resampling) ->
     return image.point([value & mask for value in range(256)] * 3)  # `ImageOps.posterize` refuses 0 bits
 
 
-def _enhance(kind: Callable[[Image.Image], ImageEnhance._Enhance]) -> Signed:
+def _enhance(kind: Callable[[Image.Image], Any]) -> Signed:
     return lambda image, signed, resample: kind(image).enhance(1 + signed * 0.9)
 
 

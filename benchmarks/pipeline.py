@@ -25,7 +25,7 @@ from benchmarks import pil_recipe
 from benchmarks.measurement import describe_machine, show, summarize, summarize_ratio, write_report
 from benchmarks.photographs import photograph_records
 from lctr_jax.data.augmentation import Augmentation
-from lctr_jax.data.image_decoding import decode_rgb
+from lctr_jax.data.image_decoding import decode_pixels, decode_rgb
 from lctr_jax.data.pipeline import train_batches
 from lctr_jax.data.randaugment import draw_operations
 from lctr_jax.data.train_transforms import draw_crop, resize_crop
@@ -148,7 +148,7 @@ def time_stages(records: Records, *, rounds: int) -> dict[str, dict[str, Any]]:
 
 def _run_ours(record: dict[str, Any], rng: np.random.Generator) -> list[float]:
     clock = [time.process_time()]
-    pixels = np.asarray(decode_rgb(record["image"]))
+    pixels = decode_pixels(record["image"])
     clock.append(time.process_time())
     crop = draw_crop(*pixels.shape[1::-1], scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3), rng=rng)
     view = resize_crop(pixels, crop, IMAGE_SIZE, resample=Image.Resampling.BICUBIC, fast_decode=False)

@@ -103,6 +103,14 @@ def test_a_scanned_product_counts_as_often_as_it_runs():
     assert product_flops(gradient, *arguments) == 3 * product_flops(looped, *arguments)
 
 
+def test_of_the_cases_of_a_conditional_the_largest_counts():
+    def either(x, weights):
+        twice = lambda x, weights: x @ weights @ weights  # noqa: E731
+        return jax.lax.platform_dependent(x, weights, cpu=lambda x, weights: x @ weights, default=twice)
+
+    assert product_flops(either, shape(8, 16), shape(16, 16)) == 2 * 2 * 8 * 16 * 16
+
+
 @pytest.mark.parametrize("groups", [1, 4])
 def test_a_convolution_counts_as_xla_counts_it(groups):
     def convolve(x, kernel):

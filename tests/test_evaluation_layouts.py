@@ -1,6 +1,7 @@
 """Byte-identical files for any number of devices and processes."""
 
 import functools
+import json
 from pathlib import Path
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from evaluation_run import FILES, SIZE, SPEC, evaluate, make_mesh, run_processes
 
+from lctr_jax.data import samples
 from lctr_jax.distributed.mesh import replicated
 from lctr_jax.evaluation.forward import ForwardOutput, compile_forward, fetch_local_rows
 from lctr_jax.models.parameters import initialize
@@ -15,11 +17,23 @@ from lctr_jax.models.parameters import initialize
 TESTS = Path(__file__).parent
 
 
+DECODED = []
+
+
 @pytest.fixture(scope="module")
 def on_one_device(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("one_device")
-    evaluate(folder, make_mesh(1))
+    decode = samples.decode_record
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples, "decode_record", lambda record: DECODED.append(record["id"]) or decode(record))
+        evaluate(folder, make_mesh(1))
     return folder
+
+
+def test_every_image_is_decoded_once_whatever_is_compared(on_one_device):
+    """There are 21 test images, a reference network, baselines, and 9 images to choose the threshold on."""
+    assert "untrained" in json.loads((on_one_device / "metrics.json").read_text())["baselines"]
+    assert len(DECODED) == 21 + 9
 
 
 def assert_same_files(folder: Path, expected: Path):

@@ -6,11 +6,12 @@ import zlib
 
 import numpy as np
 import pytest
+import sklearn.datasets
 from PIL import Image, ImageOps
 
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.geometry import Geometry
-from lctr_jax.data.image_decoding import CorruptImageError, decode_rgb, open_image
+from lctr_jax.data.image_decoding import CorruptImageError, decode_pixels, decode_rgb, open_image
 from lctr_jax.data.orientation import upright_size
 from lctr_jax.data.train_transforms import augment_image
 
@@ -60,6 +61,24 @@ def test_truncated_bytes_are_corrupt(kind, share):
     encoded = encode(NOISE.convert("RGB"), kind)
     with pytest.raises(CorruptImageError, match="cannot decode"):
         decode_rgb(encoded[: int(share * len(encoded))])
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_pixels_are_those_of_the_image(upright):
+    photograph = Image.fromarray(sklearn.datasets.load_sample_image("flower.jpg")).crop((0, 0, 201, 133))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    kinds = [{}, {"subsampling": 0}, {"subsampling": 2}, {"progressive": True}, {"exif": turned}]
+    for options in kinds:
+        for mode in ("RGB", "L", "CMYK"):
+            buffer = io.BytesIO()
+            photograph.convert(mode).save(buffer, "JPEG", **options)
+            whole = buffer.getvalue()
+            for encoded in (whole, whole + bytes(7)):
+                expected = np.asarray(decode_rgb(encoded, upright=upright))
+                np.testing.assert_array_equal(decode_pixels(encoded, upright=upright), expected)
+        with pytest.raises(CorruptImageError, match="truncated"):
+            decode_pixels(whole[: len(whole) // 2], upright=upright)
 
 
 def test_text_is_corrupt():

@@ -87,6 +87,31 @@ def test_the_maps_are_those_that_were_boxed(protocol, boxed):
         assert (x1 - x0) * (y1 - y0) < SIZE * SIZE / 4
 
 
+def test_a_reference_is_measured_as_if_alone():
+    settings, geometry = make_settings("lctr"), Geometry("lctr", SIZE)
+
+    def network(parameters, image, label):
+        maps = forward(parameters, image, label)
+        return maps._replace(localization_maps=maps.localization_maps * parameters["sign"])
+
+    def sums(sign, **references):
+        return evaluate_split(
+            network,
+            {"sign": sign},
+            SPLIT,
+            settings=settings,
+            geometry=geometry,
+            batch_size=BATCH,
+            references=references,
+        )
+
+    both, alone = sums(1.0, other={"sign": -1.0}), sums(-1.0)
+    for found, expected in ((both.references["other"], alone.measured), (both.measured, sums(1.0).measured)):
+        for name, value in vars(expected).items():
+            np.testing.assert_array_equal(getattr(found, name), value, err_msg=name)
+    assert summarize(both.measured, settings) != summarize(alone.measured, settings)
+
+
 def test_the_image_is_the_frame_that_the_network_saw():
     for index, result in enumerate(results_of("wsoleval")):
         np.testing.assert_array_equal(result.image, np.asarray(Image.open(io.BytesIO(SPLIT[index]["image"]))))

@@ -11,7 +11,9 @@ import io
 import warnings
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
 from lctr_jax.data import eight_bits, image_formats
@@ -19,6 +21,10 @@ from lctr_jax.data.orientation import read_orientation, turn
 
 MAX_PIXELS = 100_000_000
 """Width times height; 300 MB as RGB. More than cameras produce, and little enough for the memory."""
+
+
+_END_OF_JPEG = b"\xff\xd9"
+_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 class CorruptImageError(ValueError):
@@ -67,6 +73,22 @@ def decode_rgb(encoded: bytes, *, upright: bool = False) -> Image.Image:
         CorruptImageError: the bytes cannot be decoded, e.g. because the file is truncated.
     """
     return load_rgb(open_image(encoded), upright=upright)
+
+
+def decode_pixels(encoded: bytes, *, upright: bool = False) -> UInt8[np.ndarray, "height width 3"]:
+    """Decode like `decode_rgb` to an array; OpenCV decodes color JPEGs to the same pixels, a little faster.
+
+    Raises:
+        CorruptImageError: the bytes cannot be decoded, e.g. because the file is truncated.
+    """
+    image = open_image(encoded)
+    # OpenCV would fill the missing part of a truncated file, so a file without end marker is left to PIL.
+    by_opencv = image.format == "JPEG" and image.mode == "RGB" and encoded.endswith(_END_OF_JPEG)
+    if by_opencv and not (upright and read_orientation(image) != 1):
+        pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), _AS_STORED)
+        if pixels is not None and pixels.shape == (image.height, image.width, 3):
+            return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
+    return np.asarray(load_rgb(image, upright=upright))
 
 
 def decode_mask(encoded: bytes) -> Image.Image:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.geometry import Geometry
-from lctr_jax.data.image_decoding import CorruptImageError, decode_rgb, load_rgb, open_image
+from lctr_jax.data.image_decoding import CorruptImageError, decode_pixels, decode_rgb, load_rgb, open_image
 from lctr_jax.data.orientation import read_orientation
 from lctr_jax.data.train_transforms import augment_image
 
@@ -93,7 +93,7 @@ class TrainSample(grain.transforms.RandomMap):
     def _read(self, index: int) -> tuple[Record, np.ndarray]:
         record = self.split[index]
         with _naming(record):
-            return record, np.asarray(decode_record(record))
+            return record, decode_pixels(record["image"], upright=record.get("upright", False))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import jax
@@ -18,6 +19,7 @@ from lctr_jax.evaluation.tables import write_tables
 from lctr_jax.localization.protocols import MapClass, get_protocol
 from lctr_jax.localization.settings import Settings
 from lctr_jax.localization.summary import choose_curve_thresholds, curves, summarize
+from lctr_jax.localization.sums import Sums
 from lctr_jax.localization.thresholds import CurveThresholds, Threshold, choose_threshold
 from lctr_jax.models.parameters import Parameters
 from lctr_jax.models.spec import ModelSpec
@@ -85,14 +87,14 @@ class Evaluator:
                 predictions.write(result)
                 on_result(result)
 
-            totals = self._measure(parameters, split, settings, on_result=record)
+            # Without boxes and masks there is nothing to compare with references.
+            compared = references if split.has_boxes or split.has_masks else {}
+            totals = self._measure(parameters, split, settings, references=compared, on_result=record)
             predictions.join(batch_size=self._global_batch_size)
         metrics = {"split": self._options.split, **summarize(totals.measured, settings)}
-        if (
-            baselines := totals.content_free.summarize()
-        ):  # without boxes and masks there is nothing to compare
-            for name, reference in references.items():
-                baselines[name] = self._measure_reference(reference, split)
+        if baselines := totals.content_free.summarize():
+            for name, sums in totals.references.items():
+                baselines[name] = _summarize_reference(sums, self.settings(Threshold(0.0)))
             metrics["baselines"] = baselines
         if jax.process_index() == 0:
             (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
@@ -163,27 +165,13 @@ class Evaluator:
             )
         return split
 
-    def _measure_reference(self, parameters: Parameters, split: Split) -> dict[str, Any]:
-        """Return a network's metrics at its own best threshold."""
-        settings = self.settings(Threshold(0.0))
-        summary = summarize(self._measure(parameters, split, settings).measured, settings)
-        names = {
-            "oracle_gt_known_loc": "gt_known_loc",
-            "oracle_threshold": "threshold",
-            "top1_cls": "top1_cls",
-            "max_box_acc": "max_box_acc",
-            "max_box_acc_v2": "max_box_acc_v2",
-            "pxap": "pxap",
-        }
-        reference = {name: summary[key] for key, name in names.items() if key in summary}
-        return reference | ({"threshold_source": "oracle"} if "threshold" in reference else {})
-
     def _measure(
         self,
         parameters: Parameters,
         split: Split,
         settings: Settings,
         *,
+        references: Mapping[str, Parameters] = MappingProxyType({}),
         on_result: Callable[[Result], None] = lambda result: None,
     ) -> Totals:
         return evaluate_split(
@@ -194,6 +182,23 @@ class Evaluator:
             geometry=self.geometry,
             batch_size=self._global_batch_size,
             num_workers=self._num_workers,
+            references=references,
+            reference_settings=self.settings(Threshold(0.0)),
             on_result=on_result,
             on_batch=self._on_batch,
         )
+
+
+def _summarize_reference(sums: Sums, settings: Settings) -> dict[str, Any]:
+    """Return a network's metrics at its own best threshold."""
+    summary = summarize(sums, settings)
+    names = {
+        "oracle_gt_known_loc": "gt_known_loc",
+        "oracle_threshold": "threshold",
+        "top1_cls": "top1_cls",
+        "max_box_acc": "max_box_acc",
+        "max_box_acc_v2": "max_box_acc_v2",
+        "pxap": "pxap",
+    }
+    reference = {name: summary[key] for key, name in names.items() if key in summary}
+    return reference | ({"threshold_source": "oracle"} if "threshold" in reference else {})

@@ -1,14 +1,15 @@
 """Streaming a split through a network: devices compute a batch while the host measures the previous one."""
 
+import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeVar
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from jaxtyping import Float, UInt8
 
 from lctr_jax.data.geometry import Geometry
@@ -16,8 +17,9 @@ from lctr_jax.data.image_decoding import CorruptImageError
 from lctr_jax.data.masks import mask_in_frame
 from lctr_jax.data.pipeline import evaluation_batches
 from lctr_jax.evaluation.forward import Forward, ForwardOutput, fetch_local_rows
+from lctr_jax.evaluation.gathering import gather_hosts
 from lctr_jax.localization.accumulator import Accumulator
-from lctr_jax.localization.content_free import ContentFree, ContentFreeSums
+from lctr_jax.localization.content_free import ContentFree
 from lctr_jax.localization.error_taxonomy import ErrorType
 from lctr_jax.localization.measurement import Measurement, Sample, measure
 from lctr_jax.localization.protocols import MapClass
@@ -84,14 +86,12 @@ def _copied(record: Any) -> Any:
     return replace(record, **arrays)
 
 
-AnySums = TypeVar("AnySums", Sums, ContentFreeSums)
-
-
 class Totals(NamedTuple):
-    """Sums over all images of all hosts, from which all metrics are computed."""
+    """Sums over all images of all hosts, from which all metrics are computed; of references by name."""
 
     measured: Sums
     content_free: ContentFree
+    references: dict[str, Sums]
 
 
 def evaluate_split(
@@ -103,10 +103,14 @@ def evaluate_split(
     geometry: Geometry,
     batch_size: int,
     num_workers: int = 0,
+    references: Mapping[str, Parameters] = MappingProxyType({}),
+    reference_settings: Settings | None = None,
     on_result: Callable[[Result], None] = lambda result: None,
     on_batch: Callable[[], None] = lambda: None,
 ) -> Totals:
     """Measure every image of a split; memory does not grow with the number of images.
+
+    An image is decoded once, whatever the number of references.
 
     Args:
         forward: see `forward.compile_forward`.
@@ -116,31 +120,55 @@ def evaluate_split(
         geometry: how images become frames.
         batch_size: global batch size.
         num_workers: number of data workers.
-        on_result: called for every image of this host, in order.
+        references: other parameters of the same network, measured on the same images, by name.
+        reference_settings: of their measurement; `settings` if None.
+        on_result: called for every image of this host, in order, with the results of `parameters`.
         on_batch: called between batches, equally often on every host.
     """
-    accumulator = Accumulator(settings)
+    networks = [_Network(parameters, Accumulator(settings))]
+    networks += [
+        _Network(other, Accumulator(reference_settings or settings)) for other in references.values()
+    ]
     content_free = _new_content_free(settings)
     shard = (jax.process_index(), jax.process_count())
     batches = evaluation_batches(
         split, batch_size=batch_size, geometry=geometry, num_workers=num_workers, shard=shard
     )
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for batch, maps in _one_ahead(forward, parameters, batches):
-            rows = range(len(batch["records"]))
+        for batch, maps in _one_ahead(forward, networks, batches):
             # OpenCV and NumPy release the GIL.
-            for result in threads.map(lambda row: _measure(batch, maps, row, settings, geometry), rows):  # noqa: B023
-                accumulator.add(result.sample, result.measurement)
-                boxes, mask = result.sample.boxes_xyxy, result.sample.mask
-                content_free.add(boxes, np.array([len(boxes)]))
-                if mask is not None:
-                    content_free.add_mask(mask)
-                on_result(result)
+            truths = list(threads.map(lambda record: _find_truth(record, geometry), batch["records"]))
+            for truth in truths:
+                content_free.add(truth.boxes_xyxy, np.array([len(truth.boxes_xyxy)]))
+                if truth.mask is not None:
+                    content_free.add_mask(truth.mask)
+            for network, maps_of_network in zip(networks, maps, strict=True):
+                accumulator = network.accumulator
+                measured = functools.partial(_measure, batch, maps_of_network, settings=accumulator.settings)
+                for result in threads.map(measured, range(len(truths)), truths):
+                    accumulator.add(result.sample, result.measurement)
+                    if network is networks[0]:
+                        on_result(result)
             on_batch()
     everyones = _new_content_free(settings)
-    for part in _gather_hosts(content_free.sums()):
+    for part in gather_hosts(content_free.sums()):
         everyones.merge(part)
-    return Totals(add_sums(_gather_hosts(accumulator.sums())), everyones)
+    measured, *compared = (add_sums(gather_hosts(network.accumulator.sums())) for network in networks)
+    return Totals(measured, everyones, dict(zip(references, compared, strict=True)))
+
+
+class _Network(NamedTuple):
+    """Parameters, and what they have been measured to do so far."""
+
+    parameters: Parameters
+    accumulator: Accumulator
+
+
+class _Truth(NamedTuple):
+    """The true boxes and the mask of an image in the frame."""
+
+    boxes_xyxy: Float[np.ndarray, "boxes 4"]
+    mask: UInt8[np.ndarray, "size size"] | None
 
 
 def _new_content_free(settings: Settings) -> ContentFree:
@@ -153,35 +181,41 @@ def _new_content_free(settings: Settings) -> ContentFree:
 
 
 def _one_ahead(
-    forward: Forward, parameters: Parameters, batches: Any
-) -> Iterator[tuple[dict, ForwardOutput]]:
-    """Yield each batch with its maps on the host, while the devices compute the next one."""
+    forward: Forward, networks: Sequence[_Network], batches: Any
+) -> Iterator[tuple[dict, list[ForwardOutput]]]:
+    """Yield each batch with every network's maps on the host, while the devices compute the next one."""
     pending = None
     for batch in batches:
-        ahead = batch, forward(parameters, batch["image"], batch["label"])
+        ahead = batch, [forward(network.parameters, batch["image"], batch["label"]) for network in networks]
         if pending is not None:
-            yield pending[0], fetch_local_rows(pending[1])
+            yield pending[0], list(map(fetch_local_rows, pending[1]))
         pending = ahead
     if pending is not None:
-        yield pending[0], fetch_local_rows(pending[1])
+        yield pending[0], list(map(fetch_local_rows, pending[1]))
 
 
-def _measure(batch: dict, maps: ForwardOutput, row: int, settings: Settings, geometry: Geometry) -> Result:
+def _find_truth(record: dict[str, Any], geometry: Geometry) -> _Truth:
+    size = {"width": record["width"], "height": record["height"]}
+    boxes = geometry.boxes_to_frame(record["boxes_xyxy"], **size)
+    return _Truth(boxes, _mask_in_frame(record, geometry))
+
+
+def _measure(batch: dict, maps: ForwardOutput, row: int, truth: _Truth, *, settings: Settings) -> Result:
     record = batch["records"][row]
     top, probability, relation_map, class_maps, localization_maps = (np.asarray(array[row]) for array in maps)
-    size = {"width": record["width"], "height": record["height"]}
     sample = Sample(
         id=record["id"],
         label=record["label"],
         top5=top,
         predicted_map=localization_maps[0],
         label_map=localization_maps[1],
-        boxes_xyxy=geometry.boxes_to_frame(record["boxes_xyxy"], **size),
-        mask=_mask_in_frame(record, geometry),
+        boxes_xyxy=truth.boxes_xyxy,
+        mask=truth.mask,
     )
     return Result(
         image=batch["image"][row],
-        **size,
+        width=record["width"],
+        height=record["height"],
         sample=sample,
         measurement=measure(sample, settings),
         probability=probability,
@@ -198,22 +232,3 @@ def _mask_in_frame(record: dict[str, Any], geometry: Geometry) -> np.ndarray | N
         return mask_in_frame(record["mask"], geometry, width=record["width"], height=record["height"])
     except CorruptImageError as error:
         raise CorruptImageError(f"mask of {record['id']!r}: {error}; repair or remove the file") from error
-
-
-def _gather_hosts(sums: AnySums) -> list[AnySums]:
-    """Return every host's sums."""
-    hosts = jax.process_count()
-    if hosts == 1:
-        return [sums]
-    arrays: dict[str, np.ndarray] = vars(sums)
-    # As pairs of 32 bits, because JAX's integers have 32 bits by default.
-    words = {name: np.ascontiguousarray(value).reshape(-1).view(np.uint32) for name, value in arrays.items()}
-    gathered = multihost_utils.process_allgather(words)
-    everyones = {
-        name: np.asarray(gathered[name]).reshape(hosts, 2 * value.size).view(np.int64)
-        for name, value in arrays.items()
-    }
-    return [
-        type(sums)(**{name: everyones[name][host].reshape(arrays[name].shape) for name in arrays})
-        for host in range(hosts)
-    ]

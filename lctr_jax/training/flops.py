@@ -11,8 +11,8 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 def product_flops(function: Any, *arguments: Any) -> int:
     """Count the FLOPs of the matrix products and convolutions in a call; a multiply-add counts as two.
 
-    Arguments may be arrays or shapes. The count is for all devices together and includes all cases of a
-    conditional.
+    Arguments may be arrays or shapes. The count is for all devices together; of a conditional, such as one of
+    the platforms, it includes the case with the most.
     """
     return _count(jax.make_jaxpr(function)(*arguments).jaxpr)
 
@@ -31,6 +31,8 @@ def _count_one(equation: JaxprEqn) -> int:
         kernel = _shape(equation.invars[1])
         outputs = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
         return 2 * math.prod(_shape(equation.outvars[0])) * math.prod(kernel) // outputs
+    if name == "cond":
+        return max(_count(branch.jaxpr) for branch in equation.params["branches"])
     times = equation.params["length"] if name == "scan" else 1
     return times * sum(_count(inner) for inner in _inner(equation))
 
