@@ -203,11 +203,15 @@ def _drain(batches: grain.DatasetIterator[HostBatch]) -> Iterator[HostBatch]:
 
 
 def _stack_training(samples: Sequence[dict[str, Any]]) -> HostBatch:
-    """Stack every value of the samples; the images in memory that a worker passes on without copying it."""
-    values = {key: [sample[key] for sample in samples] for key in samples[0]}
-    images = values["image"]
-    stacked = np.stack(images, out=workers.new_array((len(images), *images[0].shape), images[0].dtype))
-    return {key: stacked if key == "image" else np.stack(each) for key, each in values.items()}
+    """Stack every value of the samples; arrays in memory that a worker passes on without copying it."""
+    return {key: _stack([sample[key] for sample in samples]) for key in samples[0]}
+
+
+def _stack(values: list[Any]) -> np.ndarray:
+    first = values[0]
+    if not isinstance(first, np.ndarray):
+        return np.array(values)
+    return np.stack(values, out=workers.new_array((len(values), *first.shape), first.dtype))
 
 
 def _stack_evaluation(samples: Sequence[dict[str, Any] | None], *, image_size: int) -> HostBatch:
