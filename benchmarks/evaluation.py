@@ -1,9 +1,12 @@
 """Time of localization compared with the forward pass, and with naive threshold sweeps.
 
-python -m benchmarks.evaluation [--rounds 10] [--batch-size 16] [--json FILE]
+python -m benchmarks.evaluation [--rounds 10] [--batch-size 16] [--images 64] [--json FILE]
 
 Every round times each of them once, so that disturbances affect all equally; the table shows medians over
 rounds of milliseconds per image, and quartiles. Score maps are smooth random ones, 14 x 14.
+
+Then photographs of 500 x 375 are evaluated as by a run, with every metric and the content-free baselines, and
+compared with the forward pass alone (`benchmarks/evaluation_pass.py`).
 """
 
 import argparse
@@ -17,6 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from benchmarks import evaluation_pass
 from benchmarks.measurement import describe_machine, show, summarize, summarize_ratio, write_report
 from benchmarks.naive_sweep import IMAGE_SIZE, naive_multi, naive_single
 from lctr_jax.distributed.mesh import make_mesh
@@ -46,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     tasks = {"forward pass": forward_task(options.batch_size)} | sweep_tasks(options.batch_size)
     times = run_interleaved(tasks, rounds=options.rounds)
+    whole = evaluation_pass.measure(options.images, batch_size=options.batch_size, rounds=options.rounds)
     report = {
         "machine": {
             **describe_machine("numba", "opencv-python-headless"),
@@ -55,9 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "batch_size": options.batch_size,
         "milliseconds_per_image": {name: summarize(values) for name, values in times.items()},
         "ratios": _ratios(times),
+        "whole": evaluation_pass.measure(
+            options.images, batch_size=options.batch_size, rounds=options.rounds
+        ),
     }
     notes = [f"{name}: {value:.0f}" for name, value in report["ratios"].items()]
-    write_report(report | {"tables": [table(report)], "notes": notes}, options.json)
+    tables = [table(report), evaluation_pass.table(whole)]
+    write_report(report | {"tables": tables, "notes": notes}, options.json)
 
 
 def forward_task(batch_size: int) -> Task:
@@ -168,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluation", description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=16, help="images of a forward pass")
+    parser.add_argument("--images", type=int, default=64, help="photographs evaluated as by a run")
     parser.add_argument("--json", type=path_argument, metavar="FILE", help="also write the results to FILE")
     return parser
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-PREDICTION = 0.6
-"""Share of the forward pass's rate that `lctr_jax.predict` is to reach."""
+PREDICTION = 0.85
+"""Share of the forward pass's rate that evaluation and `lctr_jax.predict` are to reach."""
 
 HELP_SECONDS = 0.7
 """Until a command has printed its usage."""
@@ -33,6 +33,10 @@ def goal_lines(reports: dict[str, dict[str, Any]]) -> list[str]:
         goals += _step_goals(reports["step"])
     if "roofline" in reports:
         goals += _roofline_goals(reports["roofline"])
+    if "evaluation" in reports:
+        for name, row in reports["evaluation"]["whole"].items():
+            name = f"evaluation by {name} / forward pass, images per second"
+            goals.append(Goal(name, PREDICTION, row["share"]["median"], True))
     if "predict" in reports:
         report = reports["predict"]
         name = f"predict / forward pass, images per second, {report['images']:,} photographs"
