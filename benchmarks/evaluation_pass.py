@@ -13,7 +13,7 @@ from lctr_jax.data.geometry import Geometry
 from lctr_jax.distributed.mesh import make_mesh
 from lctr_jax.evaluation.forward import Forward, ForwardOutput, compile_forward
 from lctr_jax.evaluation.stream import evaluate_split
-from lctr_jax.localization.protocols import LCTR_PROTOCOL, WSOLEVAL_PROTOCOL, Protocol
+from lctr_jax.localization.protocols import LCTR_PROTOCOL, WSOLEVAL_PROTOCOL
 from lctr_jax.localization.settings import Settings
 from lctr_jax.localization.thresholds import Threshold
 from lctr_jax.models.parameters import initialize

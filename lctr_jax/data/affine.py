@@ -10,10 +10,10 @@ from typing import no_type_check
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
 from numba import njit
 from PIL import Image
 
+from lctr_jax.data.resize import RgbPixels
 from lctr_jax.host.compilation import compiled
 
 Matrix = tuple[float, float, float, float, float, float]
@@ -22,9 +22,7 @@ Color = tuple[int, int, int]
 _BORDER = 2
 
 
-def transform(
-    pixels: UInt8[np.ndarray, "height width 3"], matrix: Matrix, *, resample: Image.Resampling, fill: Color
-) -> UInt8[np.ndarray, "height width 3"]:
+def transform(pixels: RgbPixels, matrix: Matrix, *, resample: Image.Resampling, fill: Color) -> RgbPixels:
     """Move to (x, y) what was at (a x + b y + c, d x + e y + f), with the same pixels as PIL's `transform`.
 
     Args:

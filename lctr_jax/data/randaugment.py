@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image, ImageEnhance, ImageOps
 
 from lctr_jax.data import affine
+from lctr_jax.data.resize import RgbPixels
 
 FILL = (124, 116, 104)  # ImageNet's mean color, for pixels uncovered by geometric operations
 _MAX_MAGNITUDE = 10.0
@@ -29,66 +29,67 @@ class OperationArguments:
     resample: Image.Resampling = Image.Resampling.BICUBIC
 
 
-Pixels = UInt8[np.ndarray, "height width 3"]
-Operation = Callable[[Pixels, OperationArguments], Pixels]
+Operation = Callable[[RgbPixels, OperationArguments], RgbPixels]
 
 
-def auto_contrast(pixels: Pixels, arguments: OperationArguments) -> Pixels:
+def auto_contrast(pixels: RgbPixels, arguments: OperationArguments) -> RgbPixels:
     """Stretch each channel to the full range (no strength)."""
     return cv2.LUT(pixels, _tables(_stretching_table(counts) for counts in _histograms(pixels)))
 
 
-def equalize(pixels: Pixels, arguments: OperationArguments) -> Pixels:
+def equalize(pixels: RgbPixels, arguments: OperationArguments) -> RgbPixels:
     """Equalize each channel's histogram (no strength)."""
     return cv2.LUT(pixels, _tables(_equalizing_table(counts) for counts in _histograms(pixels)))
 
 
-def invert(pixels: Pixels, arguments: OperationArguments) -> Pixels:
+def invert(pixels: RgbPixels, arguments: OperationArguments) -> RgbPixels:
     """Invert the image (no strength)."""
     return ~pixels
 
 
-def rotate(pixels: Pixels, arguments: OperationArguments) -> Pixels:
+def rotate(pixels: RgbPixels, arguments: OperationArguments) -> RgbPixels:
     """Rotate about the center by up to 30 degrees."""
     height, width = pixels.shape[:2]
     degrees = arguments.sign * arguments.strength * 30
     return _move(pixels, arguments, affine.rotation(degrees, width=width, height=height))
 
 
-def posterize(pixels: Pixels, arguments: OperationArguments) -> Pixels:
+def posterize(pixels: RgbPixels, arguments: OperationArguments) -> RgbPixels:
     """Keep 4 bits per channel, down to none (black)."""
     return pixels & np.uint8(0xFF00 >> (4 - int(arguments.strength * 4)) & 0xFF)
 
 
-def solarize(pixels: Pixels, arguments: OperationArguments) -> Pixels:
+def solarize(pixels: RgbPixels, arguments: OperationArguments) -> RgbPixels:
     """Invert values above a threshold, from 256 (no pixels) down to 0 (all pixels)."""
-    return _look_up(pixels, ImageOps.solarize(_EVERY_VALUE, 256 - int(arguments.strength * 256)))
+    return _map_values(pixels, ImageOps.solarize(_EVERY_VALUE, 256 - int(arguments.strength * 256)))
 
 
-def solarize_add(pixels: Pixels, arguments: OperationArguments) -> Pixels:
+def solarize_add(pixels: RgbPixels, arguments: OperationArguments) -> RgbPixels:
     """Add up to 110 to values below 128."""
     amount = int(arguments.strength * 110)
-    return _look_up(pixels, _EVERY_VALUE.point([min(255, v + amount) if v < 128 else v for v in range(256)]))
+    return _map_values(
+        pixels, _EVERY_VALUE.point([min(255, v + amount) if v < 128 else v for v in range(256)])
+    )
 
 
-def color(pixels: Pixels, arguments: OperationArguments) -> Pixels:
+def color(pixels: RgbPixels, arguments: OperationArguments) -> RgbPixels:
     """Change the saturation by up to 0.9."""
     return np.asarray(ImageEnhance.Color(Image.fromarray(pixels)).enhance(_enhancement(arguments)))
 
 
-def contrast(pixels: Pixels, arguments: OperationArguments) -> Pixels:
+def contrast(pixels: RgbPixels, arguments: OperationArguments) -> RgbPixels:
     """Change the contrast by up to 0.9."""
     gray = np.asarray(Image.fromarray(pixels).convert("L"))
     mean = Image.new("L", _EVERY_VALUE.size, int(int(gray.sum()) / gray.size + 0.5))
-    return _look_up(pixels, Image.blend(mean, _EVERY_VALUE, _enhancement(arguments)))
+    return _map_values(pixels, Image.blend(mean, _EVERY_VALUE, _enhancement(arguments)))
 
 
-def brightness(pixels: Pixels, arguments: OperationArguments) -> Pixels:
+def brightness(pixels: RgbPixels, arguments: OperationArguments) -> RgbPixels:
     """Change the brightness by up to 0.9."""
-    return _look_up(pixels, ImageEnhance.Brightness(_EVERY_VALUE).enhance(_enhancement(arguments)))
+    return _map_values(pixels, ImageEnhance.Brightness(_EVERY_VALUE).enhance(_enhancement(arguments)))
 
 
-def sharpness(pixels: Pixels, arguments: OperationArguments) -> Pixels:
+def sharpness(pixels: RgbPixels, arguments: OperationArguments) -> RgbPixels:
     """Change the sharpness by up to 0.9."""
     smooth = cv2.filter2D(pixels, -1, _SMOOTH)
     for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):  # PIL does not filter the outermost pixels
@@ -97,23 +98,23 @@ def sharpness(pixels: Pixels, arguments: OperationArguments) -> Pixels:
     return np.asarray(blended)
 
 
-def shear_x(pixels: Pixels, arguments: OperationArguments) -> Pixels:
+def shear_x(pixels: RgbPixels, arguments: OperationArguments) -> RgbPixels:
     """Shear along x by up to 0.3 pixels per row."""
     return _move(pixels, arguments, (1.0, arguments.sign * arguments.strength * 0.3, 0.0, 0.0, 1.0, 0.0))
 
 
-def shear_y(pixels: Pixels, arguments: OperationArguments) -> Pixels:
+def shear_y(pixels: RgbPixels, arguments: OperationArguments) -> RgbPixels:
     """Shear along y by up to 0.3 pixels per column."""
     return _move(pixels, arguments, (1.0, 0.0, 0.0, arguments.sign * arguments.strength * 0.3, 1.0, 0.0))
 
 
-def translate_x(pixels: Pixels, arguments: OperationArguments) -> Pixels:
+def translate_x(pixels: RgbPixels, arguments: OperationArguments) -> RgbPixels:
     """Translate along x by up to 0.45 of the width."""
     shift = arguments.sign * arguments.strength * 0.45 * pixels.shape[1]
     return _move(pixels, arguments, (1.0, 0.0, shift, 0.0, 1.0, 0.0))
 
 
-def translate_y(pixels: Pixels, arguments: OperationArguments) -> Pixels:
+def translate_y(pixels: RgbPixels, arguments: OperationArguments) -> RgbPixels:
     """Translate along y by up to 0.45 of the height."""
     shift = arguments.sign * arguments.strength * 0.45 * pixels.shape[0]
     return _move(pixels, arguments, (1.0, 0.0, 0.0, 0.0, 1.0, shift))
@@ -166,11 +167,11 @@ def _enhancement(arguments: OperationArguments) -> float:
     return 1.0 + arguments.sign * arguments.strength * 0.9
 
 
-def _move(pixels: Pixels, arguments: OperationArguments, matrix: affine.Matrix) -> Pixels:
+def _move(pixels: RgbPixels, arguments: OperationArguments, matrix: affine.Matrix) -> RgbPixels:
     return affine.transform(pixels, matrix, resample=arguments.resample, fill=FILL)
 
 
-def _look_up(pixels: Pixels, table: Image.Image) -> Pixels:
+def _map_values(pixels: RgbPixels, table: Image.Image) -> RgbPixels:
     """Replace every value by what an operation of PIL made of it in `_EVERY_VALUE`."""
     return cv2.LUT(pixels, np.asarray(table))
 
@@ -179,7 +180,7 @@ def _tables(channels: Iterable[np.ndarray]) -> np.ndarray:
     return np.stack(list(channels), axis=-1).astype(np.uint8)[None]
 
 
-def _histograms(pixels: Pixels) -> list[np.ndarray]:
+def _histograms(pixels: RgbPixels) -> list[np.ndarray]:
     channels = (cv2.calcHist([pixels], [channel], None, [256], [0, 256]) for channel in range(3))
     return [counts.ravel().astype(np.int64) for counts in channels]
 

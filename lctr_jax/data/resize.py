@@ -16,17 +16,17 @@ from PIL import Image
 
 from lctr_jax.host.compilation import compiled
 
-Box = tuple[float, float, float, float]
+RgbPixels = UInt8[np.ndarray, "height width 3"]
 
 _BITS = 22  # of a weight's fraction; 8 bits of a pixel and 2 of headroom complete an int32
 
 
 def resize(
-    pixels: UInt8[np.ndarray, "height width 3"],
+    pixels: RgbPixels,
     side: int,
     *,
     resample: Image.Resampling,
-    box: Box | None = None,
+    box: tuple[float, float, float, float] | None = None,
 ) -> UInt8[np.ndarray, "side side 3"]:
     """Resize to a square, with the same pixels as PIL's `resize((side, side), resample, box)`.
 
@@ -38,7 +38,7 @@ def resize(
             next to it affect the border of the result.
     """
     height, width = pixels.shape[:2]
-    left, top, right, bottom = np.float32(box or (0, 0, width, height))  # PIL's precision
+    left, top, right, bottom = np.array(box or (0, 0, width, height), np.float32)  # PIL's precision
     cubic = resample is Image.Resampling.BICUBIC
     x_start, x_weights = _weights(width, float(left), float(right - left), side, cubic)
     y_start, y_weights = _weights(height, float(top), float(bottom - top), side, cubic)

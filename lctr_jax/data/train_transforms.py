@@ -11,7 +11,7 @@ from lctr_jax.data import affine
 from lctr_jax.data.augmentation import RESAMPLING, Augmentation
 from lctr_jax.data.image_decoding import load_rgb
 from lctr_jax.data.randaugment import FILL, draw_operations
-from lctr_jax.data.resize import resize
+from lctr_jax.data.resize import RgbPixels, resize
 
 _CROP_ATTEMPTS = 10  # as in common implementations of random-resized-crop
 
@@ -19,11 +19,10 @@ _FAST_DECODE_MARGIN = 2  # as in PIL's thumbnails; with less, the quality loss w
 
 CropBox = tuple[int, int, int, int]
 Window = tuple[float, float, float, float]
-Pixels = UInt8[np.ndarray, "height width 3"]
 
 
 def augment_image(
-    image: Image.Image | Pixels, augmentation: Augmentation, rng: np.random.Generator, *, image_size: int
+    image: Image.Image | RgbPixels, augmentation: Augmentation, rng: np.random.Generator, *, image_size: int
 ) -> UInt8[np.ndarray, "size size 3"]:
     """Draw a view of an opened or decoded image; a pure function of its pixels and the state of `rng`.
 
@@ -111,7 +110,7 @@ def draw_crop_of_resized(
 
 
 def resize_crop(
-    image: Image.Image | Pixels,
+    image: Image.Image | RgbPixels,
     crop: CropBox | Window,
     image_size: int,
     *,

@@ -1,1 +1,1 @@
-"""The machine: locks, open files, cores, memory, paths."""
+"""The machine: locks, open files, cores, memory, paths, Numba's cache of compiled functions."""
