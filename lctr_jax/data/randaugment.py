@@ -67,9 +67,8 @@ def solarize(pixels: RgbPixels, arguments: OperationArguments) -> RgbPixels:
 def solarize_add(pixels: RgbPixels, arguments: OperationArguments) -> RgbPixels:
     """Add up to 110 to values below 128."""
     amount = int(arguments.strength * 110)
-    return _map_values(
-        pixels, _EVERY_VALUE.point([min(255, v + amount) if v < 128 else v for v in range(256)])
-    )
+    raised = [min(255, value + amount) if value < 128 else value for value in range(256)]
+    return _map_values(pixels, _EVERY_VALUE.point(raised))
 
 
 def color(pixels: RgbPixels, arguments: OperationArguments) -> RgbPixels:
