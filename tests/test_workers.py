@@ -84,6 +84,6 @@ def test_a_workers_batch_is_made_in_shared_memory(monkeypatch):
     assert type(_stack_training(batch)["image"]) is np.ndarray
     monkeypatch.setattr(workers, "_in_worker", True)
     images = _stack_training(batch)["image"]
+    assert isinstance(images, SharedMemoryArray)
     images.unlink_on_del()  # as Grain's receiver does
-    assert type(images) is SharedMemoryArray
     assert images[:, 0, 0, 0].tolist() == [3, 5]
