@@ -106,7 +106,7 @@ def read_costs(numbers: Sequence[int]) -> list[Row]:
             for source, order, seconds in zip(sources, orders, times, strict=True):
                 start = time.process_time()
                 for position in range(index * _READS, (index + 1) * _READS):
-                    source[order[position]]
+                    source[int(order[position] or 0)]
                 if index:
                     seconds.append((time.process_time() - start) / _READS)
         return [

@@ -90,7 +90,7 @@ def _ready_sample(images: np.ndarray, index: int) -> dict[str, Any]:
     return {"image": image, "label": np.int32(index % 10), "id": "ready", "replaced": False}
 
 
-def _put(batch: dict[str, Any], device: jax.Device) -> jax.Array:
+def _put(batch: dict[str, Any], device: Any) -> jax.Array:
     return jax.block_until_ready(jax.device_put(np.asarray(batch["image"]), device, may_alias=False))
 
 

@@ -58,7 +58,7 @@ def rotation(degrees: float, *, width: int, height: int) -> Matrix:
 def _transform(words: np.ndarray, matrix: Matrix, fill: int) -> np.ndarray:
     out = np.full(words.shape, fill, np.int32)
     # Positions inside the image need up to two pixels outside, which repeat the outermost ones.
-    bordered = cv2.copyMakeBorder(words, *[_BORDER] * 4, cv2.BORDER_REPLICATE)
+    bordered = cv2.copyMakeBorder(words, _BORDER, _BORDER, _BORDER, _BORDER, cv2.BORDER_REPLICATE)
     if matrix[0] == 1 and matrix[3:] == (0, 1, 0):
         _shift_rows(bordered, *matrix[1:3], out)
     else:
