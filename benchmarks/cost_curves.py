@@ -106,7 +106,9 @@ def read_costs(numbers: Sequence[int]) -> list[Row]:
             for source, order, seconds in zip(sources, orders, times, strict=True):
                 start = time.process_time()
                 for position in range(index * _READS, (index + 1) * _READS):
-                    source[int(order[position] or 0)]
+                    record = order[position]
+                    assert record is not None
+                    source[record]
                 if index:
                     seconds.append((time.process_time() - start) / _READS)
         return [
