@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import many_images, startup, step, step_case, threshold_rules
+from benchmarks import cost_curves, many_images, pipeline, startup, step, step_case, threshold_rules
 from benchmarks import predict as predict_benchmark
 from benchmarks.all import page
 from benchmarks.analytic import forward_flops, training_flops
@@ -18,6 +18,7 @@ from benchmarks.goals import goal_lines
 from benchmarks.hlo import Collective
 from benchmarks.matmul_peak import FLOPS, matmul_tasks, peak_flops
 from benchmarks.measurement import show, summarize, summarize_ratio, time_interleaved
+from benchmarks.photographs import photograph_records
 from benchmarks.roofline import describe_collectives
 from lctr_jax.inference.box_accuracy import MeasuredMap
 from lctr_jax.models.spec import ModelSpec, model_spec
@@ -160,6 +161,23 @@ def test_prediction_is_timed_against_its_forward_pass(tmp_path, monkeypatch):
     assert report["ratio"] == report["predicted_per_second"] / report["forward_per_second"]["median"]
     assert 0 < report["ratio"] < 1
     assert "lctr_jax.predict" in str(predict_benchmark.table(report))
+
+
+def test_the_pipelines_stages_are_timed_beside_pils():
+    stages = pipeline.time_stages(photograph_records(2), rounds=1)
+    assert list(stages) == ["decode", "crop and resize", "RandAugment"]
+    for stage in stages.values():
+        assert stage["over_pil"] == stage["PIL"]["median"] / stage["ours"]["median"]
+    assert "crop and resize" in str(pipeline.describe_stages(stages))
+
+
+def test_costs_over_records_are_measured_and_flat_ones_named(monkeypatch):
+    monkeypatch.setattr(cost_curves, "_READS", 10)
+    rows = cost_curves.read_costs((10_000, 20_000))
+    assert [row["records"] for row in rows] == [10_000, 20_000]
+    steps = [{"classes": number, "gflop": 29.0 + number / 1e5} for number in (10, 1000, 21841)]
+    lines = goal_lines({"cost_curves": {"classes": steps, "experts": steps, "records": rows}})
+    assert "10 to 1000 classes, largest / smallest | at most 1.05 | 1.00 | yes |" in lines[0]
 
 
 def test_thresholds_are_compared_on_other_images_than_they_are_calibrated_on():
