@@ -47,7 +47,7 @@ def _draw_records(axis: Axes, rows: list[dict[str, float]]) -> None:
     )
     sizes = [row["index_megabytes"] for row in rows]
     axis.plot(places, sizes, "s--", color=_OURS, markersize=4, label="index, MB")
-    _finish(axis, "number of records", "see legend", places)
+    _finish(axis, "number of records", "CPU µs, MB", places)
     axis.set_ylim(1e-4, 1e3)
 
 
