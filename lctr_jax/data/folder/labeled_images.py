@@ -24,7 +24,6 @@ class LabeledImages:
         classes: the classes in label order.
         splits: images of each split by id.
         boxes: boxes of a split that its table lists together with the classes.
-        source: what the classes are, for messages: "folder" or the name of a table.
         notes: how they were found, one line each.
     """
 
