@@ -10,14 +10,9 @@ import sys
 import threading
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
-from grain.python import SharedMemoryArray
 from small_batches import assert_same_batches, take, training
-
-from lctr_jax.data import workers
-from lctr_jax.data.pipeline import _stack_training
 
 
 def signal_workers_from_birth(stop: threading.Event, reached: set[int]) -> None:
@@ -77,13 +72,3 @@ def test_a_lost_worker_process_is_reported_and_the_others_end():
         take(batches, 30)
     assert "\n" not in str(error.value)
     assert not [child for child in children if child.is_alive()]
-
-
-def test_a_workers_batch_is_made_in_shared_memory(monkeypatch):
-    batch = [{"image": np.full((2, 2, 3), value, np.uint8), "label": np.int32(0)} for value in (3, 5)]
-    assert type(_stack_training(batch)["image"]) is np.ndarray
-    monkeypatch.setattr(workers, "_in_worker", True)
-    images = _stack_training(batch)["image"]
-    assert isinstance(images, SharedMemoryArray)
-    images.unlink_on_del()  # as Grain's receiver does
-    assert images[:, 0, 0, 0].tolist() == [3, 5]

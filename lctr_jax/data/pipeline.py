@@ -41,7 +41,7 @@ class TrainIterator(grain.DatasetIterator[HostBatch]):
         self._load_compiled = load_compiled
         self.steps_per_epoch = steps_per_epoch
         self._samples, self._host_batch = samples, host_batch
-        self._batches = samples.batch(host_batch, batch_fn=_stack_training)
+        self._batches = samples.batch(host_batch)
         self._num_workers = num_workers
         self._next_step = 0
         self._prefetched: grain.DatasetIterator[HostBatch] | None = None
@@ -202,22 +202,9 @@ def _drain(batches: grain.DatasetIterator[HostBatch]) -> Iterator[HostBatch]:
             raise
 
 
-def _stack_training(samples: Sequence[dict[str, Any]]) -> HostBatch:
-    """Stack every value of the samples; arrays in memory that a worker passes on without copying it."""
-    return {key: _stack([sample[key] for sample in samples]) for key in samples[0]}
-
-
-def _stack(values: list[Any]) -> np.ndarray:
-    first = values[0]
-    if not isinstance(first, np.ndarray):
-        return np.array(values)
-    return np.stack(values, out=workers.new_array((len(values), *first.shape), first.dtype))
-
-
 def _stack_evaluation(samples: Sequence[dict[str, Any] | None], *, image_size: int) -> HostBatch:
     real = [sample for sample in samples if sample is not None]
-    images = workers.new_array((len(samples), image_size, image_size, 3), np.uint8)
-    images[len(real) :] = 0
+    images = np.zeros((len(samples), image_size, image_size, 3), np.uint8)
     labels = np.full(len(samples), -1, np.int32)
     for row, sample in enumerate(real):
         images[row] = sample["image"]

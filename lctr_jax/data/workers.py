@@ -1,4 +1,4 @@
-"""Data worker processes: their signals and lifetime, and the memory that their batches are made in."""
+"""Signals and lifetime of data worker processes."""
 
 import contextlib
 import multiprocessing
@@ -10,14 +10,9 @@ from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from types import FrameType
 
-import numpy as np
-from grain.python import SharedMemoryArray
-from numpy.typing import DTypeLike
-
 from lctr_jax.host import resources
 
 _HELD = (signal.SIGINT, signal.SIGTERM)
-_in_worker = False
 _GRACE = 30.0  # seconds that a worker continues after SIGTERM, while its parent finishes the step and saves
 
 
@@ -43,17 +38,10 @@ def begin(index: int, count: int) -> None:
     to stop and needs batches until then, so workers ignore SIGINT and delay SIGTERM. They also watch their
     parent, because a killed parent cannot stop them.
     """
-    global _in_worker
-    _in_worker = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end_later)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def new_array(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """Return a new array for a batch, which a worker process passes on without copying it."""
-    return SharedMemoryArray(shape, dtype) if _in_worker else np.empty(shape, dtype)
 
 
 def tell_loss(error: Exception) -> None:
