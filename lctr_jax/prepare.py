@@ -168,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--metadata",
         type=path_argument,
-        help="openimages: wsoleval's metadata/OpenImages",
+        help="wsoleval's metadata/CUB, metadata/ILSVRC or metadata/OpenImages",
     )
     parser.add_argument("--segmentations", type=path_argument, help="cub: segmentations.tgz or its folder")
     parser.add_argument(

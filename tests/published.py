@@ -164,6 +164,34 @@ def ilsvrc_box_list(form, path, val):
     return first.parent if form == "wsoleval" else first
 
 
+def wsoleval_lists(images):
+    """Lists of one split by file name, for images with label and boxes."""
+    lists = {
+        "image_ids.txt": images,
+        "class_labels.txt": [f"{name},{label}" for name, (label, _) in images.items()],
+        "localization.txt": [
+            ",".join(map(str, (name, *box))) for name, (_, boxes) in images.items() for box in boxes
+        ],
+    }
+    return {name: "\n".join(lines).encode() + b"\n" for name, lines in lists.items()}
+
+
+def wsoleval_cub(folder):
+    """Write a small wsoleval `dataset/CUB`, with CUBV2 among its images, and `metadata/CUB`."""
+    files, masks, facts = cub_files()
+    images = {name.split("/images/")[1]: image for name, image in files.items() if "/images/" in name}
+    second = {f"{bird}/{label}123.jpg": label for label, bird in enumerate(BIRDS)}
+    unpack(folder / "dataset/CUB", images | {name: encode(label) for name, label in second.items()})
+    splits = {
+        split: {name: (label, [box]) for _, name, label, in_train, box in facts if in_train == train}
+        for split, train in (("train", 1), ("test", 0))
+    }
+    splits["val"] = {name: (label, [(1, 2, 10 + label, 20)]) for name, label in second.items()}
+    for split, listed in splits.items():
+        unpack(folder / "metadata/CUB" / split, wsoleval_lists(listed))
+    return folder / "dataset/CUB", folder / "metadata/CUB", splits, masks
+
+
 MIDS = ("01226z", "0bt_c3")
 
 
@@ -174,7 +202,7 @@ def openimages(folder):
     bit, as gray levels, with a palette and in color.
     """
     images, masks, files, rng = {}, {}, {}, np.random.default_rng(0)
-    for split, count in (("train", 3), ("val", 2), ("test", 3)):
+    for split, count in (("train", 8), ("val", 2), ("test", 3)):
         for label, mid in enumerate(MIDS):
             for index in range(count):
                 name = f"{split}/{mid}/{index}{split}.jpg"

@@ -63,6 +63,18 @@ def test_wsoleval_list_keeps_every_box_of_an_image(tmp_path):
     assert plain(box_lists.read_annotations(tmp_path)) == expected
 
 
+def test_wsolevals_folder_of_a_split_is_a_list(tmp_path):
+    write(tmp_path / "CUB/test/localization.txt", "a/1.jpg,1,2,3,4\n")
+    write(tmp_path / "CUB/test/class_labels.txt", "a/1.jpg,0\n")
+    assert plain(box_lists.read_annotations(tmp_path / "CUB/test")) == {"a/1.jpg": ([[1, 2, 3, 4]], None)}
+    with pytest.raises(ValueError, match=r"contains the lists of test; give one of them, such as .*CUB/test"):
+        box_lists.read_annotations(tmp_path / "CUB")
+    masks = write(tmp_path / "OpenImages/localization.txt", "a/1.jpg,a/1_m0_1.png,a/1_ignore.png\n")
+    for path in (masks, masks.parent):
+        with pytest.raises(ValueError, match=r"localization.txt:1: names mask files, .*prepare openimages"):
+            box_lists.read_annotations(path)
+
+
 def test_cub_folder_gives_corners_from_x_y_w_h(tmp_path):
     write(tmp_path / "images.txt", "1 001.Albatross/a_1.jpg\n2 002.Auklet/b_2.jpg\n")
     write(tmp_path / "bounding_boxes.txt", "1 60.0 27.0 325.0 304.0\n2 139.0 30.0 153.0 264.0\n")

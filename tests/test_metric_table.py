@@ -8,7 +8,8 @@ from test_metrics import CASES, SIZE, accumulate, blob, make_settings, random_sa
 
 from lctr_jax.localization import metrics
 from lctr_jax.localization import summary as summary_module
-from lctr_jax.localization.metrics import METRICS, Metric, percent
+from lctr_jax.localization.metric_values import percent
+from lctr_jax.localization.metrics import METRICS, Metric
 from lctr_jax.localization.protocols import LCTR_PROTOCOL, WSOLEVAL_PROTOCOL
 from lctr_jax.localization.summary import (
     choose_curve_thresholds,

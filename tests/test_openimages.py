@@ -114,6 +114,13 @@ def test_a_mask_of_another_size_than_its_image_is_scaled_before_the_crop():
     np.testing.assert_array_equal(whole, half)
 
 
+def test_masks_next_to_images_are_not_taken_for_images(tmp_path, capsys):
+    source, _, _ = published.openimages(tmp_path)
+    line = fails(capsys, "folder", source, tmp_path / "data")
+    assert "0val_ignore.png is a mask of 0val.jpg, not an image of its own" in line
+    assert f"`python -m lctr_jax.prepare openimages --source {source} --metadata DIR`" in line
+
+
 def test_evaluation_without_training_images(tmp_path):
     source, lists, _ = published.openimages(tmp_path)
     shutil.rmtree(source / "train")
@@ -125,7 +132,7 @@ def test_evaluation_without_training_images(tmp_path):
 def test_faults_are_one_line_that_names_the_file(tmp_path, capsys):
     source, lists, facts = published.openimages(tmp_path)
     command = ("openimages", source, tmp_path / "data", "--metadata", str(lists))
-    assert "train: found 6 images, expected 29819" in fails(capsys, *command)
+    assert "train: found 16 images, expected 29819" in fails(capsys, *command)
     name = next(name for name in facts if name.startswith("test"))
     (instance, *_), ignored = facts[name][2]
     mask = (source / instance).read_bytes()

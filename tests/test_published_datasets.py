@@ -120,6 +120,47 @@ def test_cub_with_the_held_out_split_of_wsoleval(tmp_path):
     assert (split.has_boxes, split.has_masks) == (True, False)
 
 
+def test_cub_as_wsolevals_scripts_leave_it(tmp_path, capsys):
+    source, lists, splits, masks = published.wsoleval_cub(tmp_path)
+    segmentations = published.unpack(tmp_path, masks) / "segmentations"
+    command = ("cub", source, tmp_path / "data", "--metadata", str(lists), "--partial")
+    run(*command, "--segmentations", str(segmentations))
+    for split, name in (("train", "train"), ("test", "test"), ("val", "heldout")):
+        opened = datasets.open_split("cub", name, data_dir=tmp_path / "data")
+        assert opened.class_names == list(published.BIRDS)
+        assert opened.has_masks == (name != "heldout")
+        found = by_id(opened)
+        assert {key: record["label"] for key, record in found.items()} == {
+            key: label for key, (label, _) in splits[split].items()
+        }
+        for key, record in found.items():
+            assert record["image"] == (source / key).read_bytes()
+            np.testing.assert_array_equal(record["boxes_xyxy"], np.float32(splits[split][key][1]))
+    for key in splits["val"]:
+        (source / key).unlink()
+    capsys.readouterr()
+    run(*command, "--overwrite")
+    assert (
+        f"no split heldout: none of the 3 images of {lists / 'val'} is in {source}" in capsys.readouterr().err
+    )
+    with pytest.raises(ValueError, match="cub has train, test; got 'heldout'"):
+        datasets.open_split("cub", "heldout", data_dir=tmp_path / "data")
+
+
+def test_cub_in_wsolevals_layout_with_faults(tmp_path, capsys):
+    source, lists, splits, _ = published.wsoleval_cub(tmp_path)
+    command = ("cub", source, tmp_path / "data", "--metadata", str(lists), "--partial")
+    with pytest.raises(SystemExit):
+        prepare.main(["cub", "--metadata", str(lists), "--data_dir", str(tmp_path / "data")])
+    assert "--metadata: got " in capsys.readouterr().err
+    (source / "images.txt").write_text("1 a.jpg\n")
+    assert "has CUB's own lists, images.txt and others; leave it out" in fails(capsys, *command)
+    (source / "images.txt").unlink()
+    name = next(iter(splits["test"]))
+    (source / name).unlink()
+    assert f"cub: the image of {name} is missing" in fails(capsys, *command)
+
+
 def test_cub_downloads_with_checksums(tmp_path, monkeypatch, capsys):
     files, masks, _ = published.cub_files()
     served = {"CUB_200_2011.tgz": files, "segmentations.tgz": masks}

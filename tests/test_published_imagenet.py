@@ -123,6 +123,36 @@ def test_imagenet_with_imagenet_v2(tmp_path, monkeypatch):
     np.testing.assert_array_equal(split[1]["boxes_xyxy"], [[1, 2, 9, 9], [0, 0, 5, 5]])
 
 
+def test_ilsvrc_as_wsolevals_scripts_leave_it(tmp_path, monkeypatch):
+    """Its train folder also contains the archive of each class, next to the folder of its images."""
+    monkeypatch.setattr(imagenet, "NUM_CLASSES", 3)
+    train, val = published.ilsvrc_facts()
+    source = published.unpack(
+        tmp_path / "dataset/ILSVRC",
+        {f"train/{name}": image for name, image in train.items()}
+        | {f"val/{name}.JPEG": image for name, _, _, image in val}
+        | {f"val2/{label}/{label}abc.jpeg": published.encode(label) for label in range(3)},
+    )
+    for wnid in published.WNIDS:
+        inner = {name: image for name, image in train.items() if name.startswith(wnid)}
+        published.pack(source / f"train/{wnid}.tar", inner)
+    published.ilsvrc_box_list("wsoleval", tmp_path, val)
+    second = {f"val2/{label}/{label}abc.jpeg": (label, [(1, 2, 9, 9)]) for label in range(3)}
+    lists = published.unpack(tmp_path / "metadata/ILSVRC/val", published.wsoleval_lists(second)).parent
+    run("imagenet", source, tmp_path / "data", "--partial", "--metadata", str(lists))
+    opened = {
+        name: by_id(datasets.open_split("imagenet", name, data_dir=tmp_path / "data"))
+        for name in ("train", "val", "heldout")
+    }
+    assert {name: record["image"] for name, record in opened["train"].items()} == train
+    assert {name: (r["label"], r["boxes_xyxy"].tolist()) for name, r in opened["val"].items()} == {
+        f"{name}.JPEG": (label, [list(box) for box in boxes]) for name, label, boxes, _ in val
+    }
+    assert {name: record["label"] for name, record in opened["heldout"].items()} == {
+        name: label for name, (label, _) in second.items()
+    }
+
+
 def test_imagenet_faults(tmp_path, capsys):
     _, val = imagenet_source("folders", tmp_path / "downloads", flat=False)
     source = ("imagenet", tmp_path / "downloads", tmp_path / "data")

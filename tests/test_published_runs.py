@@ -12,10 +12,15 @@ from test_datasets import Imagenet2012
 from lctr_jax import prepare
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.checkpoints.store import save_weights
+from lctr_jax.inference.threshold import read_threshold
+from lctr_jax.localization.metrics import METRICS
 from lctr_jax.models.parameters import initialize
 from lctr_jax.models.spec import ModelSpec
 from lctr_jax.run import assembly
+from lctr_jax.run.seed_summary import summarize_folders
 from lctr_jax.train import main
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -199,3 +204,36 @@ def test_a_corrupt_image_is_skipped_and_counted(run, tmp_path, capsys):
     assert sorted(line["train/replaced"] for line in logged(workdir)) == [0, 0, 1]
     progress = [line for line in capsys.readouterr().err.splitlines() if line.startswith("step ")]
     assert sum("replaced 1" in line for line in progress) == 1
+
+
+def test_openimages_is_measured_on_masks_alone(run, tmp_path, capsys):
+    source, lists, _ = published.openimages(tmp_path)
+    prepare_data("openimages", source, tmp_path / "data", "--metadata", lists)
+    capsys.readouterr()
+    workdir = run(
+        "trilite_openimages",
+        tmp_path / "data",
+        "--config.augmentation.resize=36",
+        "--config.augmentation.image_size=32",
+        "--config.eval.image_size=32",
+        "--config.train.epochs=2",
+        "--config.train.eval_every_epochs=1",
+        "--config.train.keep_best=eval/pxap",
+    )
+    metrics, said = results(workdir), capsys.readouterr().err
+    assert metrics["threshold_source"] == "held-out (val)"
+    assert 0 < metrics["pixel_iou"] <= metrics["peak_pixel_iou"] < 100
+    on_boxes = {metric.name for metric in METRICS if metric.needs == "boxes"}
+    for measured in (metrics, *metrics["baselines"].values()):
+        assert not on_boxes & measured.keys()
+        assert 0 < measured["pxap"] < 100
+    assert "best eval/pxap so far: " in said
+    assert f"all thresholds: PxAP {metrics['pxap']:.2f}; threshold {metrics['threshold']:.3f}" in said
+    assert "not calibrated" not in said
+    report = (workdir / "eval/report.html").read_text()
+    assert '<p class="name">PxAP</p>' in report
+    assert "PxAP has no interval." in report
+    assert summarize_folders([workdir])["metrics"]["pxap"]["mean"] == metrics["pxap"]
+    evaluated = read_threshold(workdir / "eval/metrics.json")
+    assert evaluated is not None
+    assert evaluated.source == "the run's evaluation, held-out (val)"

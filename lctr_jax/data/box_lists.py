@@ -6,7 +6,7 @@ becomes `x, y, x + w, y + h`. Whether the far corner is inclusive depends on the
 | format | recognized by | one image |
 |---|---|---|
 | LCTR | words | `class/file label x0 y0 x1 y1 [x0 y0 x1 y1 ...]`, spaces or tabs |
-| wsoleval | commas | `path,x0,y0,x1,y1`, one line per box |
+| wsoleval | commas, or `localization.txt` in a folder | `path,x0,y0,x1,y1`, one line per box |
 | CUB | `images.txt` next to `bounding_boxes.txt` | `id x y w h` |
 | Kaggle | its header `ImageId,PredictionString` | `name,wnid x0 y0 x1 y1 [wnid x0 y0 x1 y1 ...]` |
 | CSV | a header with the columns of `box_tables` | one row per box |
@@ -59,7 +59,8 @@ def read_annotations(path: str | Path) -> dict[str, Annotation]:
     """Read a list in any format of the table above, detected from its content.
 
     Args:
-        path: the list; for CUB its folder or `bounding_boxes.txt`; for Pascal VOC the folder or archive.
+        path: the list; for CUB its folder or `bounding_boxes.txt`; for Pascal VOC the folder or archive; for
+            wsoleval also the folder of a split, such as `metadata/CUB/test`.
 
     Returns:
         Annotations by the image's name as spelled in the list: a relative path, or a bare name without
@@ -142,6 +143,11 @@ def _entries(path: Path) -> Iterator[Entry]:
             return box_text.read_cub(path)
         if (path / "localization.txt").exists():
             return box_text.read_wsoleval(path / "localization.txt")
+        if splits := sorted(inner.parent.name for inner in path.glob("*/localization.txt")):
+            raise ValueError(
+                f"box list: {path} contains the lists of {', '.join(splits)}; give one of them, such as "
+                f"{path / splits[-1]}"
+            )
         return box_xml.read_xml(path)
     if path.suffix.lower() == ".xml" or box_xml.is_archive(path):
         return box_xml.read_xml(path)
@@ -158,7 +164,7 @@ def _entries(path: Path) -> Iterator[Entry]:
         return box_text.read_kaggle(path)
     if box_tables.is_table(first):
         return box_tables.read_table(path)
-    if box_text.is_wsoleval(first):
+    if box_text.is_wsoleval(first) or box_text.names_masks(first):
         return box_text.read_wsoleval(path)
     if box_text.is_lctr(first):
         return box_text.read_lctr(path)

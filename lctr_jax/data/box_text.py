@@ -25,6 +25,12 @@ def is_wsoleval(line: str) -> bool:
     )
 
 
+def names_masks(line: str) -> bool:
+    """Return whether a line has the form `path,mask,ignore`, as wsoleval's list of OpenImages has."""
+    _, *names = line.split(",")
+    return len(names) == 2 and names[0].strip().lower().endswith(".png")
+
+
 def read_lctr(path: Path) -> Iterator[Entry]:
     """Read LCTR's list."""
     for where, line in read_lines(path):
@@ -52,6 +58,11 @@ def read_wsoleval(path: Path) -> Iterator[Entry]:
     """Read wsoleval's `localization.txt`: one line per box."""
     for where, line in read_lines(path):
         key, *coordinates = line.rsplit(",", 4)
+        if names_masks(line):
+            raise ValueError(
+                f"{where}: names mask files, expected `path,x0,y0,x1,y1`; OpenImages has masks instead of "
+                "boxes: python -m lctr_jax.prepare openimages"
+            )
         if len(coordinates) != 4:
             raise ValueError(f"{where}: expected `path,x0,y0,x1,y1`, got {shorten(line)!r}")
         yield Entry(key, coordinates, None, where)

@@ -8,7 +8,7 @@ import collections
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from lctr_jax.data import archives, box_lists, image_decoding, records
+from lctr_jax.data import archives, box_lists, image_decoding, records, wsoleval_lists
 from lctr_jax.data.image_sizes import read_image_sizes
 
 _Label = int
@@ -82,6 +82,48 @@ def read_items(
     if more := boxes.keys() - labels.keys():
         notes.append(f"heldout: {len(more):,} names of {boxes_path} have no label, such as {min(more)}")
     return items, notes
+
+
+def add_to(
+    manifest: records.Manifest,
+    given: tuple[Path, Path] | None,
+    *,
+    source: Path | None,
+    metadata: Path | None,
+    published_classes: int | None = None,
+    scratch: Path,
+) -> None:
+    """Add the split `heldout` to a data set, from the given images and lists or else in wsoleval's layout.
+
+    In wsoleval's layout its lists are `metadata/DATASET/val`, and its images are in the source, among the
+    others. If they are not there, the data set has no such split, and a note says so.
+
+    Raises:
+        FileNotFoundError: a list or an image is missing.
+        ValueError: see `read_items`.
+    """
+    if given is None and source and metadata:
+        lists = metadata / "val"
+        labels = wsoleval_lists.read_labels(lists)
+        found = archives.find_files(source, labels, scratch=scratch)
+        if found or next(_labeled_images(source, scratch=scratch), None):
+            given = source, lists
+        else:
+            manifest.notes.append(
+                f"no split heldout: none of the {len(labels):,} images of {lists} is in {source} (--heldout "
+                "gives another place)"
+            )
+    if given is None:
+        return
+    images, lists = given
+    manifest.splits["heldout"], notes = read_items(
+        images,
+        lists,
+        num_classes=len(manifest.class_names),
+        published_classes=published_classes,
+        scratch=scratch,
+    )
+    manifest.notes.extend(notes)
 
 
 def _labeled_images(images: Path, *, scratch: Path) -> Iterator[tuple[_Label, records.ByteRange]]:

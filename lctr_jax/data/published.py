@@ -43,13 +43,13 @@ PUBLISHED_DATASETS = {
     "cub": PublishedDataset(
         builder=Cub,
         how_to_get=cub.HOW_TO_GET,
-        takes=("heldout", "segmentations", "splits"),
+        takes=("heldout", "metadata", "segmentations", "splits"),
         needs=(),
     ),
     "imagenet": PublishedDataset(
         builder=Imagenet,
         how_to_get=imagenet.HOW_TO_GET,
-        takes=("boxes", "heldout", "splits"),
+        takes=("boxes", "heldout", "metadata", "splits"),
         boxes_of="val",
     ),
     "tiny_imagenet": PublishedDataset(builder=TinyImagenet, how_to_get=tiny_imagenet.HOW_TO_GET),

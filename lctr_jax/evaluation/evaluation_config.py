@@ -18,7 +18,8 @@ class EvaluationOptions:
         protocol: "lctr" or "wsoleval": how images become frames, and how boxes are made and compared.
         threshold: fraction of the map's maximum above which a pixel is foreground (LCTR: 0.09 for CUB, 0.18
             for ILSVRC).
-        threshold_split: choose the threshold on this split instead; empty uses `threshold`.
+        threshold_split: choose the threshold on this split instead, by its boxes or, without boxes, its
+            masks; empty uses `threshold`.
         map_class: whose map is boxed, "predicted" or "label" (the true class); empty is the protocol's
             choice, "predicted" for lctr and "label" for wsoleval.
         first_box_only: use only the first of several true boxes, as LCTR's loader does for ILSVRC.

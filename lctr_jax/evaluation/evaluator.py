@@ -18,7 +18,12 @@ from lctr_jax.evaluation.stream import Result, Totals, evaluate_split
 from lctr_jax.evaluation.tables import write_tables
 from lctr_jax.localization.protocols import MapClass, get_protocol
 from lctr_jax.localization.settings import Settings
-from lctr_jax.localization.summary import choose_curve_thresholds, curves, summarize
+from lctr_jax.localization.summary import (
+    choose_curve_thresholds,
+    choose_pixel_threshold,
+    curves,
+    summarize,
+)
 from lctr_jax.localization.sums import Sums
 from lctr_jax.localization.thresholds import CurveThresholds, Threshold, choose_threshold
 from lctr_jax.models.parameters import Parameters
@@ -115,7 +120,7 @@ class Evaluator:
         """Open every split that `run` will read, to detect errors before anything is computed.
 
         Raises:
-            ValueError: there is no such split, or the held-out one has no boxes.
+            ValueError: there is no such split, or the held-out one has neither boxes nor masks.
         """
         self._open_split(self._options.split)
         self._open_held_out()
@@ -146,11 +151,23 @@ class Evaluator:
         )
 
     def _choose_thresholds(self, parameters: Parameters) -> tuple[Threshold, CurveThresholds | None]:
-        """Return the reported threshold, and those of wsoleval's curves if a split is held out."""
+        """Return the reported threshold, and those of wsoleval's curves if boxes are held out.
+
+        Without boxes, the threshold has the best pixel IoU on the masks.
+
+        Raises:
+            ValueError: the held-out split has neither, or no object in its masks.
+        """
         held_out, split = self._options.threshold_split, self._open_held_out()
         if split is None:
             return Threshold(self._options.threshold), None
-        totals = self._measure(parameters, split, self.settings(Threshold(0.0)))
+        settings = self.settings(Threshold(0.0))
+        totals = self._measure(parameters, split, settings)
+        if not split.has_boxes:
+            chosen = choose_pixel_threshold(totals.measured, settings, source="held-out", chosen_on=held_out)
+            if chosen is None:
+                raise ValueError(f"eval.threshold_split: no mask of {held_out!r} has an object pixel")
+            return chosen, None
         curve = curves(totals.measured)["gt_known_loc"]
         threshold = choose_threshold(curve, source="held-out", chosen_on=held_out)
         return threshold, choose_curve_thresholds(totals.measured, chosen_on=held_out)
@@ -158,9 +175,9 @@ class Evaluator:
     def _open_held_out(self) -> Split | None:
         name = self._options.threshold_split
         split = self._open_split(name) if name else None
-        if split is not None and not split.has_boxes:
+        if split is not None and not split.has_boxes and not split.has_masks:
             raise ValueError(
-                f"eval.threshold_split: {name!r} has no boxes, which choosing a threshold needs; "
+                f"eval.threshold_split: {name!r} has no boxes or masks, which choosing a threshold needs; "
                 "leave it empty and set eval.threshold"
             )
         return split

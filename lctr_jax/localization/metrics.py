@@ -1,8 +1,8 @@
 """The table of metrics: name, meaning, kind of threshold and computation of each.
 
 Everything that shows metrics reads this table: `summarize` (metrics.json with intervals), the report, the
-terminal summary and `python -m lctr_jax.summarize`. A new metric is one entry and its function, and a field
-of `Counts` if it counts something new about an image.
+terminal summary and `python -m lctr_jax.summarize`. A new metric is one entry and its function
+(`metric_values`), and a field of `Counts` if it counts something new about an image.
 """
 
 from collections.abc import Callable
@@ -12,19 +12,16 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
+from lctr_jax.localization import metric_values
 from lctr_jax.localization.bootstrap import percentile_interval
 from lctr_jax.localization.counts import Counts
-from lctr_jax.localization.maps import cut_of_tau, tau_grid
-from lctr_jax.localization.pixels import average_precision
-from lctr_jax.localization.settings import IOU_LEVELS, Settings
-from lctr_jax.localization.sums import IOU_UNIT, Sums
+from lctr_jax.localization.settings import Settings
+from lctr_jax.localization.sums import Sums
 
 ThresholdKind = Literal["none", "reported", "held-out", "oracle", "all"]
 """No threshold; the reported one; wsoleval's thresholds, chosen on a held-out split; the best on the
 evaluated images; or all thresholds at once.
 """
-
-_HALF = IOU_LEVELS.index(0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +47,7 @@ class Metric:
     threshold: ThresholdKind
     needs: Literal["images", "boxes", "masks"]
     from_counts: Callable[[Counts, Settings], Float[np.ndarray, "*batch"] | None] | None = None
-    from_sums: Callable[[Sums], float | None] | None = None
+    from_sums: Callable[[Sums, Settings], float | None] | None = None
     on_terminal: bool = False
     compared: bool = False
 
@@ -71,62 +68,7 @@ class Metric:
     def _compute(self, counts: Counts, sums: Sums, settings: Settings) -> Any:
         if self.from_counts is not None:
             return self.from_counts(counts, settings)
-        return None if self.from_sums is None else self.from_sums(sums)
-
-
-def percent(count: Any, total: Any) -> Any:
-    """Return shares in percent; 0 if the total is 0."""
-    return 100 * count / np.maximum(total, 1)
-
-
-def _at_threshold(located: Callable[[Counts], Any]) -> Callable[[Counts, Settings], Any]:
-    return lambda counts, settings: percent(located(counts)[..., settings.threshold.cut], counts.boxed)
-
-
-def _oracle_gt_known_loc(counts: Counts, settings: Settings) -> Float[np.ndarray, "*batch"]:
-    return _best(percent(counts.located, _per_cut(counts)), settings)
-
-
-def _max_box_acc(counts: Counts, settings: Settings) -> Float[np.ndarray, "*batch"]:
-    return _best(percent(counts.single_located[..., _HALF, :], _per_cut(counts)), settings)
-
-
-def _max_box_acc_v2(counts: Counts, settings: Settings) -> Float[np.ndarray, "*batch"]:
-    return np.asarray(
-        _best(percent(counts.multi_located, _per_cut(counts)[..., None]), settings).mean(axis=-1)
-    )
-
-
-def _box_acc(counts: Counts, settings: Settings) -> Float[np.ndarray, "*batch"] | None:
-    if settings.curve_thresholds is None:
-        return None
-    cut = settings.curve_thresholds.single[_HALF].cut
-    return np.asarray(percent(counts.single_located[..., _HALF, cut], counts.boxed))
-
-
-def _box_acc_v2(counts: Counts, settings: Settings) -> Float[np.ndarray, "*batch"] | None:
-    if settings.curve_thresholds is None:
-        return None
-    cuts = [threshold.cut for threshold in settings.curve_thresholds.multi]
-    at_cuts = counts.multi_located[..., np.arange(len(IOU_LEVELS)), cuts]
-    return np.asarray(percent(at_cuts, counts.boxed[..., None]).mean(axis=-1))
-
-
-def _mean_iou(sums: Sums) -> float | None:
-    return 100 * float(sums.iou) * IOU_UNIT / int(sums.counts.boxed)
-
-
-def _pxap(sums: Sums) -> float | None:
-    return average_precision(sums.pixels)
-
-
-def _per_cut(counts: Counts) -> np.ndarray:
-    return counts.boxed[..., None]
-
-
-def _best(accuracy_by_cut: np.ndarray, settings: Settings) -> Any:
-    """Return the best accuracy over the thresholds tried, which are the last dimension."""
-    return np.asarray(accuracy_by_cut[..., cut_of_tau(tau_grid(settings.tau_step))].max(axis=-1))
+        return None if self.from_sums is None else self.from_sums(sums, settings)
 
 
 METRICS = (
@@ -136,7 +78,7 @@ METRICS = (
         meaning="The class with the highest score is the right one.",
         threshold="none",
         needs="images",
-        from_counts=lambda counts, settings: percent(counts.top1, counts.images),
+        from_counts=lambda counts, settings: metric_values.percent(counts.top1, counts.images),
         on_terminal=True,
     ),
     Metric(
@@ -145,7 +87,7 @@ METRICS = (
         meaning="The right class is among the five with the highest scores.",
         threshold="none",
         needs="images",
-        from_counts=lambda counts, settings: percent(counts.top5, counts.images),
+        from_counts=lambda counts, settings: metric_values.percent(counts.top5, counts.images),
         on_terminal=True,
     ),
     Metric(
@@ -154,7 +96,7 @@ METRICS = (
         meaning="The box has IoU ≥ 0.5 with a true box, regardless of the class.",
         threshold="reported",
         needs="boxes",
-        from_counts=_at_threshold(lambda counts: counts.located),
+        from_counts=metric_values.at_threshold(lambda counts: counts.located),
         on_terminal=True,
         compared=True,
     ),
@@ -164,7 +106,7 @@ METRICS = (
         meaning="The same, and the class is right.",
         threshold="reported",
         needs="boxes",
-        from_counts=_at_threshold(lambda counts: counts.top1_located),
+        from_counts=metric_values.at_threshold(lambda counts: counts.top1_located),
         on_terminal=True,
     ),
     Metric(
@@ -173,7 +115,7 @@ METRICS = (
         meaning="The same, and the right class is among the first five.",
         threshold="reported",
         needs="boxes",
-        from_counts=_at_threshold(lambda counts: counts.top5_located),
+        from_counts=metric_values.at_threshold(lambda counts: counts.top5_located),
         on_terminal=True,
     ),
     Metric(
@@ -182,7 +124,7 @@ METRICS = (
         meaning="GT-known Loc of the box from the true class's map, as if the class were given.",
         threshold="reported",
         needs="boxes",
-        from_counts=_at_threshold(lambda counts: counts.label_located),
+        from_counts=metric_values.at_threshold(lambda counts: counts.label_located),
     ),
     Metric(
         name="mean_iou",
@@ -190,7 +132,7 @@ METRICS = (
         meaning="Mean intersection over union of the predicted box and the best-matching true box.",
         threshold="reported",
         needs="boxes",
-        from_sums=_mean_iou,
+        from_sums=metric_values.mean_iou,
     ),
     Metric(
         name="box_acc",
@@ -198,7 +140,7 @@ METRICS = (
         meaning="MaxBoxAcc at a threshold chosen on other images.",
         threshold="held-out",
         needs="boxes",
-        from_counts=_box_acc,
+        from_counts=metric_values.box_acc,
     ),
     Metric(
         name="box_acc_v2",
@@ -206,7 +148,7 @@ METRICS = (
         meaning="MaxBoxAccV2 at thresholds chosen on other images.",
         threshold="held-out",
         needs="boxes",
-        from_counts=_box_acc_v2,
+        from_counts=metric_values.box_acc_v2,
     ),
     Metric(
         name="oracle_gt_known_loc",
@@ -214,7 +156,7 @@ METRICS = (
         meaning="GT-known Loc at the threshold that is best on the evaluated images.",
         threshold="oracle",
         needs="boxes",
-        from_counts=_oracle_gt_known_loc,
+        from_counts=metric_values.oracle_gt_known_loc,
     ),
     Metric(
         name="max_box_acc",
@@ -222,7 +164,7 @@ METRICS = (
         meaning="wsoleval: the box of the true class's largest region has IoU ≥ 0.5 with a true box.",
         threshold="oracle",
         needs="boxes",
-        from_counts=_max_box_acc,
+        from_counts=metric_values.max_box_acc,
         on_terminal=True,
     ),
     Metric(
@@ -231,7 +173,7 @@ METRICS = (
         meaning="wsoleval: the best box of all regions of that map; mean over IoU ≥ 0.3, 0.5 and 0.7.",
         threshold="oracle",
         needs="boxes",
-        from_counts=_max_box_acc_v2,
+        from_counts=metric_values.max_box_acc_v2,
         on_terminal=True,
     ),
     Metric(
@@ -240,9 +182,27 @@ METRICS = (
         meaning="Average precision over pixels of the true class's map, compared with the masks.",
         threshold="all",
         needs="masks",
-        from_sums=_pxap,
+        from_sums=metric_values.pxap,
         on_terminal=True,
         compared=True,
+    ),
+    Metric(
+        name="pixel_iou",
+        title="Pixel IoU",
+        meaning="IoU of foreground and object over the pixels of all images, from the true class's map.",
+        threshold="reported",
+        needs="masks",
+        from_sums=metric_values.pixel_iou,
+        on_terminal=True,
+    ),
+    Metric(
+        name="peak_pixel_iou",
+        title="Peak pixel IoU",
+        meaning="The same at its best threshold, as published for OpenImages (PIoU).",
+        threshold="oracle",
+        needs="masks",
+        from_sums=metric_values.peak_pixel_iou,
+        on_terminal=True,
     ),
 )
 """Every metric, in reading order."""

@@ -36,6 +36,21 @@ def count_scores(
     return np.stack([np.bincount(bins[pixels], minlength=num_bins) for pixels in (mask == 0, of_object)])
 
 
+def iou_by_tau(histograms: Int[np.ndarray, "2 bins"]) -> Float[np.ndarray, " taus"]:
+    """Return the pixel IoU in percent at every threshold, from pooled histograms.
+
+    At a threshold, foreground is every pixel with at least this score: the IoU is the share of object pixels
+    among all pixels that are foreground or object.
+
+    Examples:
+        >>> iou_by_tau(np.array([[8, 0, 0, 0], [0, 8, 0, 0]])).tolist()  # thresholds 0 and 0.5
+        [50.0, 100.0]
+    """
+    false, true = histograms[:, ::-1].cumsum(axis=1)[:, ::-1]
+    by_edge = 100 * true / np.maximum(true[0] + false, 1)
+    return by_edge[:-2]  # the last two edges, 1 and 2, are not thresholds
+
+
 def average_precision(histograms: Int[np.ndarray, "2 bins"]) -> float | None:
     """Return PxAP in percent from pooled histograms: 100 * sum_k P_k (R_k - R_{k-1}).
 

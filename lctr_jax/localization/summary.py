@@ -6,16 +6,18 @@ import numpy as np
 from jaxtyping import Float
 
 from lctr_jax.localization.error_taxonomy import ERROR_TYPES
-from lctr_jax.localization.metrics import METRICS, percent
+from lctr_jax.localization.maps import tau_grid
+from lctr_jax.localization.metric_values import percent, pixel_iou_by_tau
+from lctr_jax.localization.metrics import METRICS
 from lctr_jax.localization.settings import IOU_LEVELS, Settings
 from lctr_jax.localization.sums import IOU_UNIT, NUM_IOU_BINS, Sums
-from lctr_jax.localization.thresholds import CurveThresholds, choose_threshold
+from lctr_jax.localization.thresholds import CurveThresholds, Threshold, ThresholdSource, choose_threshold
 
 
 def summarize(sums: Sums, settings: Settings) -> dict[str, Any]:
     """Return every metric in percent, with protocol, threshold and threshold source.
 
-    Without true boxes only classification metrics are included; without masks there is no `pxap`.
+    Without true boxes there are no metrics of boxes, and without masks none of pixels.
     """
     counts = sums.counts
     values = {metric.name: metric.value(sums, settings) for metric in METRICS}
@@ -29,6 +31,8 @@ def summarize(sums: Sums, settings: Settings) -> dict[str, Any]:
     }
     if counts.boxed:
         summary |= _describe_boxes(sums, settings)
+    elif oracle := choose_pixel_threshold(sums, settings, source="oracle", chosen_on="this split"):
+        summary |= _describe_threshold(settings, oracle)
     if settings.num_resamples and counts.images:
         intervals = {metric.name: metric.interval(sums, settings) for metric in METRICS}
         summary["intervals_95"] = {name: ends for name, ends in intervals.items() if ends is not None}
@@ -87,17 +91,33 @@ def choose_curve_thresholds(sums: Sums, *, chosen_on: str, step: float = 0.001) 
     return CurveThresholds(single=single, multi=multi)
 
 
+def choose_pixel_threshold(
+    sums: Sums, settings: Settings, *, source: ThresholdSource, chosen_on: str
+) -> Threshold | None:
+    """Return the threshold with the best pixel IoU; None if no mask has an object pixel."""
+    by_tau = pixel_iou_by_tau(sums)
+    if by_tau is None:
+        return None
+    return Threshold(float(tau_grid(settings.tau_step)[by_tau.argmax()]), source, chosen_on)
+
+
+def _describe_threshold(settings: Settings, oracle: Threshold) -> dict[str, Any]:
+    return {
+        "map_class": settings.boxed_class,
+        "threshold": settings.threshold.tau,
+        "threshold_source": settings.threshold.describe(),
+        "oracle_threshold": oracle.tau,
+    }
+
+
 def _describe_boxes(sums: Sums, settings: Settings) -> dict[str, Any]:
     boxed = int(sums.counts.boxed)
     oracle = choose_threshold(
         curves(sums)["gt_known_loc"], source="oracle", chosen_on="this split", step=settings.tau_step
     )
     return {
-        "map_class": settings.boxed_class,
+        **_describe_threshold(settings, oracle),
         "first_box_only": settings.first_box_only,
-        "threshold": settings.threshold.tau,
-        "threshold_source": settings.threshold.describe(),
-        "oracle_threshold": oracle.tau,
         "max_box_acc_threshold_source": "oracle",
         "iou_histogram": sums.iou_histogram.tolist(),
         "iou_histogram_edges": (np.arange(NUM_IOU_BINS + 1) / NUM_IOU_BINS).tolist(),

@@ -101,13 +101,19 @@ def comparisons(metrics: Metrics) -> list[tuple[str, list[Bar]]]:
 
 
 def verdict(metrics: Metrics) -> str:
-    """State in one sentence whether the network beats the best baseline; empty without boxes."""
-    bars = comparison(metrics)
+    """State in one sentence whether the network beats the best baseline, by GT-known Loc or else by PxAP.
+
+    Empty without boxes and masks.
+    """
+    name = "gt_known_loc" if "gt_known_loc" in metrics else "pxap"
+    bars = comparison(metrics, name)
     if not bars:
         return ""
     best = max(bars[1:], key=lambda bar: bar.value)
     rival = f"the best baseline ({best.name}, {best.value:.1f})"
-    low, high = metrics["intervals_95"]["gt_known_loc"]
+    if name not in metrics.get("intervals_95", {}):
+        return f"{'Above' if bars[0].value > best.value else 'Not above'} {rival}; PxAP has no interval."
+    low, high = metrics["intervals_95"][name]
     if low > best.value:
         return f"Better than every baseline: the 95% interval is entirely above {rival}."
     if high < best.value:

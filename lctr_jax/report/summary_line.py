@@ -9,22 +9,25 @@ from lctr_jax.localization.metrics import METRICS, Metric, ThresholdKind
 
 def format_summary(metrics: Mapping[str, Any]) -> str:
     """Format the metrics together with protocol, threshold and baselines."""
-    images = metrics["num_images"]
+    images, boxed, masked = metrics["num_images"], "gt_known_loc" in metrics, "pxap" in metrics
     lines = [f"{metrics['split']} ({images} images): {_row(metrics, 'none')}"]
-    if "gt_known_loc" in metrics:
+    if boxed:
         lines += [
-            f"protocol {metrics['protocol']}, threshold {metrics['threshold']:.3f} "
-            f"({metrics['threshold_source']}), IoU >= 0.5: {_row(metrics, 'reported')}",
-            f"wsoleval's box rules in this frame, threshold oracle: {_row(metrics, 'oracle')}",
+            f"protocol {metrics['protocol']}, threshold {_threshold(metrics)}, IoU >= 0.5: "
+            f"{_row(metrics, 'reported', needs='boxes')}",
+            f"wsoleval's box rules in this frame, threshold oracle: {_row(metrics, 'oracle', needs='boxes')}",
         ]
     else:
-        measured = "classification and PxAP" if "pxap" in metrics else "classification only"
-        lines += [
-            f"no boxes in this split: {measured}",
-            f"the threshold of this network's boxes is not calibrated: {CALIBRATE}",
-        ]
-    if "pxap" in metrics:
-        lines.append(f"on masks, protocol {metrics['protocol']}, all thresholds: {_row(metrics, 'all')}")
+        measured = "classification and PxAP" if masked else "classification only"
+        lines.append(f"no boxes in this split: {measured}")
+    if masked:
+        lines.append(
+            f"on masks, protocol {metrics['protocol']}, all thresholds: {_row(metrics, 'all')}; threshold "
+            f"{_threshold(metrics)}: {_row(metrics, 'reported', needs='masks')}; threshold oracle: "
+            f"{_row(metrics, 'oracle', needs='masks')}"
+        )
+    if not boxed and not metrics.get("threshold_source", "").startswith("held-out"):
+        lines.append(f"the threshold of this network's boxes is not calibrated: {CALIBRATE}")
     lines += [line for metric in METRICS if metric.compared and (line := _baselines(metrics, metric))]
     lines.append(
         f"flat maps: {metrics['flat_maps']} of {images} images; "
@@ -33,12 +36,19 @@ def format_summary(metrics: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _row(metrics: Mapping[str, Any], threshold: ThresholdKind) -> str:
+def _threshold(metrics: Mapping[str, Any]) -> str:
+    return f"{metrics['threshold']:.3f} ({metrics['threshold_source']})"
+
+
+def _row(metrics: Mapping[str, Any], threshold: ThresholdKind, *, needs: str | None = None) -> str:
     """Format the metrics of one kind of threshold, with intervals for those compared with baselines."""
     return "  ".join(
         f"{metric.title} {_with_interval(metrics, metric)}"
         for metric in METRICS
-        if metric.threshold == threshold and metric.on_terminal and metric.name in metrics
+        if metric.threshold == threshold
+        and (needs is None or metric.needs == needs)
+        and metric.on_terminal
+        and metric.name in metrics
     )
 
 

@@ -12,7 +12,7 @@ from tensorflow_datasets.core.download.download_manager import NonMatchingChecks
 
 from lctr_jax.data import archives, held_out, record_builder, records
 from lctr_jax.data.checks import Checks
-from lctr_jax.data.cub import release
+from lctr_jax.data.cub import release, wsoleval_layout
 
 
 class Cub(record_builder.RecordBuilder):
@@ -21,6 +21,7 @@ class Cub(record_builder.RecordBuilder):
     Args:
         source: `CUB_200_2011.tgz`, its folder, or a folder that contains either; None downloads it.
         data_dir: folder of prepared data sets.
+        metadata: wsoleval's `metadata/CUB`, if the source is its `dataset/CUB`: class folders without lists.
         segmentations: `segmentations.tgz` or its folder; None looks for it next to the release.
         splits: `("test",)` for evaluation alone, without training images; None for all.
         heldout: CUBV2's images, a folder or archive, and the folder of its lists.
@@ -37,6 +38,7 @@ class Cub(record_builder.RecordBuilder):
         *,
         source: Path | None,
         data_dir: Path,
+        metadata: Path | None = None,
         segmentations: Path | None = None,
         splits: Sequence[str] | None = None,
         heldout: tuple[Path, Path] | None = None,
@@ -44,7 +46,10 @@ class Cub(record_builder.RecordBuilder):
         decode: bool = True,
         partial: bool = False,
     ):
-        self._source = release.find_release(source) if source else None
+        if metadata and not source:
+            raise ValueError(f"--metadata: got {metadata} without images; give --source, such as dataset/CUB")
+        find = release.find_class_folders if metadata else release.find_release
+        self._source, self._lists = find(source) if source else None, metadata
         self._segmentations = segmentations or (release.find_segmentations(source) if source else None)
         self._heldout = heldout
         super().__init__(
@@ -59,7 +64,11 @@ class Cub(record_builder.RecordBuilder):
             splits=splits,
             partial=partial,
             options=record_builder.describe_options(
-                source=self._source, segmentations=self._segmentations, heldout=heldout, decode=decode
+                source=self._source,
+                metadata=metadata,
+                segmentations=self._segmentations,
+                heldout=heldout,
+                decode=decode,
             ),
         )
 
@@ -68,17 +77,16 @@ class Cub(record_builder.RecordBuilder):
         if source is None:
             source, segmentations = _download(dl_manager)
         masks = archives.list_files(segmentations, scratch=self._unfinished) if segmentations else {}
-        files = archives.list_files(source, scratch=self._unfinished)
-        manifest = release.read_manifest(files, masks, splits=self._num_images)
-        if self._heldout:
-            images, lists = self._heldout
-            manifest.splits["heldout"], notes = held_out.read_items(
-                images,
-                lists,
-                num_classes=len(manifest.class_names),
-                scratch=self._unfinished,
+        if self._lists:
+            manifest = wsoleval_layout.list_class_folders(
+                source, self._lists, masks, splits=self._num_images, scratch=self._unfinished
             )
-            manifest.notes.extend(notes)
+        else:
+            files = archives.list_files(source, scratch=self._unfinished)
+            manifest = release.read_manifest(files, masks, splits=self._num_images)
+        held_out.add_to(
+            manifest, self._heldout, source=source, metadata=self._lists, scratch=self._unfinished
+        )
         return manifest
 
 

@@ -50,6 +50,20 @@ def find_release(source: Path) -> Path:
     raise FileNotFoundError(f"cub: {source} is not CUB_200_2011.tgz and has no CUB_200_2011/images.txt")
 
 
+def find_class_folders(source: Path) -> Path:
+    """Return wsoleval's folder of class folders.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is the release as published, with its own lists.
+    """
+    if not source.is_dir():
+        raise FileNotFoundError(f"cub: {source} is not a folder; expected wsoleval's dataset/CUB")
+    if (source / "images.txt").is_file() or (source / "CUB_200_2011" / "images.txt").is_file():
+        raise ValueError(f"--metadata: {source} has CUB's own lists, images.txt and others; leave it out")
+    return source
+
+
 def find_segmentations(source: Path) -> Path | None:
     """Return the folder or archive of segmentations next to the release, or None."""
     for folder in (source, source.parent):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lctr_jax.data.folder import scan
+from lctr_jax.data.folder.beside import check_no_masks
 from lctr_jax.data.folder.ignored import Ignored
 from lctr_jax.data.folder.labeled_images import LabeledImage, LabeledImages
 from lctr_jax.data.folder.layout import FolderLayout, find_layout
@@ -13,7 +14,7 @@ def read_class_folders(root: Path, ignored: Ignored) -> LabeledImages:
 
     Raises:
         FileNotFoundError: there is no such folder, or it has no images where they are expected.
-        ValueError: a class folder is empty or missing in `train`.
+        ValueError: a class folder is empty, contains masks or is missing in `train`.
     """
     layout = find_layout(root, ignored)
     splits = {split: _find_split(layout, split, root, ignored) for split in layout.splits}
@@ -29,7 +30,7 @@ def _find_split(layout: FolderLayout, split: str, root: Path, ignored: Ignored) 
     """Return the images of a split by id, `CLASS/...`.
 
     Raises:
-        ValueError: a class folder has no images.
+        ValueError: a class folder has no images, or masks among them.
     """
     images = {}
     for folder in sorted(layout.classes[split]):
@@ -40,6 +41,7 @@ def _find_split(layout: FolderLayout, split: str, root: Path, ignored: Ignored) 
                 f"data.root: class folder {folder} has no images"
                 + (f"; ignored there: {there}" if there else "")
             )
+        check_no_masks(paths, root)
         for path in paths:
             image_id = path.relative_to(layout.splits[split]).as_posix()
             images[image_id] = LabeledImage(path, folder.name)

@@ -16,6 +16,7 @@ class Imagenet(record_builder.RecordBuilder):
     Args:
         source: folder of the official archives, of `train/` and `val/`, or of Kaggle's download.
         data_dir: folder of prepared data sets.
+        metadata: wsoleval's `metadata/ILSVRC`, for its boxes of the validation images and ImageNetV2's lists.
         boxes: the validation boxes in any format of `box_lists`; None looks for them in the source.
         splits: `("val",)` for evaluation alone, without training images; None for all.
         heldout: the folder that contains ImageNetV2 as `val2/`, and the folder of wsoleval's lists.
@@ -31,6 +32,7 @@ class Imagenet(record_builder.RecordBuilder):
         *,
         source: Path,
         data_dir: Path,
+        metadata: Path | None = None,
         boxes: Path | None = None,
         splits: Sequence[str] | None = None,
         heldout: tuple[Path, Path] | None = None,
@@ -41,8 +43,8 @@ class Imagenet(record_builder.RecordBuilder):
         trains = splits is None or "train" in splits
         self._train = release.find_part(source, "train") if trains else None
         self._val = release.find_part(source, "val")
-        self._boxes = boxes or release.find_part(source, "boxes")
-        self._heldout = heldout
+        self._boxes = boxes or (metadata / "test" if metadata else release.find_part(source, "boxes"))
+        self._source, self._lists, self._heldout = source, metadata, heldout
         super().__init__(
             data_dir=data_dir,
             masks=False,
@@ -52,7 +54,7 @@ class Imagenet(record_builder.RecordBuilder):
             splits=splits,
             partial=partial,
             options=record_builder.describe_options(
-                source=source, boxes=boxes, heldout=heldout, decode=decode
+                source=source, metadata=metadata, boxes=boxes, heldout=heldout, decode=decode
             ),
         )
 
@@ -65,14 +67,12 @@ class Imagenet(record_builder.RecordBuilder):
         val = archives.list_files(self._val, scratch=self._unfinished)
         splits["val"], notes = release.read_val(val, self._boxes, wnids)
         manifest = records.Manifest(wnids, splits, notes)
-        if self._heldout:
-            images, lists = self._heldout
-            manifest.splits["heldout"], notes = held_out.read_items(
-                images,
-                lists,
-                num_classes=len(wnids),
-                published_classes=release.NUM_CLASSES,
-                scratch=self._unfinished,
-            )
-            manifest.notes.extend(notes)
+        held_out.add_to(
+            manifest,
+            self._heldout,
+            source=self._source,
+            metadata=self._lists,
+            published_classes=release.NUM_CLASSES,
+            scratch=self._unfinished,
+        )
         return manifest
