@@ -198,7 +198,7 @@ METRICS = (
     Metric(
         name="peak_pixel_iou",
         title="Peak pixel IoU",
-        meaning="The same at its best threshold, as published for OpenImages (PIoU).",
+        meaning="Pixel IoU at the threshold that is best on the evaluated images.",
         threshold="oracle",
         needs="masks",
         from_sums=metric_values.peak_pixel_iou,
