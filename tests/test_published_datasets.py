@@ -135,7 +135,7 @@ def test_cub_as_wsolevals_scripts_leave_it(tmp_path, capsys):
         }
         for key, record in found.items():
             assert record["image"] == (source / key).read_bytes()
-            np.testing.assert_array_equal(record["boxes_xyxy"], np.float32(splits[split][key][1]))
+            np.testing.assert_array_equal(record["boxes_xyxy"], np.array(splits[split][key][1], np.float32))
     for key in splits["val"]:
         (source / key).unlink()
     capsys.readouterr()
