@@ -3,8 +3,8 @@
 python -m benchmarks.cost_curves [--picture docs/cost_curves.svg] [--json FILE]
 
 FLOPs are those of all matrix products and convolutions in the traced training step of DeiT-S, forward and
-backward before compilation, beside a line-by-line port's (`benchmarks/naive_lctr.py`). They are counted,
-not timed. Records are read in a training run's order from shards of 1,250, which all are one small file: the time
+backward before compilation, beside a line-by-line port's (`benchmarks/naive_lctr.py`). They are counted, not
+timed. Records are read in a training run's order from shards of 1,250, which all are one small file: the time
 of one read, in CPU microseconds, and the size of the index that every worker gets.
 """
 
