@@ -1,4 +1,4 @@
-"""Every test runs with shape-checked signatures, on eight CPU devices."""
+"""Every test runs with shape-checked signatures and without implicit promotion, on eight CPU devices."""
 
 import os
 import shutil
@@ -11,6 +11,10 @@ os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_p
 import jax
 import pytest
 from jaxtyping import install_import_hook
+from quick_compilation import set_quick_compilation
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
 
 hook = install_import_hook("lctr_jax", "beartype.beartype")
 hook.__enter__()
@@ -32,21 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-@pytest.fixture(scope="module")
-def quick_compilation():
-    """Compile without most optimizations, also in child processes: compilation dominates the time of tests.
-
-    Not where bits or speed are tested: users' programs are optimized.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-        jax.config.update("jax_disable_most_optimizations", True)
-        yield
-        jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture
-def strict_promotion():
-    """Let JAX refuse implicit promotion of dtypes and ranks."""
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Compile quickly, except for tests of what optimization may change."""
+    optimized = item.get_closest_marker("optimized") or "LCTR_TESTS_OPTIMIZED" in os.environ
+    set_quick_compilation(not optimized)

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
 from PIL import Image
+from quick_compilation import child_flags
 
 from lctr_jax.data.datasets import Split
 from lctr_jax.distributed.mesh import BATCH_AXES, replicated
@@ -93,7 +94,7 @@ def run_processes(program: list[str], arguments: list[str], *, devices_each: int
         address = f"localhost:{free.getsockname()[1]}"
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices_each}",
+        "XLA_FLAGS": child_flags(devices_each),
         "PYTHONPATH": str(Path(__file__).parents[1]),
     }
     processes = [

@@ -29,8 +29,6 @@ from lctr_jax.ablate import main
 main()
 """
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 METRICS = {"protocol": "lctr", "split": "test", "num_images": 10, "threshold_source": "held-out (val)"}
 
 

@@ -152,7 +152,6 @@ def test_a_run_says_how_it_computes():
     assert (spec.dtype, spec.precision, spec.attention) == ("float32", "highest", "cpu")
 
 
-@pytest.mark.usefixtures("quick_compilation")
 def test_refused_attention_is_said_in_one_line_and_replaced(tmp_path, capsys):
     draw_folder(tmp_path / "pictures")
     train(tmp_path / "pictures", tmp_path / "run", "--dry_run", "--config.model.attention=cudnn")

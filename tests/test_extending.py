@@ -20,8 +20,6 @@ from lctr_jax.models.methods import METHODS, get_method
 from lctr_jax.models.parameters import initialize
 from lctr_jax.models.spec import ModelSpec
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 PAGE = (ROOT / "docs/extending.md").read_text()
 MODULES = dict(re.findall(r"```python\n# (\S+\.py)\n(.*?)```", PAGE, re.DOTALL))
 COMMANDS = [

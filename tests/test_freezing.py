@@ -25,8 +25,6 @@ from lctr_jax.training.feature_cache import compute_features, open_features
 from lctr_jax.training.flops import product_flops
 from lctr_jax.training.training_config import TrainingOptions
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 BATCH = {"image": jax.ShapeDtypeStruct((8, 32, 32, 3), "uint8"), "label": jax.ShapeDtypeStruct((8,), "int32")}
 TRILITE = {"method": "trilite", "alpha": 10.0}
 one_device = functools.cache(lambda: run_steps(1, **TRILITE))

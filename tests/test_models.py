@@ -16,7 +16,10 @@ from lctr_jax.models.positions import resample_positions
 from lctr_jax.models.spec import BACKBONES, ModelSpec, model_spec
 from lctr_jax.training.steps import gradients
 
-GOLDEN_CASES = [(reference.TINY, "tiny_lctr"), (reference.SMALL, "deit_small_lctr_200")]
+GOLDEN_CASES = [
+    pytest.param(reference.TINY, "tiny_lctr", marks=pytest.mark.optimized),
+    (reference.SMALL, "deit_small_lctr_200"),
+]
 
 # With a classification head of 1000 classes, as published (DeiT's table 1 rounds them to 5M, 22M, 86M).
 DEIT_PARAMETERS = {"deit_tiny": 5_717_416, "deit_small": 22_050_664, "deit_base": 86_567_656}
@@ -163,6 +166,7 @@ def test_bfloat16_keeps_float32_where_it_matters():
     assert reference.relative_error(output.relation_map, golden["rpam"]) < 0.05
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize(
     ("dtype", "documented"),
     [("bfloat16", (7.0e-3, 8.0e-3, 1.9e-3)), ("float16", (8.9e-4, 1.3e-3, 2.3e-4))],

@@ -27,8 +27,6 @@ from lctr_jax.training.plan import Plan
 from lctr_jax.training.state import new_state
 from lctr_jax.training.training_config import TrainingOptions
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 # In the compiled step. Of a step's outcome: what changes; everything else of it stays.
 IN_THE_STEP = {
     "augmentation.erasing": (1.0, {"loss", "gradient"}),

@@ -57,7 +57,6 @@ def run_train(monkeypatch, photos, *arguments):
     train.main()
 
 
-@pytest.mark.usefixtures("quick_compilation")
 def test_from_a_flat_folder_to_yolo_labels(photos, monkeypatch, capsys):
     broken = photos / "square/broken.jpg"
     with pytest.raises(SystemExit, match="2"):

@@ -17,8 +17,6 @@ from lctr_jax.distributed.mesh import BATCH_AXES, state_shardings
 from lctr_jax.models.parameters import parameter_shapes, read_dtypes
 from lctr_jax.models.spec import ModelSpec
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")  # which changes nothing that crosses
-
 DEPTH, WIDTH = 3, 32
 SIZE: dict[str, Any] = {
     "num_classes": 24,

@@ -13,14 +13,13 @@ import jax
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
+from quick_compilation import child_flags
 from small_run import ROOT, SMALL, draw_folder
 
 from lctr_jax.checkpoints.store import load_weights
 from lctr_jax.distributed.processes import join_processes
 from lctr_jax.run.workdir import lock_workdir
 from lctr_jax.train import main
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 STEPS = 20
 # Everything random: crops, RandAugment, erasing, mixup, cutmix, drop path.
@@ -69,7 +68,7 @@ def train_on_two_processes(folder: Path, workdir: Path, *options: str, status: i
     """Run launch/local.sh; returns what both said."""
     environment = {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "XLA_FLAGS": child_flags(2),
         "PYTHON": sys.executable,
         "PORT": free_address().rpartition(":")[2],
     }

@@ -39,6 +39,7 @@ def weights(path: Path) -> dict[str, Any]:
     return dict(flatten_dict(load_weights(path)[1], sep="."))
 
 
+@pytest.mark.optimized
 def test_trains_evaluates_draws_and_resumes_bit_for_bit(run, folder, tmp_path, capsys):
     workdir = run()
     metrics = json.loads((workdir / "eval/metrics.json").read_text())

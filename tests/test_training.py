@@ -26,6 +26,7 @@ from lctr_jax.training.steps import compile_step
 from lctr_jax.training.training_config import TrainingOptions
 
 
+@pytest.mark.optimized
 def test_thirty_steps_follow_the_reference(monkeypatch):
     """The reference's trajectory by the step that a run compiles; its images come normalized."""
     golden = np.load(reference.GOLDENS / "trajectory.npz")
@@ -70,6 +71,7 @@ def test_the_rate_is_the_published_one_in_every_epoch(name, batch_size, lr):
 
 
 # 61 is CUB at batch 96. A compiled float32 quotient fell short of the whole number for about one in eight.
+@pytest.mark.optimized
 @pytest.mark.parametrize("steps_per_epoch", [1, 11, 47, 61, 94, 107, 188, 411, 699, 1251])
 def test_compiled_rates_change_at_the_first_step_of_an_epoch(steps_per_epoch):
     options = {"lr": 5e-5, "batch_size": 96, "epochs": 80, "warmup_lr": 1e-6, "min_lr": 1e-5}

@@ -36,8 +36,6 @@ SPEC = ModelSpec(
 )
 TOLERANCE = 1e-5
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @pytest.fixture
 def spec(monkeypatch, request):
