@@ -41,3 +41,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Compile quickly, except for tests of what optimization may change."""
     optimized = item.get_closest_marker("optimized") or "LCTR_TESTS_OPTIMIZED" in os.environ
     set_quick_compilation(not optimized)
+
+
+@pytest.fixture
+def implicit_promotion():
+    """Allow implicit promotion of data types and ranks, for references and libraries that rely on it."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield

@@ -19,9 +19,11 @@ OPTIONS = {
 _optimized = compiler.get_compile_options
 
 
-def _quick(*arguments: Any, env_options_overrides: dict[str, Any] | None = None, **options: Any) -> Any:
-    overrides = OPTIONS | (env_options_overrides or {})
-    return _optimized(*arguments, env_options_overrides=overrides, **options)
+def _quick(*, device_assignment: Any, env_options_overrides: dict[str, Any], **options: Any) -> Any:
+    overrides = dict(env_options_overrides)
+    if device_assignment.flat[0].platform == "cpu":  # and not compilation ahead of time
+        overrides = OPTIONS | overrides
+    return _optimized(device_assignment=device_assignment, env_options_overrides=overrides, **options)
 
 
 def set_quick_compilation(quick: bool) -> None:

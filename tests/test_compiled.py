@@ -44,7 +44,7 @@ def test_every_kind_of_collective_is_found_with_its_bytes(kind):
 def test_a_tuple_counts_all_its_arrays_whatever_their_type():
     def reduce(x):
         total, count = jax.lax.psum((x, jnp.int16(1)), "d")
-        return total + count
+        return total + count.astype(total.dtype)
 
     found = analyze(compile_on_devices(reduce, float32(DEVICES * 16))).collectives
     assert {one.kind for one in found} == {"all-reduce"}

@@ -39,7 +39,11 @@ def export_onnx(program: Program, facts: Mapping[str, Any], *, side: int, input_
     from onnx_ir.passes import common
 
     (batch,) = jax.export.symbolic_shape("batch")
-    with warnings.catch_warnings():
+    with (
+        warnings.catch_warnings(),
+        jax.numpy_dtype_promotion("standard"),  # jax2onnx's versions of layers rely on implicit promotion
+        jax.numpy_rank_promotion("allow"),
+    ):
         # jax2onnx requests float64 constants while tracing; the exported ones are float32.
         warnings.filterwarnings("ignore", "Explicitly requested dtype float64", UserWarning)
         model = jax2onnx.to_onnx(

@@ -52,14 +52,15 @@ def _attend_padded(
     padded = jnp.pad(qkv, ((0, 0), (0, odd), (0, 0)))
     query, key, value = jnp.moveaxis(padded.reshape(batch, tokens + odd, 3, heads, -1), 2, 0)
     lengths = jnp.full(batch, tokens, jnp.int32) if odd else None
-    attended = jax.nn.dot_product_attention(
-        query,
-        key,
-        value,
-        query_seq_lengths=lengths,
-        key_value_seq_lengths=lengths,
-        implementation=cast(Literal["cudnn", "xla"], implementation),
-    )
+    with jax.numpy_dtype_promotion("standard"):  # JAX's own attention relies on implicit promotion in 16 bits
+        attended = jax.nn.dot_product_attention(
+            query,
+            key,
+            value,
+            query_seq_lengths=lengths,
+            key_value_seq_lengths=lengths,
+            implementation=cast(Literal["cudnn", "xla"], implementation),
+        )
     scores = jnp.einsum("bhd,bkhd->bhk", query[:, 0], key[:, :tokens], preferred_element_type=jnp.float32)
     cls = jax.nn.softmax(scores * query.shape[-1] ** -0.5, axis=-1).mean(1)
     return attended[:, :tokens].reshape(batch, tokens, width3 // 3), cls
