@@ -174,7 +174,6 @@ def test_without_data_one_line_says_what_to_do(refused, tmp_path, config, archiv
     assert f"`python -m lctr_jax.prepare {config} --source DIR --data_dir {tmp_path}`" in line
 
 
-@pytest.mark.usefixtures("quick_compilation")
 def test_a_checkpoint_is_evaluated_without_training_images(run, refused, tmp_path):
     _, val = published.ilsvrc_facts()
     source = published.unpack(tmp_path / "ilsvrc", {f"val/{name}.JPEG": image for name, _, _, image in val})
