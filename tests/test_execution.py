@@ -114,6 +114,7 @@ def test_what_jax_itself_computes_is_not_tried(monkeypatch, attention):
     assert attention_refusal(small(attention=attention), jax.devices()[0]) is None
 
 
+@pytest.mark.optimized  # products of bfloat16 in this form
 @pytest.mark.parametrize("fault", [None, "values", "gradients", "nan"])
 def test_attention_that_computes_something_else_is_reported(monkeypatch, fault):
     """Plain XLA attention, which runs here, with a fault like a broken engine could have."""
