@@ -28,7 +28,7 @@ def _quick(*, device_assignment: Any, env_options_overrides: dict[str, Any], **o
 
 def set_quick_compilation(quick: bool) -> None:
     """Choose how programs are compiled from now on, in this process and in those that it starts."""
-    wanted = _quick if quick else _optimized
+    wanted: Any = _quick if quick else _optimized
     if compiler.get_compile_options is not wanted:
         compiler.get_compile_options = wanted
         os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(quick))
