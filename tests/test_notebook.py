@@ -23,6 +23,7 @@ def pictures(notebook):
     return [output.data["image/png"] for output in outputs if "image/png" in output.get("data", ())]
 
 
+@pytest.mark.optimized  # it trains for minutes
 def test_it_runs_where_only_the_wheel_is_and_learns_to_box(tmp_path):
     for package in ("build", "nbclient", "ipykernel"):
         pytest.importorskip(package)
