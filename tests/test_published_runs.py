@@ -20,8 +20,6 @@ from lctr_jax.run import assembly
 from lctr_jax.run.seed_summary import summarize_folders
 from lctr_jax.train import main
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 ROOT = Path(__file__).parents[1]
 SMALL = [
     "--config.model.name=deit_tiny",
