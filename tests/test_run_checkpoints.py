@@ -211,7 +211,7 @@ def test_each_head_is_kept_from_its_own_best_validation(tmp_path):
     loc, top1 = "eval/gt_known_loc_at_best_threshold", "eval/top1_cls"
 
     def opened():
-        return BestCheckpoint(tmp_path, METADATA, metric=loc, head_metric=top1, class_head=["routing"])
+        return BestCheckpoint(tmp_path, METADATA, metric=loc, head_metric=top1, class_head=["cdm"])
 
     best, improved = opened(), []
     for step, scores in enumerate([(50.0, 70.0), (60.0, 65.0), (60.0, 70.0), (55.0, np.nan), (55.0, 80.0)]):
@@ -224,9 +224,9 @@ def test_each_head_is_kept_from_its_own_best_validation(tmp_path):
     best.close()
     saved = load_weights(tmp_path / "checkpoints/best")[1]
     first, last = state_at(1).parameters, state_at(4).parameters
-    assert saved.keys() > {"routing"}
+    assert saved.keys() > {"cdm"}
     for name, module in saved.items():
-        assert_same({name: module}, {name: (last if name == "routing" else first)[name]})
+        assert_same({name: module}, {name: (last if name == "cdm" else first)[name]})
     assert [path.name for path in (tmp_path / "checkpoints/best").iterdir()] == ["4"]
 
 
