@@ -1,4 +1,4 @@
-"""A labeled image folder of animals, and a function that opens it."""
+"""A labeled image folder of animals, folders of other images and tables, and functions that open them."""
 
 import numpy as np
 from PIL import Image
@@ -12,6 +12,21 @@ def save(path, *, size=(40, 30), mode="RGB", value=90, **options):
     image = Image.fromarray(rng.integers(0, value, (size[1], size[0], 3), np.uint8)).convert(mode)
     image.save(path, **options)
     return path
+
+
+def write(root, files):
+    """Write tables and images by path; an image has 40x30 pixels."""
+    for name, content in files.items():
+        if content is None:
+            save(root / name)
+        else:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(content)
+    return root
+
+
+def images(*names):
+    return dict.fromkeys(names)
 
 
 def draw_animals(place):

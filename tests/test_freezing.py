@@ -16,6 +16,7 @@ from test_training import SPEC, mesh_of, run_steps, start
 from lctr_jax.checkpoints.store import load_weights
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.datasets import open_split
+from lctr_jax.data.pipeline import fixed_crops
 from lctr_jax.evaluation import forward
 from lctr_jax.models.methods import get_method
 from lctr_jax.models.normalization import normalize
@@ -163,21 +164,27 @@ def test_a_head_trains_the_same_on_cached_features(pictures, capsys):
 def test_cached_crops_differ_and_an_epoch_uses_one_of_them(pictures, tmp_path):
     split = open_split("folder", "train", data_dir=tmp_path, root=pictures)
     spec = dataclasses.replace(SPEC, **TRILITE)
-    compute_features(
-        tmp_path / "features",
+    batches = fixed_crops(
         split,
-        spec,
-        initialize(spec, jax.random.key(0)),
-        mesh_of(1),
         crops=2,
-        batch_size=4,
+        batch_size=5,
         image_size=32,
         augmentation=Augmentation(repeats=1, erasing=0.0),
         num_workers=0,
         on_corrupt="error",
+    )
+    compute_features(
+        tmp_path / "features",
+        batches,
+        spec,
+        initialize(spec, jax.random.key(0)),
+        mesh_of(1),
+        num_images=len(split),
+        crops=2,
         say=lambda _: None,
         check=lambda: None,
     )
+    batches.close()
     cache = open_features(tmp_path / "features")
     assert cache is not None
     tokens, (first, second) = cache.arrays["patch_tokens"], np.split(cache.ids, 2)
@@ -191,6 +198,17 @@ def test_cached_crops_differ_and_an_epoch_uses_one_of_them(pictures, tmp_path):
             row = first.tolist().index(name)
             np.testing.assert_array_equal(features, tokens[crop * len(split) + row])
             assert np.abs(features - tokens[(1 - crop) * len(split) + row]).max() > 1e-3
+
+
+def test_features_need_a_folder_that_can_be_written_to(pictures, tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/features").write_text("a file")
+    options = ["--config.model.method=trilite", "--config.train.cached_crops=1"]
+    with pytest.raises(SystemExit, match="2"):
+        train(pictures, tmp_path / "run", *options, "--config.augmentation.erasing=0.0")
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "train.cached_crops: features are kept in" in said
+    assert "choose another data.data_dir" in said
 
 
 @pytest.mark.parametrize(

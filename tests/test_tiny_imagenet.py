@@ -4,7 +4,7 @@ import pytest
 
 from lctr_jax import prepare
 from lctr_jax.data import datasets
-from lctr_jax.data.tiny_imagenet import release
+from lctr_jax.data.tiny_imagenet.builder import TinyImagenet
 
 ROOT = "tiny-imagenet-200/"
 
@@ -51,16 +51,16 @@ def test_every_field(tmp_path, form):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"wnids.txt": None}, "no wnids.txt in the release"),
+        ({"wnids.txt": None}, "wnids.txt is not in"),
         ({"words.txt": b"n01440764\ttench\n"}, "words.txt has no name of n01443537"),
         ({"words.txt": b"n01440764 tench\n"}, "words.txt:1: expected 2 columns"),
-        ({"val/val_annotations.txt": None}, "val/val_annotations.txt is missing"),
+        ({"val/val_annotations.txt": None}, "val_annotations.txt is not in"),
         ({"val/val_annotations.txt": b"val_0.JPEG n1 0 0 9 9\n"}, "class 'n1' is not in wnids.txt"),
         (
             {"val/val_annotations.txt": b"val_0.JPEG\tn01440764\t0\t0\tx\t9\n"},
             "expected numbers, got '0 0 x 9'",
         ),
-        ({"val/images/val_9.JPEG": b"-"}, "1 images have no line in the list of boxes, such as val_9.JPEG"),
+        ({"val/images/val_9.JPEG": b"-"}, "1 images have no line in the lists of boxes, such as val_9.JPEG"),
         ({"train/n01440764/n01440764_boxes.txt": b"\xff\n"}, "n01440764_boxes.txt is not a text file"),
     ],
 )
@@ -75,8 +75,8 @@ def test_a_part_of_the_release_is_refused(tmp_path, capsys):
     source = published.pack_zip(tmp_path / "t.zip", published.tiny_imagenet_files()[0])
     assert "found 9 images, expected 100000" in refusal(capsys, source, tmp_path / "data")
     missing = refusal(capsys, tmp_path / "nowhere", tmp_path / "data")
-    assert "is not tiny-imagenet-200.zip and has no wnids.txt" in missing
-    assert release.NUM_IMAGES == {"train": 100_000, "val": 10_000}
+    assert "no such folder or archive" in missing
+    assert TinyImagenet.NUM_IMAGES == {"train": 100_000, "val": 10_000}
 
 
 def test_not_prepared(tmp_path):

@@ -1,8 +1,6 @@
 """PyTorch weights to start a run from: converted on first use and kept as .safetensors."""
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +9,7 @@ from lctr_jax.checkpoints.conversion import convert, to_torch_tensors
 from lctr_jax.checkpoints.conversion_report import print_report
 from lctr_jax.checkpoints.hub import download, is_hub_name
 from lctr_jax.checkpoints.torch_files import TensorFile, is_tensor_file, read_tensors, write_tensors
-from lctr_jax.host.file_locks import lock_exclusively
+from lctr_jax.host.file_locks import locked_folder
 
 WEIGHTS_FOLDER = "initial_weights"
 """The folder, among the prepared data, that holds converted weights."""
@@ -39,7 +37,11 @@ def convert_once(source: str, data_dir: Path, console: Console) -> str:
     file = read_tensors(path)
     if file.metadata is not None:  # written by us: there is nothing to convert
         return str(path)
-    with _one_at_a_time(converted.parent):
+    with locked_folder(
+        converted.parent,
+        refused="init_from: converted weights are kept in {folder}, which cannot be written to",
+        risk="do not convert the same weights in two processes at once",
+    ):
         if not converted.is_file():  # otherwise converted by another process while this one waited
             _convert(file, source, converted, console)
     return str(converted)
@@ -60,24 +62,3 @@ def _key(source: str) -> str:
         return hashlib.sha256(source.encode()).hexdigest()[:16]
     with open(source, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Make the folder and let the processes of a host convert one after the other.
-
-    Raises:
-        OSError: it cannot be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".converting.lock").open("w")
-    except OSError as error:
-        raise OSError(
-            f"init_from: converted weights are kept in {folder}, which cannot be written to "
-            f"({error.strerror}); choose another data.data_dir, or convert them beforehand: "
-            "python convert_deit_weights.py SOURCE DEST"
-        ) from error
-    with lock:
-        lock_exclusively(lock, wait=True, risk="do not convert the same weights in two processes at once")
-        yield

@@ -15,7 +15,7 @@ from lctr_jax.data.imagenet import release as imagenet
 from lctr_jax.data.imagenet.builder import Imagenet
 from lctr_jax.data.openimages import release as openimages
 from lctr_jax.data.openimages.builder import Openimages
-from lctr_jax.data.tiny_imagenet import release as tiny_imagenet
+from lctr_jax.data.tiny_imagenet import builder as tiny_imagenet
 from lctr_jax.data.tiny_imagenet.builder import TinyImagenet
 
 

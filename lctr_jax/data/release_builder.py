@@ -1,4 +1,4 @@
-"""Base class of data sets that are published as a few archives: `dogs`, `cars`, `aircraft`."""
+"""Base class of data sets published as a few archives: `tiny_imagenet`, `dogs`, `cars`, `aircraft`."""
 
 import abc
 from pathlib import Path, PurePosixPath
@@ -48,7 +48,7 @@ class ReleaseBuilder(record_builder.RecordBuilder, skip_registration=True):
 
     @abc.abstractmethod
     def _read_release(self, files: "ReleaseFiles") -> records.Manifest:
-        """List the items of `train` and `test`.
+        """List the items of `train` and of the split to test on.
 
         Raises:
             FileNotFoundError: a file is missing.

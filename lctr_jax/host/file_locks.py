@@ -3,6 +3,8 @@
 import errno
 import fcntl
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,6 +13,30 @@ _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, err
 
 _log = logging.getLogger(__name__)
 _warned: set[Path] = set()
+
+
+@contextmanager
+def locked_folder(folder: Path, *, refused: str, risk: str) -> Iterator[None]:
+    """Make a folder that several processes of a host fill, and let one of them in at a time.
+
+    Args:
+        folder: the folder.
+        refused: start of the message if it cannot be written to; `{folder}` stands for its path.
+        risk: as in `lock_exclusively`.
+
+    Raises:
+        OSError: it cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise OSError(
+            f"{refused.format(folder=folder)} ({error.strerror}); choose another data.data_dir"
+        ) from error
+    with lock:
+        lock_exclusively(lock, wait=True, risk=risk)
+        yield
 
 
 def lock_exclusively(file: IO[Any], *, wait: bool, risk: str) -> bool:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
@@ -12,9 +13,9 @@ from lctr_jax.checkpoints.metadata import BACKBONE_FIELDS
 from lctr_jax.checkpoints.transfer import initialize_from, weights_digest
 from lctr_jax.data.contents import read_contents
 from lctr_jax.data.datasets import Split
-from lctr_jax.data.pipeline import TrainIterator
+from lctr_jax.data.pipeline import TrainIterator, fixed_crops
 from lctr_jax.data.samples import CorruptPolicy
-from lctr_jax.host.file_locks import lock_exclusively
+from lctr_jax.host.file_locks import locked_folder
 from lctr_jax.models.methods import get_method
 from lctr_jax.models.parameters import bind, parameter_shapes
 from lctr_jax.models.spec import ModelSpec
@@ -56,9 +57,11 @@ def open_feature_batches(experiment: Experiment, split: Split, spec: ModelSpec) 
     """
     config = experiment.config
     folder = Path(config.data.data_dir) / FEATURES_FOLDER / _key(experiment, split, spec)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / ".computing.lock").open("w") as lock:
-        lock_exclusively(lock, wait=True, risk="two runs may compute the same features")
+    with locked_folder(
+        folder.parent,
+        refused="train.cached_crops: features are kept in {folder}, which cannot be written to",
+        risk="do not start two runs at once that compute the same features",
+    ):
         if (cache := open_features(folder)) is None:
             _compute(folder, experiment, split, spec)
             cache = open_features(folder)
@@ -73,21 +76,27 @@ def _compute(folder: Path, experiment: Experiment, split: Split, spec: ModelSpec
     weights = experiment.initial(spec)
     if experiment.initial_weights:
         weights, _ = initialize_from(experiment.initial_weights, spec, weights)
-    compute_features(
-        folder,
+    batches = fixed_crops(
         split,
-        spec,
-        weights,
-        experiment.mesh,
         crops=config.train.cached_crops,
         batch_size=config.train.batch_size,
         image_size=config.training_side(spec),
         augmentation=config.augmentation,
         num_workers=experiment.workers.count,
         on_corrupt=cast(CorruptPolicy, config.data.on_corrupt),
-        say=experiment.log.say,
-        check=experiment.interruption.check,
     )
+    with closing(batches):
+        compute_features(
+            folder,
+            batches,
+            spec,
+            weights,
+            experiment.mesh,
+            num_images=len(split),
+            crops=config.train.cached_crops,
+            say=experiment.log.say,
+            check=experiment.interruption.check,
+        )
 
 
 def _key(experiment: Experiment, split: Split, spec: ModelSpec) -> str:

@@ -14,9 +14,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array
 
 from lctr_jax.data import sampling
-from lctr_jax.data.augmentation import Augmentation
-from lctr_jax.data.pipeline import TrainIterator, fixed_crops
-from lctr_jax.data.samples import CorruptPolicy, RecordSource
+from lctr_jax.data.pipeline import TrainIterator
 from lctr_jax.distributed.mesh import BATCH_AXES, batch_sharding, put_batch
 from lctr_jax.models.execution import device_kind, matmul_precision, resolve
 from lctr_jax.models.normalization import normalize
@@ -77,17 +75,13 @@ class FeatureCache:
 
 def compute_features(
     folder: Path,
-    split: RecordSource,
+    batches: TrainIterator,
     spec: ModelSpec,
     weights: Parameters,
     mesh: Mesh,
     *,
+    num_images: int,
     crops: int,
-    batch_size: int,
-    image_size: int,
-    augmentation: Augmentation,
-    num_workers: int,
-    on_corrupt: CorruptPolicy,
     say: Callable[[str], object],
     check: Callable[[], object],
 ) -> None:
@@ -95,16 +89,12 @@ def compute_features(
 
     Args:
         folder: where the features are written.
-        split: the training images.
+        batches: the crops, from `fixed_crops`.
         spec: the network.
         weights: the network's arrays, of which the backbone is used.
         mesh: devices of one process.
-        crops: number of random crops per image; their draws do not depend on the run's seed.
-        batch_size: images per forward pass.
-        image_size: side of the images in pixels.
-        augmentation: augmentation on the host.
-        num_workers: number of worker processes.
-        on_corrupt: as in `train_batches`.
+        num_images: number of training images.
+        crops: number of crops per image.
         say: receives lines about the progress.
         check: called between batches; may raise an error to stop.
 
@@ -116,42 +106,38 @@ def compute_features(
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    rows, arrays, said = len(split) * crops, {}, 0
+    rows, done, arrays = num_images * crops, 0, {}
     facts: dict[str, list[np.ndarray]] = {"label": [], "id": [], "replaced": []}
-    batches = fixed_crops(
-        split,
-        crops=crops,
-        batch_size=batch_size,
-        image_size=image_size,
-        augmentation=augmentation,
-        num_workers=num_workers,
-        on_corrupt=on_corrupt,
-    )
-    try:
-        for start in range(0, rows, batch_size):
-            check()
-            batch, count = next(batches), min(batch_size, rows - start)
-            features = jax.device_get(forward(weights, batch["image"]))
-            if not arrays:
-                arrays = _create(unfinished, features, rows)
-                size = sum(array.nbytes for array in arrays.values())
-                say(f"features: {crops} crops of {len(split):,} images, {size / 1e9:.1f} GB, in {folder}")
-            for name, array in arrays.items():
-                array[start : start + count] = features[name][:count]
-            for name, values in facts.items():
-                values.append(batch[name][:count])
-            if (done := 10 * (start + count) // rows) > said:
-                said = done
-                say(f"features: {10 * done} % computed")
-    finally:
-        batches.close()
+    while done < rows:
+        check()
+        batch = next(batches)
+        count = min(len(batch["label"]), rows - done)  # the crops start again within the last batch
+        features = jax.device_get(forward(weights, batch["image"]))
+        if not arrays:
+            arrays = _create(unfinished, features, rows)
+            size = sum(array.nbytes for array in arrays.values())
+            say(f"features: {crops} crops of {num_images:,} images, {size / 1e9:.1f} GB, in {folder}")
+        for name, array in arrays.items():
+            array[done : done + count] = features[name][:count]
+        for name, values in facts.items():
+            values.append(batch[name][:count])
+        if (tenths := 10 * (done + count) // rows) > 10 * done // rows:
+            say(f"features: {10 * tenths} % computed")
+        done += count
+    _finish(unfinished, arrays, facts, crops)
+    unfinished.rename(folder)
+
+
+def _finish(
+    folder: Path, arrays: dict[str, np.memmap], facts: dict[str, list[np.ndarray]], crops: int
+) -> None:
+    """Write everything to disk, and the index last."""
     for array in arrays.values():
         array.flush()
     labels, ids, replaced = (np.concatenate(facts[name]) for name in ("label", "id", "replaced"))
-    np.savez(unfinished / _IMAGES, label=labels, id=ids, replaced=replaced)
+    np.savez(folder / _IMAGES, label=labels, id=ids, replaced=replaced)
     index = {name: {"shape": array.shape, "dtype": array.dtype.name} for name, array in arrays.items()}
-    (unfinished / _INDEX).write_text(json.dumps({"crops": crops, "arrays": index}))
-    unfinished.rename(folder)
+    (folder / _INDEX).write_text(json.dumps({"crops": crops, "arrays": index}))
 
 
 def open_features(folder: Path) -> FeatureCache | None:
