@@ -39,7 +39,9 @@ def convert_once(source: str, data_dir: Path, console: Console) -> str:
         return str(path)
     with locked_folder(
         converted.parent,
-        refused="init_from: converted weights are kept in {folder}, which cannot be written to",
+        contents="init_from: converted weights",
+        remedy="choose another data.data_dir, or convert them beforehand: "
+        "python convert_deit_weights.py SOURCE DEST",
         risk="do not convert the same weights in two processes at once",
     ):
         if not converted.is_file():  # otherwise converted by another process while this one waited

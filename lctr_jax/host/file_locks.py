@@ -16,12 +16,13 @@ _warned: set[Path] = set()
 
 
 @contextmanager
-def locked_folder(folder: Path, *, refused: str, risk: str) -> Iterator[None]:
+def locked_folder(folder: Path, *, contents: str, remedy: str, risk: str) -> Iterator[None]:
     """Make a folder that several processes of a host fill, and let one of them in at a time.
 
     Args:
         folder: the folder.
-        refused: start of the message if it cannot be written to; `{folder}` stands for its path.
+        contents: what is kept there, with the option that asked for it, for the message.
+        remedy: what to do if it cannot be written to.
         risk: as in `lock_exclusively`.
 
     Raises:
@@ -32,7 +33,7 @@ def locked_folder(folder: Path, *, refused: str, risk: str) -> Iterator[None]:
         lock = (folder / ".lock").open("w")
     except OSError as error:
         raise OSError(
-            f"{refused.format(folder=folder)} ({error.strerror}); choose another data.data_dir"
+            f"{contents} are kept in {folder}, which cannot be written to ({error.strerror}); {remedy}"
         ) from error
     with lock:
         lock_exclusively(lock, wait=True, risk=risk)
