@@ -91,6 +91,7 @@ def test_a_folder_with_a_run_of_another_config_is_refused(refused, folder, tmp_p
         (["--config.init_from=nowhere"], "nowhere"),
         (["--eval", "--checkpoint=nowhere"], "nowhere"),
         (["--eval"], "--checkpoint"),
+        (["--config.model.alfa=3"], "command line: no such option: alfa; train.py --help lists them"),
         (["--config.train.keep_best=eval/top1_cls"], "set train.eval_every_epochs"),
         (["--config.train.keep_best_class_head=eval/top1_cls"], "set train.keep_best"),
         (

@@ -76,7 +76,7 @@ class ReleaseFiles(dict[str, records.ByteRange]):
 
     def __init__(self, source: Path, names: tuple[str, ...], *, scratch: Path):
         super().__init__()
-        self._missing = f"is not in {source}; expected {', '.join(names)}, or what they contain"
+        self._missing = f"is not in {source}; expected {', '.join(names)}, packed or extracted"
         for place in [source, *(source / name for name in names if (source / name).is_file())]:
             for path, file in archives.list_files(place, scratch=scratch).items():
                 parts = PurePosixPath(path).parts

@@ -38,9 +38,12 @@ def parse_flags(values: Any, argv: list[str], *, usage: str) -> Path:
     except flags.Error as error:
         raise ValueError(f"command line: {error}; usage: {usage}") from error
     except (AttributeError, KeyError) as error:
-        # ml_collections appends the closest option to its message.
-        hint = re.search(r"Did you mean .*", str(error.args[0]).rstrip("'"))
-        raise ValueError(f"command line: no such option: {hint.group() if hint else error}") from error
+        # ml_collections appends the closest option to its message, if one is close.
+        text = str(error.args[0]).strip("\"'")
+        hint = re.search(r"Did you mean .*", text)
+        raise ValueError(
+            f"command line: no such option: {hint.group() if hint else f'{text}; train.py --help lists them'}"
+        ) from error
     if unread:
         raise ValueError(f"command line: unexpected argument {' '.join(unread)!r}; usage: {usage}")
     return file
