@@ -1,4 +1,4 @@
-"""Every test runs with shape-checked signatures, on eight CPU devices."""
+"""Every test runs with shape-checked signatures and without implicit promotion, on eight CPU devices."""
 
 import os
 import shutil
@@ -12,6 +12,9 @@ import jax
 import pytest
 from jaxtyping import install_import_hook
 from quick_compilation import set_quick_compilation
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
 
 hook = install_import_hook("lctr_jax", "beartype.beartype")
 hook.__enter__()
@@ -41,7 +44,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture
-def strict_promotion():
-    """Let JAX refuse implicit promotion of dtypes and ranks."""
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+def implicit_promotion():
+    """Allow implicit promotion of data types and ranks, for references and libraries that rely on it."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield

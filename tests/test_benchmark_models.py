@@ -23,6 +23,7 @@ def golden_map(maps: np.ndarray, logits: np.ndarray) -> np.ndarray:
     return np.maximum([frame[top] for frame, top in zip(maps, logits.argmax(1), strict=True)], 0)
 
 
+@pytest.mark.usefixtures("implicit_promotion")
 def test_the_naive_port_equals_the_reference():
     spec, parameters = reference.TINY, reference.parameters(reference.TINY)
     logits, relation, maps = jax.jit(naive_forward, static_argnums=0)(
@@ -34,6 +35,7 @@ def test_the_naive_port_equals_the_reference():
     assert reference.relative_error(chosen, GOLDEN["cam"]) < 1e-4
 
 
+@pytest.mark.usefixtures("implicit_promotion")
 def test_the_naive_ports_step_equals_ours():
     spec = reference.TINY
     images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), np.uint8))
@@ -107,6 +109,7 @@ def test_the_pytorch_sides_step_lowers_the_loss_and_drops_paths_only_in_training
     torch.testing.assert_close(dropping(images)[0], dropping(images)[0])
 
 
+@pytest.mark.usefixtures("implicit_promotion")
 def test_ours_and_the_naive_port_agree_in_bfloat16_as_well():
     spec = reference.ModelSpec(num_classes=7, width=48, depth=3, heads=3, dtype="bfloat16")
     parameters, images = reference.parameters(spec), reference.images(2, 0)

@@ -8,8 +8,6 @@ from flax import nnx
 
 from lctr_jax.models.dense import Dense
 
-pytestmark = pytest.mark.usefixtures("strict_promotion")
-
 
 def draw(*shape, seed):
     return np.random.default_rng(seed).normal(size=shape)

@@ -10,8 +10,6 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from lctr_jax.training.device_augmentation import mixup_cutmix, random_erase
 
-pytestmark = pytest.mark.usefixtures("strict_promotion")
-
 SIDE = 48
 
 

@@ -115,6 +115,7 @@ def test_what_jax_itself_computes_is_not_tried(monkeypatch, attention):
 
 
 @pytest.mark.optimized  # products of bfloat16 in this form
+@pytest.mark.usefixtures("implicit_promotion")  # by the derivative of JAX's attention
 @pytest.mark.parametrize("fault", [None, "values", "gradients", "nan"])
 def test_attention_that_computes_something_else_is_reported(monkeypatch, fault):
     """Plain XLA attention, which runs here, with a fault like a broken engine could have."""

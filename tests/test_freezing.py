@@ -73,6 +73,7 @@ def test_a_frozen_backbone_has_no_gradient_no_optimizer_state_and_only_a_forward
     assert forward < 0.6 * whole
 
 
+@pytest.mark.usefixtures("implicit_promotion")  # by Optax
 def test_rates_fall_from_layer_to_layer_and_the_class_head_has_its_own():
     options = TrainingOptions(layer_decay=0.5, lr_multiplier=10.0, weight_decay=0.0)
     parameters = initialize(SPEC, jax.random.key(0))
@@ -92,6 +93,7 @@ def test_rates_fall_from_layer_to_layer_and_the_class_head_has_its_own():
     assert factors["cdm.kernels"] == [10.0]
 
 
+@pytest.mark.usefixtures("implicit_promotion")  # by Optax
 def test_trilites_class_head_alone_has_the_multiplied_rate():
     spec = dataclasses.replace(SPEC, method="trilite")
     heads = {name: initialize(spec, jax.random.key(0))[name] for name in ("classifier",)}

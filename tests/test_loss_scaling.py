@@ -21,8 +21,6 @@ from lctr_jax.training.state import new_state
 from lctr_jax.training.steps import adjust, compile_step, gradients
 from lctr_jax.training.training_config import TrainingOptions
 
-pytestmark = pytest.mark.usefixtures("strict_promotion")
-
 SPEC = ModelSpec(
     num_classes=4, width=32, depth=2, heads=2, image_size=32, patch_size=8, dtype="float16", drop_path=0.1
 )

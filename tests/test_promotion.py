@@ -18,7 +18,6 @@ from lctr_jax.training.training_config import TrainingOptions
 
 IMAGES = jax.ShapeDtypeStruct((4, 32, 32, 3), "uint8")
 LABELS = jax.ShapeDtypeStruct((4,), "int32")
-pytestmark = pytest.mark.usefixtures("strict_promotion")
 
 FAMILIES = [{}, {"layer_scale": True, "registers": 2, "cls_position": False}]
 

@@ -13,9 +13,6 @@ from lctr_jax.models.training_attention import training_attention
 HEADS, TOKENS, WIDTH = 3, 37, 48  # an odd number of tokens, as of every network here: cuDNN's form is padded
 
 
-pytestmark = pytest.mark.usefixtures("strict_promotion")
-
-
 def draw(*shape, seed=0):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape) * 1.5, jnp.float32)
 
