@@ -2,8 +2,8 @@
 
 python -m benchmarks.feeding [--workers 1] [--batch-size 512] [--rounds 8] [--json FILE]
 
-The workers' images are ready in memory, so that only what remains is measured: stacking a batch, copying it
-to shared memory, passing it on, and putting it on the device. The ceiling of a feeding process is what it
+The workers' images are ready in memory, so that only what remains is measured: stacking a batch in shared
+memory, passing it on, and putting it on the device. The ceiling of a feeding process is what it
 could feed if its workers never let it wait: the images over the CPU seconds of all its threads.
 """
 
@@ -24,7 +24,7 @@ from lctr_jax.data.device_feed import device_prefetch
 from lctr_jax.data.pipeline import TrainIterator
 from lctr_jax.host.paths import path_argument
 
-COPIES = "by the worker into the batch, by the worker into shared memory, from there to the device"
+COPIES = "by the worker into the batch, which is in shared memory, and from there to the device"
 _SIDE = 224
 
 

@@ -19,12 +19,13 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from lctr_jax.checkpoints.store import find_checkpoint
 from lctr_jax.command_line import ArgumentParser
 from lctr_jax.data.data_config import DataOptions
 from lctr_jax.data.geometry import Geometry, GeometryProtocol
+from lctr_jax.data.resize import RgbPixels
 from lctr_jax.data.samples import decode_record
 from lctr_jax.errors import one_line, one_line_errors
 from lctr_jax.host.paths import path_argument, text_argument
@@ -35,6 +36,7 @@ from lctr_jax.inference.result import NotFiniteError
 from lctr_jax.inference.threshold import PUBLISHED, PUBLISHED_THRESHOLD, resolve_threshold
 from lctr_jax.json_objects import describe_value, read_object
 from lctr_jax.models.normalization import normalize
+from lctr_jax.report.overlay import reduce_to
 from lctr_jax.report.selection import spread_evenly
 from lctr_jax.run.experiment import open_data
 from lctr_jax.viewer.demo_page import build_page, import_gradio, serve_page
@@ -90,7 +92,7 @@ def build_demo(
     def read(path: Path) -> Reading:
         return read_image(model, read_upright(path), geometry=frame, class_names=names)
 
-    black = Image.new("RGB", (spec.image_size, spec.image_size))
+    black = np.zeros((spec.image_size, spec.image_size, 3), np.uint8)
     try:
         read_image(model, black, geometry=frame, class_names=names)
     except NotFiniteError as error:
@@ -101,7 +103,7 @@ def build_demo(
 
 
 def read_image(
-    model: LoadedModel, image: Image.Image, *, geometry: Geometry, class_names: Sequence[str]
+    model: LoadedModel, image: RgbPixels, *, geometry: Geometry, class_names: Sequence[str]
 ) -> Reading:
     """Run the network on an RGB image, for the maps of all classes at once.
 
@@ -118,11 +120,11 @@ def read_image(
             "the network's output is not finite (NaN or infinity): its weights have diverged or are damaged; "
             "choose another checkpoint"
         )
-    larger = max(image.size) > MAX_PHOTO_SIDE
+    height, width = image.shape[:2]
     return Reading(
-        photo=np.asarray(ImageOps.contain(image, (MAX_PHOTO_SIDE, MAX_PHOTO_SIDE)) if larger else image),
-        width=image.width,
-        height=image.height,
+        photo=reduce_to(image, MAX_PHOTO_SIDE),
+        width=width,
+        height=height,
         geometry=geometry,
         class_names=class_names,
         probability=np.asarray(jax.nn.softmax(output.logits[0])),
@@ -149,9 +151,8 @@ def write_examples(checkpoint: str, folder: Path, *, data_dir: str | None) -> li
         return []
     written = []
     for index in spread_evenly(len(split), most=NUM_EXAMPLES):
-        image = decode_record(split[index])
         written.append(folder / f"{index}_{split[index]['label']}.png")
-        image.save(written[-1])
+        Image.fromarray(decode_record(split[index])).save(written[-1])
     return written
 
 

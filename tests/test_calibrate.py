@@ -126,7 +126,7 @@ def test_the_threshold_is_the_first_of_best_accuracy_and_its_interval_resamples_
 def test_the_accuracy_is_that_of_the_predicted_box():
     geometry = Geometry("wsoleval", 32)
     truth = np.array([[0.0, 0.0, 50.0, 25.0]])
-    image = Image.new("RGB", (100, 50))
+    image = np.zeros((50, 100, 3), np.uint8)
     models = {"upper left": FakeModel(slice(0, 2), slice(0, 2)), "flat": FakeModel(slice(0, 4), slice(0, 4))}
     for name, model in models.items():
         localizer = Localizer(model, geometry=geometry, threshold=Threshold(0.4), batch_size=2)

@@ -40,7 +40,7 @@ def checkpoint(tmp_path_factory):
 
 def photo(seed=0, size=(90, 60)):
     coarse = np.random.default_rng(seed).integers(0, 255, (5, 5, 3), np.uint8)
-    return Image.fromarray(coarse).resize(size)
+    return np.asarray(Image.fromarray(coarse).resize(size))
 
 
 def hot_corner(names=NAMES):
@@ -120,13 +120,13 @@ def test_examples_come_from_the_run_s_data_set(checkpoint, tmp_path, capsys):
         for split in ("train", "val"):
             path = tmp_path / "images" / split / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            photo(len(name)).save(path)
+            Image.fromarray(photo(len(name))).save(path)
     write_config(run, name="folder", root=str(tmp_path / "images"))
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps(config | {"eval": config["eval"] | {"split": "val"}}))
     examples = write_examples(str(checkpoint), tmp_path, data_dir=str(tmp_path / "data"))
     assert [path.stem.split("_")[1] for path in examples] == ["0", "0", "1"]
-    assert all(read_upright(path).size == (90, 60) for path in examples)
+    assert all(read_upright(path).shape == (60, 90, 3) for path in examples)
 
 
 @pytest.mark.parametrize(

@@ -205,14 +205,16 @@ def answering(**changed):
     ids=["logits", "class map", "product of the maps"],
 )
 def test_an_output_that_is_not_finite_is_no_reading(field, value):
-    image = Image.new("RGB", (9, 9))
+    image = np.zeros((9, 9, 3), np.uint8)
     read_image(answering(), image, geometry=GEOMETRY, class_names=NAMES)
     with pytest.raises(NotFiniteError):
         read_image(answering(**{field: np.float32(value)}), image, geometry=GEOMETRY, class_names=NAMES)
 
 
 def test_a_reading_keeps_what_the_page_shows_of_a_large_image():
-    reading = read_image(answering(), Image.new("RGB", (3000, 1500)), geometry=GEOMETRY, class_names=NAMES)
+    reading = read_image(
+        answering(), np.zeros((1500, 3000, 3), np.uint8), geometry=GEOMETRY, class_names=NAMES
+    )
     assert reading.photo.shape == (MAX_PHOTO_SIDE // 2, MAX_PHOTO_SIDE, 3)
     np.testing.assert_allclose(reading.region_xyxy, [0, 0, 3000, 1500])
 

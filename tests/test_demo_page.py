@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from browser import needs_browser, open_browser, requested
+from PIL import Image
 from test_demo import NAMES, ROOT, checkpoint, photo
 
 __all__ = ["checkpoint"]  # a fixture
@@ -22,7 +23,7 @@ from lctr_jax import demo
 read_image = demo.read_image
 
 def tell(model, image, **options):
-    print("read", *image.size, flush=True)
+    print("read", *image.shape[1::-1], flush=True)
     return read_image(model, image, **options)
 
 demo.read_image = tell
@@ -61,7 +62,7 @@ def serving(checkpoint, tmp_path, *examples):
 @pytest.fixture
 def page(checkpoint, tmp_path):
     """A browser on the page of a network with one example, its address, and what was read so far."""
-    photo(1).save(tmp_path / "example.png")
+    Image.fromarray(photo(1)).save(tmp_path / "example.png")
     with (
         serving(checkpoint, tmp_path, tmp_path / "example.png") as (address, seen),
         open_browser(tmp_path / "profile", log_requests=True) as browser,
@@ -113,7 +114,7 @@ def test_the_page_follows_threshold_and_class_and_asks_the_network_once_an_image
     assert drawn
     assert len(seen()) == count
 
-    photo(2, (50, 80)).save(tmp_path / "mine.png")
+    Image.fromarray(photo(2, (50, 80))).save(tmp_path / "mine.png")
     remove = (
         "[...document.querySelectorAll('#image button')].find(b => b.ariaLabel?.startsWith('Remove')).click()"
     )

@@ -171,7 +171,7 @@ def test_the_docs_lines_box_as_this_package_does_without_it(checkpoint, tmp_path
     )  # fmt: skip
     name, *corners = re.findall(r"[^\s\[\]]+", clean.stdout)
     localizer = Localizer(load(checkpoint), geometry=Geometry("wsoleval", 32), threshold=Threshold(0.3))
-    (prediction,) = localizer([Image.open(folder / "photo.jpg")])
+    (prediction,) = localizer([np.asarray(Image.open(folder / "photo.jpg"))])
     assert name == prediction.top[0].name
     np.testing.assert_allclose([float(corner) for corner in corners], prediction.boxed[0].box_xyxy, atol=1e-3)
     assert prediction.boxed[0].box_xyxy.tolist() != [0, 0, 90, 60]

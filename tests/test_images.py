@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.geometry import Geometry
 from lctr_jax.data.image_decoding import CorruptImageError, decode_pixels, decode_rgb, open_image
+from lctr_jax.data.jpeg_header import read_jpeg_header
 from lctr_jax.data.orientation import upright_size
 from lctr_jax.data.train_transforms import augment_image
 
@@ -81,6 +82,19 @@ def test_pixels_are_those_of_the_image(upright):
             decode_pixels(whole[: len(whole) // 2], upright=upright)
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"exif": Image.Exif()}, {"comment": b"x"}])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_the_header_of_a_jpeg_is_what_pil_reads(mode, options):
+    if "exif" in options:
+        options["exif"][0x0112] = 6
+    encoded = encode(Image.new(mode, (31, 17)), "JPEG", **options)
+    header = read_jpeg_header(encoded)
+    assert header == (31, 17, len(mode), "exif" in options)
+    for length in range(len(encoded)):
+        assert read_jpeg_header(encoded[:length]) in (None, header)
+    assert read_jpeg_header(encode(NOISE, "PNG")) is None
+
+
 def test_text_is_corrupt():
     with pytest.raises(CorruptImageError, match="cannot decode"):
         decode_rgb(b"<html>404 not found</html>" * 20)
@@ -115,7 +129,7 @@ def test_a_decompression_bomb_is_refused_by_its_header(size):
 @pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000), (20_000, 300), (2, 3000)])
 @pytest.mark.parametrize("protocol", ["lctr", "wsoleval"])
 def test_extreme_images_have_a_frame_and_a_view(size, protocol):
-    image = decode_rgb(encode(Image.new("RGB", size, (9, 8, 7)), "PNG"))
+    image = decode_pixels(encode(Image.new("RGB", size, (9, 8, 7)), "PNG"))
     augmented = augment_image(image, Augmentation(), np.random.default_rng(0), image_size=224)
     assert augmented.shape == (224, 224, 3)
     geometry = Geometry(protocol=protocol, image_size=224)

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.data.geometry import Geometry, GeometryProtocol
@@ -48,6 +47,10 @@ class FakeModel(LoadedModel):
         return Output(**arrays, routing=None)
 
 
+def black(width, height):
+    return np.zeros((height, width, 3), np.uint8)
+
+
 def localize(model, image, *, geometry: GeometryProtocol = "wsoleval", **options):
     localizer = Localizer(model, geometry=Geometry(geometry, 32), threshold=Threshold(0.5), **options)
     (prediction,) = localizer([image])
@@ -57,21 +60,21 @@ def localize(model, image, *, geometry: GeometryProtocol = "wsoleval", **options
 @pytest.mark.parametrize(("width", "height"), [(320, 160), (160, 320), (64, 64)])
 def test_a_box_is_where_the_map_is_hot_in_the_image_s_own_pixels(width, height):
     model = FakeModel(slice(0, 2), slice(2, 4))  # the upper right quarter
-    prediction = localize(model, Image.new("RGB", (width, height)))
+    prediction = localize(model, black(width, height))
     expected = [width / 2, 0, width, height / 2]
     np.testing.assert_allclose(prediction.boxed[0].box_xyxy, expected, atol=width / 32)
     assert prediction.region_xyxy.tolist() == [0, 0, width, height]
 
 
 def test_the_center_crop_sees_and_boxes_the_middle_only():
-    prediction = localize(FakeModel(slice(0, 2), slice(2, 4)), Image.new("RGB", (720, 360)), geometry="lctr")
+    prediction = localize(FakeModel(slice(0, 2), slice(2, 4)), black(720, 360), geometry="lctr")
     # 360 pixels become 36, of which 32 are seen: 320 pixels from about (200, 20).
     np.testing.assert_allclose(prediction.region_xyxy, [200, 20, 520, 340], atol=10)
     np.testing.assert_allclose(prediction.boxed[0].box_xyxy, [360, 20, 520, 180], atol=15)
 
 
 def test_the_predicted_class_is_boxed_unless_others_are_asked_for():
-    model, image = FakeModel(slice(0, 2), slice(0, 2)), Image.new("RGB", (32, 32))
+    model, image = FakeModel(slice(0, 2), slice(0, 2)), black(32, 32)
     prediction = localize(model, image)
     assert [boxed.name for boxed in prediction.boxed] == ["dog"]
     assert [ranked.name for ranked in prediction.top] == ["dog", "fox", "<b>owl</b>", "cat", "naïve"]
@@ -82,7 +85,7 @@ def test_the_predicted_class_is_boxed_unless_others_are_asked_for():
 
 
 def test_a_flat_map_is_said_to_have_found_nothing(tmp_path):
-    prediction = localize(FakeModel(slice(0, 4), slice(0, 4)), Image.new("RGB", (64, 32)))
+    prediction = localize(FakeModel(slice(0, 4), slice(0, 4)), black(64, 32))
     (boxed,) = prediction.boxed
     assert not boxed.found
     assert boxed.box_xyxy.tolist() == [0, 0, 64, 32]
@@ -93,14 +96,14 @@ def test_a_flat_map_is_said_to_have_found_nothing(tmp_path):
 
 
 def test_a_name_that_looks_like_a_number_is_a_name():
-    prediction = localize(FakeModel(0, 0), Image.new("RGB", (32, 32)), classes=["5"])
+    prediction = localize(FakeModel(0, 0), black(32, 32), classes=["5"])
     assert prediction.boxed[0].ranked.label == 4
 
 
 def test_one_compiled_shape_whatever_the_number_of_images():
     model = FakeModel(0, 0)
     localizer = Localizer(model, geometry=Geometry("wsoleval", 32), threshold=Threshold(0.5), batch_size=4)
-    assert [len(localizer([Image.new("RGB", (9, 9))] * count)) for count in (1, 3, 4)] == [1, 3, 4]
+    assert [len(localizer([black(9, 9)] * count)) for count in (1, 3, 4)] == [1, 3, 4]
     assert {shape for shape, _ in model.calls} == {(4, 32, 32, 3)}
 
 
@@ -113,7 +116,7 @@ class TwoRegions(FakeModel):
 
 
 def test_every_region_can_have_a_box_and_a_score():
-    image = Image.new("RGB", (320, 320))
+    image = black(320, 320)
     (largest,) = localize(TwoRegions(), image).boxed
     large, small = localize(TwoRegions(), image, boxes="all").boxed
     assert large.box_xyxy.tolist() == largest.box_xyxy.tolist()
@@ -130,7 +133,7 @@ def test_every_region_can_have_a_box_and_a_score():
 
 
 def test_a_score_is_the_probability_times_the_maps_mean_in_the_box():
-    (boxed,) = localize(FakeModel(slice(0, 4), slice(0, 2)), Image.new("RGB", (32, 32))).boxed
+    (boxed,) = localize(FakeModel(slice(0, 4), slice(0, 2)), black(32, 32)).boxed
     probability = np.exp(3) / np.exp([0, 3, 1, 0, 0, 2]).sum()
     assert boxed.ranked.probability == pytest.approx(probability, rel=1e-5)
     column = np.interp((np.arange(32) + 0.5) / 8 - 0.5, np.arange(4), [1, 1, 0, 0])  # OpenCV's enlargement
@@ -140,14 +143,14 @@ def test_a_score_is_the_probability_times_the_maps_mean_in_the_box():
 
 
 def test_the_most_likely_classes():
-    prediction = localize(FakeModel(0, 0), Image.new("RGB", (32, 32)), top=3)
+    prediction = localize(FakeModel(0, 0), black(32, 32), top=3)
     assert [boxed.name for boxed in prediction.boxed] == ["dog", "fox", "<b>owl</b>"]
 
 
 def test_a_class_per_image():
     model = FakeModel(0, 0)
     localizer = Localizer(model, geometry=Geometry("wsoleval", 32), threshold=Threshold(0.5), batch_size=2)
-    first, second = localizer([Image.new("RGB", (9, 9))] * 2, [3, None])
+    first, second = localizer([black(9, 9)] * 2, [3, None])
     assert [boxed.name for boxed in (*first.boxed, *second.boxed)] == ["naïve", "dog"]
 
 
@@ -164,7 +167,7 @@ def test_an_output_that_is_not_finite_is_an_error_of_its_image_alone():
     localizer = Localizer(
         Damaged(0, 0), geometry=Geometry("wsoleval", 32), threshold=Threshold(0.5), batch_size=3
     )
-    images = [Image.new("RGB", (9, 9))] * 3
+    images = [black(9, 9)] * 3
     first, second, third = localizer.localize_each(images)
     assert isinstance(second, NotFiniteError)
     assert not isinstance(first, NotFiniteError)
@@ -181,12 +184,12 @@ def test_a_threshold_may_be_each_map_s_own():
 
     for model, tau in ((FakeModel(0, 0), 0.7), (FakeModel(3, 3), 0.1)):
         localizer = Localizer(model, geometry=Geometry("wsoleval", 32), threshold=rule, batch_size=1)
-        (boxed,) = localizer([Image.new("RGB", (32, 32))])[0].boxed
+        (boxed,) = localizer([black(32, 32)])[0].boxed
         assert boxed.threshold == tau
 
 
 def test_a_mask_covers_what_its_box_encloses():
-    prediction = localize(FakeModel(slice(0, 2), slice(2, 4)), Image.new("RGB", (100, 50)))
+    prediction = localize(FakeModel(slice(0, 2), slice(2, 4)), black(100, 50))
     (boxed,) = prediction.boxed
     mask = prediction.mask(boxed)
     assert mask.shape == (50, 100)
@@ -202,4 +205,4 @@ def test_a_mask_covers_what_its_box_encloses():
 )
 def test_impossible_numbers_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        localize(FakeModel(0, 0), Image.new("RGB", (9, 9)), **options)
+        localize(FakeModel(0, 0), black(9, 9), **options)

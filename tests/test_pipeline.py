@@ -6,12 +6,13 @@ import json
 
 import numpy as np
 import pytest
+from grain.multiprocessing import SharedMemoryArray
 from PIL import Image
 from small_batches import SIZE, SPLIT, assert_same_batches, make_split, take, training
 
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.geometry import Geometry
-from lctr_jax.data.pipeline import evaluation_batches
+from lctr_jax.data.pipeline import _stack, evaluation_batches
 from lctr_jax.data.samples import TrainSample
 
 
@@ -229,11 +230,23 @@ def test_evaluation_is_one_ordered_pass_with_a_padded_end(num_workers):
         assert (record["width"], record["height"], record["mask"]) == (30, 20 + index, None)
         np.testing.assert_array_equal(record["boxes_xyxy"], SPLIT[index]["boxes_xyxy"])
     images = np.concatenate([batch["image"] for batch in batches])
-    expected = [geometry.transform_image(Image.open(io.BytesIO(record["image"]))) for record in SPLIT]
+    expected = [
+        geometry.transform_image(np.asarray(Image.open(io.BytesIO(record["image"])))) for record in SPLIT
+    ]
     np.testing.assert_array_equal(images[:11], expected)
     assert not images[11].any()
     labels = np.concatenate([batch["label"] for batch in batches])
     np.testing.assert_array_equal(labels, [*(record["label"] for record in SPLIT), -1])
+
+
+def test_workers_stack_batches_in_shared_memory():
+    samples = [{"image": np.full((2, 2, 3), index, np.uint8), "label": np.int32(index)} for index in range(3)]
+    shared, own = _stack(samples, shared=True), _stack(samples, shared=False)
+    assert isinstance(shared["image"], SharedMemoryArray)
+    shared["image"].unlink_on_del()
+    for name, values in own.items():
+        np.testing.assert_array_equal(shared[name], values)
+        assert type(values) is np.ndarray
 
 
 def test_every_evaluation_host_runs_the_same_number_of_batches():

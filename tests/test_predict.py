@@ -174,7 +174,7 @@ def test_a_photograph_held_upright_is_read_upright(tmp_path):
     path = write_image(tmp_path / "x.png", width=60, height=40, exif=exif)
     with Image.open(path) as stored:
         expected = np.rot90(np.asarray(stored), k=-1)
-    np.testing.assert_array_equal(np.asarray(read_upright(path)), expected)
+    np.testing.assert_array_equal(read_upright(path), expected)
 
 
 def test_a_large_folder_s_page_stays_bounded(checkpoint, tmp_path):

@@ -27,7 +27,7 @@ def test_it_gives_pils_pixels(resample):
         for width, height, side in SIZES:
             part = pixels[:height, :width]
             theirs = Image.fromarray(part).resize((side, side), resample)
-            np.testing.assert_array_equal(resize(part, side, resample=resample), np.asarray(theirs))
+            np.testing.assert_array_equal(resize(part, (side, side), resample=resample), np.asarray(theirs))
         height, width = pixels.shape[:2]
         for side in (1, 16, 64, 224):
             left, right = np.sort(rng.uniform(0, width, 2)).tolist()
@@ -35,5 +35,5 @@ def test_it_gives_pils_pixels(resample):
             box = (left, top, right, bottom)
             theirs = Image.fromarray(pixels).resize((side, side), resample, box)
             np.testing.assert_array_equal(
-                resize(pixels, side, resample=resample, box=box), np.asarray(theirs)
+                resize(pixels, (side, side), resample=resample, box=box), np.asarray(theirs)
             )

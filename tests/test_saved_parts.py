@@ -37,7 +37,7 @@ def test_a_crop_is_the_image_inside_its_box(saved):
     for line in lines:
         boxes = [box["box"] for box in line["boxes"] if box["found"]]
         assert len(line["saved"]["crops"]) == len(boxes) > 0
-        image = np.asarray(read_upright(root / "images" / line["file"])).astype(int)
+        image = read_upright(root / "images" / line["file"]).astype(int)
         for name, box in zip(line["saved"]["crops"], boxes, strict=True):
             x0, y0, x1, y1 = np.round(box).astype(int)
             with Image.open(root / "out" / name) as crop:

@@ -12,7 +12,7 @@ from benchmarks.fuzz.damage import damaged
 from lctr_jax.data import image_formats
 from lctr_jax.data.checks import Checks
 from lctr_jax.data.geometry import Geometry
-from lctr_jax.data.image_decoding import decode_mask, decode_rgb
+from lctr_jax.data.image_decoding import decode_mask, decode_pixels, decode_rgb
 from lctr_jax.data.records import ByteRange, Item
 
 SIDE = 32
@@ -69,7 +69,8 @@ WITH_EXIF = (
 def _decode(folder: Path, content: bytes) -> None:
     image = decode_rgb(content, upright=True)
     assert image.mode == "RGB"
-    assert Geometry(image_size=SIDE).transform_image(image).shape == (SIDE, SIDE, 3)
+    pixels = decode_pixels(content, upright=True)
+    assert Geometry(image_size=SIDE).transform_image(pixels).shape == (SIDE, SIDE, 3)
 
 
 def _mask(folder: Path, content: bytes) -> None:

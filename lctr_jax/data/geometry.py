@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from lctr_jax.data.image_decoding import MAX_PIXELS
+from lctr_jax.data.resize import RgbPixels, resize
 
 GeometryProtocol = Literal["lctr", "wsoleval"]
 
@@ -41,12 +42,12 @@ class Geometry:
         if self.image_size < 1:
             raise ValueError(f"image_size: got {self.image_size}, expected at least 1 pixel")
 
-    def transform_image(self, image: Image.Image) -> UInt8[np.ndarray, "size size 3"]:
+    def transform_image(self, image: RgbPixels) -> UInt8[np.ndarray, "size size 3"]:
         """Return the RGB image in the frame (PIL's bilinear filter)."""
-        if self.protocol == "wsoleval":
-            size = (self.image_size, self.image_size)
-            return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
-        return self._center_crop(image, Image.Resampling.BILINEAR)
+        size, window = (self.image_size, self.image_size), None
+        if self.protocol == "lctr":
+            size, window = self._resized_and_window(*image.shape[1::-1])
+        return resize(image, size, resample=Image.Resampling.BILINEAR, window=window)
 
     def transform_mask(self, mask: Image.Image) -> UInt8[np.ndarray, "size size"]:
         """Return the single-channel mask in the frame, by nearest-neighbor interpolation.
@@ -54,24 +55,25 @@ class Geometry:
         Under `wsoleval` OpenCV is used, as in its evaluator: OpenCV's nearest pixel contains the target
         pixel's upper left corner, PIL's its center.
         """
+        frame = (self.image_size, self.image_size)
         if self.protocol == "wsoleval":
-            size = (self.image_size, self.image_size)
-            return cv2.resize(np.asarray(mask), size, interpolation=cv2.INTER_NEAREST).astype(np.uint8)
-        return self._center_crop(mask, Image.Resampling.NEAREST)
-
-    def _center_crop(self, image: Image.Image, resampling: Image.Resampling) -> UInt8[np.ndarray, "..."]:
-        """Resize the short side, then crop, as published; in one step if the result would be too large.
-
-        One step gives the same pixels up to PIL's rounding, which changes some by one gray level.
-        """
-        width, height = _resize_short_side(image.width, image.height, short_side=self._resized_side)
-        left, top = (int((side - self.image_size + 1) * 0.5) for side in (width, height))
-        right, bottom = left + self.image_size, top + self.image_size
+            return cv2.resize(np.asarray(mask), frame, interpolation=cv2.INTER_NEAREST).astype(np.uint8)
+        (width, height), (left, top, right, bottom) = self._resized_and_window(*mask.size)
         if width * height <= MAX_PIXELS:
-            return np.asarray(image.resize((width, height), resampling).crop((left, top, right, bottom)))
-        x, y = image.width / width, image.height / height
-        region = (left * x, top * y, min(right * x, image.width), min(bottom * y, image.height))
-        return np.asarray(image.resize((self.image_size, self.image_size), resampling, box=region))
+            resized = mask.resize((width, height), Image.Resampling.NEAREST)
+            return np.asarray(resized.crop((left, top, right, bottom)))
+        # In one step, up to rounding: a narrow mask would become too large.
+        x, y = mask.width / width, mask.height / height
+        region = (left * x, top * y, min(right * x, mask.width), min(bottom * y, mask.height))
+        return np.asarray(mask.resize(frame, Image.Resampling.NEAREST, box=region))
+
+    def _resized_and_window(
+        self, width: int, height: int
+    ) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+        """Return the size to which `lctr` resizes an image, and the center crop's corners in it."""
+        size = _resize_short_side(width, height, short_side=self._resized_side)
+        left, top = (int((side - self.image_size + 1) * 0.5) for side in size)
+        return size, (left, top, left + self.image_size, top + self.image_size)
 
     def boxes_to_frame(
         self, boxes_xyxy: Float[np.ndarray, "boxes 4"], *, width: int, height: int

@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
 from lctr_jax.data import eight_bits, image_formats
+from lctr_jax.data.jpeg_header import read_jpeg_header
 from lctr_jax.data.orientation import read_orientation, turn
 
 MAX_PIXELS = 100_000_000
@@ -24,7 +25,7 @@ MAX_PIXELS = 100_000_000
 
 
 _END_OF_JPEG = b"\xff\xd9"
-_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 class CorruptImageError(ValueError):
@@ -81,14 +82,23 @@ def decode_pixels(encoded: bytes, *, upright: bool = False) -> UInt8[np.ndarray,
     Raises:
         CorruptImageError: the bytes cannot be decoded, e.g. because the file is truncated.
     """
-    image = open_image(encoded)
+    pixels = _decode_by_opencv(encoded, upright=upright)
+    return np.asarray(decode_rgb(encoded, upright=upright)) if pixels is None else pixels
+
+
+def _decode_by_opencv(encoded: bytes, *, upright: bool) -> UInt8[np.ndarray, "height width 3"] | None:
+    """Decode a JPEG of three colors that is not to be rotated; None for all other bytes."""
+    header = read_jpeg_header(encoded)
     # OpenCV would fill the missing part of a truncated file, so a file without end marker is left to PIL.
-    by_opencv = image.format == "JPEG" and image.mode == "RGB" and encoded.endswith(_END_OF_JPEG)
-    if by_opencv and not (upright and read_orientation(image) != 1):
-        pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), _AS_STORED)
-        if pixels is not None and pixels.shape == (image.height, image.width, 3):
-            return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
-    return np.asarray(load_rgb(image, upright=upright))
+    if header is None or header.components != 3 or not encoded.endswith(_END_OF_JPEG):
+        return None
+    if not 0 < header.width * header.height <= MAX_PIXELS:
+        return None
+    if upright and header.may_be_rotated and read_orientation(open_image(encoded)) != 1:
+        return None
+    pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), _AS_STORED)
+    whole = pixels is not None and pixels.shape == (header.height, header.width, 3)
+    return pixels if whole else None
 
 
 def decode_mask(encoded: bytes) -> Image.Image:

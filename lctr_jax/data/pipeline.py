@@ -14,6 +14,7 @@ from typing import Any
 import grain
 import numpy as np
 from absl import flags
+from grain.multiprocessing import SharedMemoryArray
 
 from lctr_jax.data import sampling, workers
 from lctr_jax.data.augmentation import Augmentation
@@ -41,7 +42,7 @@ class TrainIterator(grain.DatasetIterator[HostBatch]):
         self._load_compiled = load_compiled
         self.steps_per_epoch = steps_per_epoch
         self._samples, self._host_batch = samples, host_batch
-        self._batches = samples.batch(host_batch)
+        self._batches = samples.batch(host_batch, batch_fn=functools.partial(_stack, shared=num_workers > 0))
         self._num_workers = num_workers
         self._next_step = 0
         self._prefetched: grain.DatasetIterator[HostBatch] | None = None
@@ -185,7 +186,7 @@ def evaluation_batches(
     num_batches = -(-len(split) // batch_size)
     samples = grain.MapDataset.range(num_batches * batch_size).map(EvaluationSample(split, geometry))
     local = sampling.HostChunk(samples, batch_size=batch_size, shard=shard)
-    stack = functools.partial(_stack_evaluation, image_size=geometry.image_size)
+    stack = functools.partial(_stack_evaluation, image_size=geometry.image_size, shared=num_workers > 0)
     batches = local.batch(sampling.per_host_batch_size(batch_size, shard), batch_fn=stack)
     return _drain(_prefetch(batches, num_workers))
 
@@ -202,9 +203,24 @@ def _drain(batches: grain.DatasetIterator[HostBatch]) -> Iterator[HostBatch]:
             raise
 
 
-def _stack_evaluation(samples: Sequence[dict[str, Any] | None], *, image_size: int) -> HostBatch:
+def _stack(samples: Sequence[dict[str, Any]], *, shared: bool) -> HostBatch:
+    image = samples[0]["image"]
+    images = _allocate((len(samples), *image.shape), image.dtype, shared=shared)
+    stacked = {name: np.stack([sample[name] for sample in samples]) for name in samples[0] if name != "image"}
+    return {"image": np.stack([sample["image"] for sample in samples], out=images), **stacked}
+
+
+def _allocate(shape: tuple[int, ...], dtype: np.dtype[Any], *, shared: bool) -> np.ndarray:
+    """Allocate an array; a shared one is passed on to another process without a copy."""
+    return SharedMemoryArray(shape, dtype) if shared else np.empty(shape, dtype)
+
+
+def _stack_evaluation(
+    samples: Sequence[dict[str, Any] | None], *, image_size: int, shared: bool
+) -> HostBatch:
     real = [sample for sample in samples if sample is not None]
-    images = np.zeros((len(samples), image_size, image_size, 3), np.uint8)
+    images = _allocate((len(samples), image_size, image_size, 3), np.dtype(np.uint8), shared=shared)
+    images[len(real) :] = 0
     labels = np.full(len(samples), -1, np.int32)
     for row, sample in enumerate(real):
         images[row] = sample["image"]
@@ -216,9 +232,9 @@ def _prefetch(batches: grain.MapDataset[HostBatch], num_workers: int) -> grain.D
     """Compute batches ahead of use, each in one thread or worker process, in order."""
     if num_workers and not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # Grain reads its flags when it starts a process
-    # Batches are large, so few are buffered; two threads overlap decoding (which releases the GIL) and
-    # Python.
-    threads = grain.ReadOptions(num_threads=1 if num_workers else 2, prefetch_buffer_size=2)
+    # Batches are large, so few are buffered. Without workers, two threads overlap decoding (which releases
+    # the GIL) and Python; a worker needs none, and would leave a thread's batches behind in shared memory.
+    threads = grain.ReadOptions(num_threads=0 if num_workers else 2, prefetch_buffer_size=2)
     processes = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2)
     begin = workers.begin if num_workers else None  # Grain warns about an init function without processes
     return iter(batches.to_iter_dataset(threads).mp_prefetch(processes, worker_init_fn=begin))

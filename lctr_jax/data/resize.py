@@ -18,50 +18,62 @@ from lctr_jax.host.compilation import compiled
 
 RgbPixels = UInt8[np.ndarray, "height width 3"]
 
+_STRIP = 256  # rows resized at a time, which then fit in the cache
 _BITS = 22  # of a weight's fraction; 8 bits of a pixel and 2 of headroom complete an int32
 
 
 def resize(
     pixels: RgbPixels,
-    side: int,
+    size: tuple[int, int],
     *,
     resample: Image.Resampling,
     box: tuple[float, float, float, float] | None = None,
-) -> UInt8[np.ndarray, "side side 3"]:
-    """Resize to a square, with the same pixels as PIL's `resize((side, side), resample, box)`.
+    window: tuple[int, int, int, int] | None = None,
+) -> UInt8[np.ndarray, "rows columns 3"]:
+    """Resize with the same pixels as PIL's `resize(size, resample, box)`, then `crop(window)`.
 
     Args:
         pixels: the image.
-        side: side of the result in pixels.
+        size: width and height of the resized image in pixels.
         resample: BICUBIC or BILINEAR.
         box: left, top, right and bottom of the region to resize, in pixels; the whole image if None. Pixels
             next to it affect the border of the result.
+        window: left, top, right and bottom, in pixels of the resized image, of the part to compute; all of
+            it if None.
     """
     height, width = pixels.shape[:2]
-    left, top, right, bottom = np.array(box or (0, 0, width, height), np.float32)  # PIL's precision
+    x0, y0, x1, y1 = np.array(box or (0, 0, width, height), np.float32)  # PIL's precision
+    first_x, first_y, end_x, end_y = window or (0, 0, *size)
     cubic = resample is Image.Resampling.BICUBIC
-    x_start, x_weights = _weights(width, float(left), float(right - left), side, cubic)
-    y_start, y_weights = _weights(height, float(top), float(bottom - top), side, cubic)
+    x_start, x_weights = _weights(width, float(x0), float(x1 - x0), size[0], first_x, end_x, cubic)
+    y_start, y_weights = _weights(height, float(y0), float(y1 - y0), size[1], first_y, end_y, cubic)
     x_end, y_end = x_start[-1] + x_weights.shape[1], y_start[-1] + y_weights.shape[1]
-    columns = cv2.transpose(pixels[y_start[0] : y_end, x_start[0] : x_end])
-    columns = _combine_rows(columns.reshape(len(columns), -1), x_start - x_start[0], x_weights)
-    rows = cv2.transpose(columns.reshape(side, -1, 3))
+    needed = pixels[y_start[0] : y_end, x_start[0] : x_end]
+    rows = np.empty((len(needed), len(x_start), 3), np.uint8)
+    for top in range(0, len(needed), _STRIP):
+        columns = cv2.transpose(needed[top : top + _STRIP])
+        columns = _combine_rows(columns.reshape(len(columns), -1), x_start - x_start[0], x_weights)
+        cv2.transpose(columns.reshape(len(columns), -1, 3), dst=rows[top : top + _STRIP])
     rows = _combine_rows(rows.reshape(len(rows), -1), y_start - y_start[0], y_weights)
-    return rows.reshape(side, side, 3)
+    return rows.reshape(len(rows), -1, 3)
 
 
 @compiled(nogil=True)
 @no_type_check
-def _weights(length, start, extent, side, cubic):
-    """Return the first pixel and the weights of every output pixel, padded with zeros, as PIL rounds them."""
+def _weights(length, start, extent, side, first_place, end_place, cubic):
+    """Return first pixel and weights of output pixels, padded with zeros, as PIL rounds them.
+
+    The output has `side` pixels; those from `first_place` to `end_place` are returned.
+    """
     scale = extent / side
     stretch = max(scale, 1.0)
     support = (2.0 if cubic else 1.0) * stretch
     count = min(length, math.ceil(support) * 2 + 1)
-    starts = np.zeros(side, np.int64)
-    weights = np.zeros((side, count), np.int32)
+    starts = np.zeros(end_place - first_place, np.int64)
+    weights = np.zeros((end_place - first_place, count), np.int32)
     kernel = np.empty(count, np.float64)
-    for place in range(side):
+    for place in range(first_place, end_place):
+        row = place - first_place
         center = start + (place + 0.5) * scale
         first = max(int(center - support + 0.5), 0)
         taps = min(int(center + support + 0.5), length) - first
@@ -70,11 +82,11 @@ def _weights(length, start, extent, side, cubic):
             kernel[tap] = _kernel((tap + first - center + 0.5) * (1.0 / stretch), cubic)
             total += kernel[tap]
         # Padding must not reach past the image, so the last windows start earlier, with leading zeros.
-        starts[place] = min(first, length - count)
+        starts[row] = min(first, length - count)
         for tap in range(taps):
             weight = kernel[tap] / total * (1 << _BITS)
             rounded = int(weight - 0.5) if weight < 0 else int(weight + 0.5)
-            weights[place, first - starts[place] + tap] = rounded
+            weights[row, first - starts[row] + tap] = rounded
     return starts, weights
 
 

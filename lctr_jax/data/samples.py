@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 import grain
 import numpy as np
-from PIL import Image
 
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.geometry import Geometry
-from lctr_jax.data.image_decoding import CorruptImageError, decode_pixels, decode_rgb, load_rgb, open_image
+from lctr_jax.data.image_decoding import CorruptImageError, decode_pixels, load_rgb, open_image
 from lctr_jax.data.orientation import read_orientation
+from lctr_jax.data.resize import RgbPixels
 from lctr_jax.data.train_transforms import augment_image
 
 _log = logging.getLogger(__name__)
@@ -90,10 +90,10 @@ class TrainSample(grain.transforms.RandomMap):
         record, pixels = self._last_read.get(index, self._read)
         return record, augment_image(pixels, self.augmentation, rng, image_size=self.image_size)
 
-    def _read(self, index: int) -> tuple[Record, np.ndarray]:
+    def _read(self, index: int) -> tuple[Record, RgbPixels]:
         record = self.split[index]
         with _naming(record):
-            return record, decode_pixels(record["image"], upright=record.get("upright", False))
+            return record, decode_record(record)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,18 +117,19 @@ class EvaluationSample(grain.transforms.Map):
         with _naming(record):
             image = decode_record(record)
             framed = self.geometry.transform_image(image)
+        height, width = image.shape[:2]
         described = {key: record[key] for key in ("id", "label", "boxes_xyxy")}
-        described |= {"width": image.width, "height": image.height, "mask": record.get("mask")}
+        described |= {"width": width, "height": height, "mask": record.get("mask")}
         return {"image": framed, "record": described}
 
 
-def decode_record(record: Record) -> Image.Image:
+def decode_record(record: Record) -> RgbPixels:
     """Decode a record to RGB, rotated by EXIF if its split is `upright`.
 
     Raises:
         CorruptImageError: the bytes cannot be decoded.
     """
-    return decode_rgb(record["image"], upright=record.get("upright", False))
+    return decode_pixels(record["image"], upright=record.get("upright", False))
 
 
 @contextlib.contextmanager

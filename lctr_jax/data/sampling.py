@@ -4,14 +4,14 @@ Training samples have a global position 0, 1, 2, ... across all epochs. The seed
 determine the record and its augmentation; hosts and workers only compute different positions.
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grain
 
 T = TypeVar("T")
 
 # More epochs than any run needs. Grain's endless repetition has Python's largest index as its length, which
-# # overflows when batch computes the number of batches with floats.
+# overflows when batch computes the number of batches with floats.
 _EPOCHS = 2**24
 
 
@@ -69,19 +69,23 @@ def per_host_batch_size(batch_size: int, shard: tuple[int, int]) -> int:
 
 
 class RepeatEach(grain.MapDataset[T]):
-    """Repeats each element of the parent `times` times in a row."""
+    """Repeats each element of the parent `times` times in a row; the parent's last element is kept."""
 
     def __init__(self, parent: grain.MapDataset[T], times: int):
         super().__init__(parent)
         self._times = times
+        self._last: tuple[int, T] | None = None
 
     def __len__(self) -> int:
         return len(self._parent) * self._times
 
-    def __getitem__(self, index):  # pyright: ignore[reportIncompatibleMethodOverride]  one for grain's overloads
+    def __getitem__(self, index) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  one of grain's
         if isinstance(index, slice):
             return self.slice(index)
-        return self._parent[index // self._times]
+        place, last = index // self._times, self._last
+        if last is None or last[0] != place:
+            self._last = last = (place, self._parent[place])
+        return last[1]
 
 
 class HostChunk(grain.MapDataset[T]):

@@ -63,7 +63,7 @@ def load_compiled(augmentation: Augmentation) -> None:
     """Compile what views need, or load it from Numba's cache, which a first view would otherwise wait for."""
     pixels = np.zeros((2, 2, 3), np.uint8)
     resample = RESAMPLING[augmentation.interpolation]
-    resize(pixels, 2, resample=resample)
+    resize(pixels, (2, 2), resample=resample)
     if augmentation.randaugment_layers:
         for matrix in ((1.0, 0.0, 0.5, 0.0, 1.0, 0.0), (1.0, 0.1, 0.0, 0.1, 1.0, 0.0)):
             affine.transform(pixels, matrix, resample=resample, fill=FILL)
@@ -129,10 +129,11 @@ def resize_crop(
             reduction = _request_reduced(image, crop, image_size)
         image = np.asarray(load_rgb(image))
     left, top, right, bottom = (edge / reduction for edge in crop)
+    size = (image_size, image_size)
     if reduction == 1 and not resized_first:
         # Crop first: with a box, pixels outside of it would affect its border.
-        return resize(image[int(top) : int(bottom), int(left) : int(right)], image_size, resample=resample)
-    return resize(image, image_size, resample=resample, box=(left, top, right, bottom))
+        return resize(image[int(top) : int(bottom), int(left) : int(right)], size, resample=resample)
+    return resize(image, size, resample=resample, box=(left, top, right, bottom))
 
 
 def _request_reduced(image: Image.Image, crop: CropBox | Window, image_size: int) -> float:

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from PIL import Image
-
 from lctr_jax.data.notes import some
+from lctr_jax.data.resize import RgbPixels
 from lctr_jax.inference.images import report_unreadable
 from lctr_jax.inference.loading import LoadedModel
 from lctr_jax.inference.localizer import Localizer, folder_label
 from lctr_jax.inference.prediction_inputs import Input
 from lctr_jax.inference.result import NotFiniteError, Prediction
 
-InputBatch = Sequence[tuple[Input, Image.Image]]
+InputBatch = Sequence[tuple[Input, RgbPixels]]
 Results = list[tuple[Input, Prediction]]
 
 

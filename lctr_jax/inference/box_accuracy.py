@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image
 
 from lctr_jax.data.geometry import Geometry
+from lctr_jax.data.resize import RgbPixels
 from lctr_jax.inference.localizer import Localizer
 from lctr_jax.localization.boxes import best_iou
 from lctr_jax.localization.measurement import sweep_map
@@ -19,7 +19,7 @@ class TrueImage:
     """An RGB image, its unique name, its true boxes in pixels, and the class to localize, if given."""
 
     name: str
-    image: Image.Image
+    image: RgbPixels
     boxes_xyxy: Float[np.ndarray, "boxes 4"]
     label: int | None = None
 
@@ -55,7 +55,7 @@ def _measure_batch(localizer: Localizer, batch: list[TrueImage], geometry: Geome
     predictions = localizer([true.image for true in batch], [true.label for true in batch])
     for true, prediction in zip(batch, predictions, strict=True):
         sweep = sweep_map(prediction.localization_map, protocol=LCTR_PROTOCOL, image_size=geometry.image_size)
-        width, height = true.image.size
+        height, width = true.image.shape[:2]
         truth = geometry.boxes_to_frame(true.boxes_xyxy, width=width, height=height)
         iou_by_cut = best_iou(sweep.boxes_xyxy, truth, closed=LCTR_PROTOCOL.closed)
         found = sweep.levels.max() > np.arange(len(iou_by_cut))

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float
-from PIL import Image
 
 from lctr_jax.data.box_lists import Annotation, read_annotations
 from lctr_jax.data.box_matching import match
-from lctr_jax.data.image_decoding import CorruptImageError, load_rgb, open_image
+from lctr_jax.data.image_decoding import CorruptImageError, decode_pixels, open_image
 from lctr_jax.data.notes import examples, some
 from lctr_jax.data.orientation import read_orientation
+from lctr_jax.data.resize import RgbPixels
 from lctr_jax.inference.image_search import check_arguments, find_images
 
 _SLACK = 1.0  # pixels that a box may extend beyond its image, as in data sets
@@ -84,7 +84,7 @@ def join_boxes(
     return BoxTruth(images, notes)
 
 
-def read_boxed(boxed: BoxedImage, *, upright: bool) -> tuple[Image.Image, bool]:
+def read_boxed(boxed: BoxedImage, *, upright: bool) -> tuple[RgbPixels, bool]:
     """Return the RGB image, and whether it has an EXIF rotation.
 
     Raises:
@@ -92,18 +92,19 @@ def read_boxed(boxed: BoxedImage, *, upright: bool) -> tuple[Image.Image, bool]:
         ValueError: it is not an image, or a box lies outside of it.
     """
     try:
-        opened = open_image(boxed.path.read_bytes())
-        rotated = read_orientation(opened) != 1
-        image = load_rgb(opened, upright=upright)
+        encoded = boxed.path.read_bytes()
+        rotated = read_orientation(open_image(encoded)) != 1
+        image = decode_pixels(encoded, upright=upright)
     except CorruptImageError as error:
         raise ValueError(f"{boxed.path}: {error}") from error
-    overshoot = np.maximum(-boxed.boxes_xyxy[:, :2], boxed.boxes_xyxy[:, 2:] - image.size)
+    height, width = image.shape[:2]
+    overshoot = np.maximum(-boxed.boxes_xyxy[:, :2], boxed.boxes_xyxy[:, 2:] - [width, height])
     if (outside := overshoot.max(1) > _SLACK).any():
         other = "stored" if upright else "upright"
         hint = f"; the image has an EXIF rotation: try --exif {other}" if rotated else ""
         raise ValueError(
             f"{boxed.path}: box {boxed.boxes_xyxy[outside][0].tolist()} lies outside the image of "
-            f"{image.width} x {image.height} pixels{hint}"
+            f"{width} x {height} pixels{hint}"
         )
     return image, rotated
 

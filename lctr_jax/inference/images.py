@@ -6,18 +6,17 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from PIL import Image
-
-from lctr_jax.data.image_decoding import decode_rgb
+from lctr_jax.data.image_decoding import decode_pixels
+from lctr_jax.data.resize import RgbPixels
 from lctr_jax.errors import one_line
 from lctr_jax.inference.prediction_inputs import Input
 
-Pending = list[tuple[Input, "Future[Image.Image | Exception]"]]
+Pending = list[tuple[Input, "Future[RgbPixels | Exception]"]]
 
 
 def read_batches(
     inputs: Iterable[Input], *, batch_size: int, unreadable: dict[str, str]
-) -> Iterator[list[tuple[Input, Image.Image]]]:
+) -> Iterator[list[tuple[Input, RgbPixels]]]:
     """Yield inputs and their images in batches; threads decode the next batch while one is used.
 
     Unreadable files are skipped, reported on stderr, and added to `unreadable` with the reason.
@@ -49,18 +48,18 @@ def report_unreadable(given: Input, error: Exception, unreadable: dict[str, str]
     print(f"skipped {given.path}: {one_line(error)}", file=sys.stderr)
 
 
-def _read_or_error(path: Path) -> Image.Image | Exception:
+def _read_or_error(path: Path) -> RgbPixels | Exception:
     try:
         return read_upright(path)
     except (ValueError, OSError) as error:
         return error
 
 
-def read_upright(path: Path) -> Image.Image:
+def read_upright(path: Path) -> RgbPixels:
     """Read an RGB image, rotated as viewers show it.
 
     Raises:
         OSError: the file cannot be read.
         ValueError: it is not an image, or is damaged.
     """
-    return decode_rgb(path.read_bytes(), upright=True)
+    return decode_pixels(path.read_bytes(), upright=True)

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
-from PIL import Image
 
 from lctr_jax.data.geometry import Geometry
+from lctr_jax.data.resize import RgbPixels
 from lctr_jax.inference.loading import LoadedModel
 from lctr_jax.inference.result import BoxedClass, NotFiniteError, Prediction, RankedClass
 from lctr_jax.localization.maps import quantize_map, resize_map
@@ -70,9 +70,9 @@ class Localizer:
         self.batch_size = batch_size
 
     def __call__(
-        self, images: Sequence[Image.Image], labels: Sequence[int | None] | None = None
+        self, images: Sequence[RgbPixels], labels: Sequence[int | None] | None = None
     ) -> list[Prediction]:
-        """Localize in up to `batch_size` RGB images of any size.
+        """Localize in up to `batch_size` RGB images of any size, as uint8 arrays [height, width, 3].
 
         Args:
             images: the images.
@@ -88,13 +88,13 @@ class Localizer:
         return [result for result in results if isinstance(result, Prediction)]
 
     def localize_each(
-        self, images: Sequence[Image.Image], labels: Sequence[int | None] | None = None
+        self, images: Sequence[RgbPixels], labels: Sequence[int | None] | None = None
     ) -> list[Prediction | NotFiniteError]:
         """Localize like `__call__`, but return the error for an image instead of raising it."""
         return self.start(images, labels)()
 
     def start(
-        self, images: Sequence[Image.Image], labels: Sequence[int | None] | None = None
+        self, images: Sequence[RgbPixels], labels: Sequence[int | None] | None = None
     ) -> Callable[[], list[Prediction | NotFiniteError]]:
         """Start the network without waiting; the returned function waits for it and returns the results.
 
@@ -110,7 +110,7 @@ class Localizer:
         return lambda: self._finish(images, running, asked)
 
     def _finish(
-        self, images: Sequence[Image.Image], running: Output, asked: Int[np.ndarray, "batch asked"]
+        self, images: Sequence[RgbPixels], running: Output, asked: Int[np.ndarray, "batch asked"]
     ) -> list[Prediction | NotFiniteError]:
         output: Any = jax.device_get(running)
         finite = _finite_rows(output)
@@ -139,7 +139,7 @@ class Localizer:
         return np.argsort(-logits, axis=-1, kind="stable")[:, : self._top].astype(np.int32)
 
     def _prediction(
-        self, image: Image.Image, output: Any, row: int, probability: np.ndarray, labels: list[int]
+        self, image: RgbPixels, output: Any, row: int, probability: np.ndarray, labels: list[int]
     ) -> Prediction:
         ranked = np.argsort(-probability, kind="stable")[:5].tolist()
         maps = output.localization_map[row]
@@ -152,7 +152,7 @@ class Localizer:
             nothing = BoxedClass(ranked_class, region_xyxy, found=False, threshold=tau, score_map=score_map)
             boxed += [self._boxed(nothing, region, image) for region in regions] or [nothing]
         return Prediction(
-            image=np.asarray(image),
+            image=image,
             top=[self._ranked(label, probability) for label in ranked],
             boxed=boxed,
             region_xyxy=region_xyxy,
@@ -170,7 +170,7 @@ class Localizer:
         regions = find_regions(levels, cut=threshold.cut, min_area=self._min_area)
         return threshold.tau, regions if self._boxes == "all" else regions[:1]
 
-    def _boxed(self, nothing: BoxedClass, region: Region, image: Image.Image) -> BoxedClass:
+    def _boxed(self, nothing: BoxedClass, region: Region, image: RgbPixels) -> BoxedClass:
         corners = np.concatenate([region.outline, region.outline], axis=1)
         return nothing._replace(
             box_xyxy=self._to_original(region.box_xyxy[None].astype(np.float64), image)[0],
@@ -180,8 +180,9 @@ class Localizer:
             region=region,
         )
 
-    def _to_original(self, boxes_xyxy: np.ndarray, image: Image.Image) -> np.ndarray:
-        return self.geometry.boxes_to_original(boxes_xyxy, width=image.width, height=image.height)
+    def _to_original(self, boxes_xyxy: np.ndarray, image: RgbPixels) -> np.ndarray:
+        height, width = image.shape[:2]
+        return self.geometry.boxes_to_original(boxes_xyxy, width=width, height=height)
 
     def _ranked(self, label: int, probability: np.ndarray) -> RankedClass:
         names = self._model.class_names

@@ -6,19 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image
 
 from lctr_jax.data.image_decoding import load_rgb
+from lctr_jax.data.resize import RgbPixels
 from lctr_jax.host.paths import expand
 from lctr_jax.inference.image_search import check_arguments, find_images
 from lctr_jax.inference.images import read_upright
 
-Pixels = UInt8[np.ndarray, "height width 3"]
 ImageSource = Image.Image | np.ndarray | str | os.PathLike[str]
 
 
-def read_sources(sources: Any) -> Iterator[tuple[Path | None, Image.Image]]:
+def read_sources(sources: Any) -> Iterator[tuple[Path | None, RgbPixels]]:
     """Yield the upright RGB images of one or several sources, with their path if read from a file.
 
     A source is a PIL image, a uint8 RGB array [height, width, 3], the path of an image, or the path of a
@@ -33,16 +32,16 @@ def read_sources(sources: Any) -> Iterator[tuple[Path | None, Image.Image]]:
     for number, source in enumerate([sources] if single else sources):
         where = "images" if single else f"images[{number}]"
         if isinstance(source, np.ndarray):
-            yield None, Image.fromarray(_check(source, where))
+            yield None, _check(source, where)
         elif isinstance(source, Image.Image):
-            yield None, load_rgb(source, upright=True)
+            yield None, np.asarray(load_rgb(source, upright=True))
         elif isinstance(source, str | os.PathLike):
             yield from _read_path(expand(source))
         else:
             raise TypeError(f"{where}: got {type(source).__name__}, expected a PIL image, an array or a path")
 
 
-def _read_path(path: Path) -> Iterator[tuple[Path, Image.Image]]:
+def _read_path(path: Path) -> Iterator[tuple[Path, RgbPixels]]:
     check_arguments([path])
     for file in find_images([path]):
         try:
@@ -51,7 +50,7 @@ def _read_path(path: Path) -> Iterator[tuple[Path, Image.Image]]:
             raise ValueError(f"{file}: {error}") from error
 
 
-def _check(array: np.ndarray, where: str) -> Pixels:
+def _check(array: np.ndarray, where: str) -> RgbPixels:
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
         several = "; give several as a list" if array.ndim == 4 else ""
         raise ValueError(

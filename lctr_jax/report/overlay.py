@@ -20,6 +20,9 @@ PREDICTED, TRUE = BOX_COLORS[0], (255, 255, 255)
 _OPACITY = 0.6  # of opaque colors
 _FADE = 0.5  # fraction of the map's range below which colors are partly transparent
 _EDGE = (0, 0, 0)
+_LEVELS = np.arange(256, dtype=np.uint8)
+_TURBO = cv2.applyColorMap(_LEVELS[:, None], cv2.COLORMAP_TURBO)[..., ::-1].copy()  # RGB of every level
+_ALPHA = np.minimum(_LEVELS / 255 / _FADE, 1)
 
 
 def color_map(
@@ -35,12 +38,8 @@ def color_map(
         width: of the result in pixels.
         height: of the result in pixels.
     """
-    enlarged = cv2.resize(score_map.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    spread = float(np.ptp(enlarged))
-    usable = np.isfinite(spread) and spread > 0
-    levels = (enlarged - enlarged.min()) / spread if usable else np.zeros_like(enlarged)
-    colors = cv2.applyColorMap((levels * 255).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
-    return np.dstack([colors, (np.minimum(levels / _FADE, 1) * 255).astype(np.uint8)])
+    levels = _map_levels(score_map, width=width, height=height)
+    return np.dstack([cv2.applyColorMap(levels, _TURBO), cv2.LUT(levels, (_ALPHA * 255).astype(np.uint8))])
 
 
 def draw_map(
@@ -48,9 +47,30 @@ def draw_map(
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Draw the map's colors over the image."""
     height, width = image.shape[:2]
-    colors = color_map(score_map, width=width, height=height)
-    opacity = colors[..., 3:] / np.float32(255 / _OPACITY)
-    return (image * (1 - opacity) + colors[..., :3] * opacity).round().astype(np.uint8)
+    levels = _map_levels(score_map, width=width, height=height)
+    opacity = cv2.LUT(levels, (_ALPHA * _OPACITY).astype(np.float32))
+    colors = cv2.applyColorMap(levels, _TURBO)
+    return cv2.blendLinear(np.ascontiguousarray(image), colors, 1 - opacity, opacity)
+
+
+def _map_levels(
+    score_map: Float[np.ndarray, "grid_h grid_w"], *, width: int, height: int
+) -> UInt8[np.ndarray, "height width"]:
+    """Resize the map and scale it to 0 to 255; zeros if it is flat or not finite."""
+    enlarged = cv2.resize(score_map.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    low, high, *_ = cv2.minMaxLoc(enlarged)
+    if not np.isfinite(enlarged).all() or low == high:
+        return np.zeros_like(enlarged, np.uint8)
+    return ((enlarged - np.float32(low)) * np.float32(255 / (high - low))).astype(np.uint8)
+
+
+def reduce_to(image: UInt8[np.ndarray, "height width 3"], side: int) -> UInt8[np.ndarray, "rows columns 3"]:
+    """Reduce an image to a longest side of `side` pixels; smaller images stay as they are."""
+    scale = side / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    height, width = (max(1, round(length * scale)) for length in image.shape[:2])
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def draw_boxes(

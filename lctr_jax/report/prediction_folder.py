@@ -1,5 +1,6 @@
 """Predictions on disk: one line and one overlay per image, and a page of all images."""
 
+import functools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from lctr_jax.inference.prediction_inputs import Input
 from lctr_jax.inference.result import Prediction
 from lctr_jax.report.free_names import FreeNames
 from lctr_jax.report.gallery_items import GalleryItem
-from lctr_jax.report.overlay import BOX_COLORS, draw_boxes, draw_map
+from lctr_jax.report.overlay import BOX_COLORS, draw_boxes, draw_map, reduce_to
 from lctr_jax.report.page import render_page
 from lctr_jax.report.pictures import Picture, as_boxes, encode_maps, encode_photo
 from lctr_jax.report.prediction_journal import Journal
@@ -188,27 +189,31 @@ def draw_prediction(prediction: Prediction) -> Image.Image:
 
     Boxes have the colors of the page's; those of other classes are labeled with their names.
     """
-    photo = Image.fromarray(prediction.image)
-    photo.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
-    scale = np.array(photo.size * 2) / np.array(prediction.image.shape[1::-1] * 2)
+    drawn = reduce_to(prediction.image, OVERLAY_SIDE).copy()
+    height, width = drawn.shape[:2]
+    scale = np.array([width, height] * 2) / np.array(prediction.image.shape[1::-1] * 2)
     x0, y0, x1, y1 = np.round(prediction.region_xyxy * scale).astype(int).tolist()
-    drawn = np.array(photo)
     drawn[y0:y1, x0:x1] = draw_map(drawn[y0:y1, x0:x1], prediction.localization_map)
-    thickness = max(2, max(photo.size) // 250)
+    thickness = max(2, max(width, height) // 250)
     colors = {name: BOX_COLORS[place] for name, place in class_colors(prediction).items()}
     for boxed in prediction.found:
         drawn = draw_boxes(drawn, boxed.box_xyxy[None] * scale, colors[boxed.name], thickness=thickness)
     framed = cv2.copyMakeBorder(drawn, 0, _CAPTION, 0, 0, cv2.BORDER_CONSTANT, value=_PAPER)
     picture = Image.fromarray(framed)
-    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(16)
+    pen, font = ImageDraw.Draw(picture), _font()
     best = prediction.top[0]
-    pen.text((6, photo.height + 5), f"{best.name} {100 * best.probability:.0f}%", fill=_INK, font=font)
+    pen.text((6, height + 5), f"{best.name} {100 * best.probability:.0f}%", fill=_INK, font=font)
     if [boxed.ranked for boxed in prediction.boxed] != [best]:
         for boxed in prediction.found:
             x0, y0 = (boxed.box_xyxy * scale)[:2]
             corner = (x0 + thickness + 2, y0 + thickness)
             pen.text(corner, boxed.name, fill=colors[boxed.name], font=font, stroke_width=2, stroke_fill=_INK)
     return picture
+
+
+@functools.cache
+def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    return ImageFont.load_default(16)
 
 
 def prediction_item(name: str, prediction: Prediction, rules: BoxRules) -> GalleryItem:
