@@ -9,6 +9,7 @@ from jax.stages import Compiled
 
 from benchmarks import hlo
 from benchmarks.loop_costs import loop_surplus
+from benchmarks.memory_traffic import main_memory_bytes
 
 
 class Costs(NamedTuple):
@@ -24,6 +25,7 @@ class Costs(NamedTuple):
         collectives: communication between devices.
         estimated_cycles: XLA:TPU's estimate of the time, 0 elsewhere.
         fused_attention: number of calls of cuDNN's attention, forward and backward.
+        main_memory_bytes: a TPU's traffic with its main memory (`benchmarks/memory_traffic.py`).
         float32_scores: arrays with the shape of stored attention scores (`hlo.Program.float32_scores`).
     """
 
@@ -36,6 +38,7 @@ class Costs(NamedTuple):
     collectives: list[hlo.Collective]
     estimated_cycles: int
     fused_attention: int = 0
+    main_memory_bytes: int = 0
     float32_scores: tuple[str, ...] = ()
 
     @property
@@ -64,5 +67,6 @@ def analyze(compiled: Compiled, *, tokens: int | None = None) -> Costs:
         collectives=program.collectives(),
         estimated_cycles=program.estimated_cycles(),
         fused_attention=program.fused_attention(),
+        main_memory_bytes=main_memory_bytes(program),
         float32_scores=() if tokens is None else tuple(sorted(program.float32_scores(tokens))),
     )

@@ -170,6 +170,11 @@ def _payload(match: re.Match[str]) -> int:
     return sum(_num_bytes(shape) for shape in shapes)
 
 
+def array_bytes(array: str) -> int:
+    """Return the bytes of an array or tuple of arrays, such as "bf16[128,197]{1,0}"."""
+    return sum(_num_bytes(shape) for shape in _SHAPE.finditer(array))
+
+
 def _num_bytes(shape: re.Match[str]) -> int:
     bits = 8 if shape["type"] == "pred" else int(shape["bits"])
     count = 1

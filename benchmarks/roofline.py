@@ -7,8 +7,9 @@ The step is compiled ahead of time in bfloat16 for TPUs and GPUs, which need not
 is installed (extras [tpu-compiler] and [gpu-compiler]); otherwise for this CPU, where only the FLOPs are
 meaningful. --forward adds evaluation with logits and maps; --naive adds a line-by-line port
 (benchmarks/naive_lctr.py; minutes to compile). The analytic minimum of the FLOPs is that of
-benchmarks/analytic.py. Memory traffic is XLA's "bytes accessed". XLA counts a loop body once; here all
-iterations are included (benchmarks/loop_costs.py). For GPUs XLA estimates neither; reported are memory, GPUs
+benchmarks/analytic.py. Memory traffic is XLA's "bytes accessed", and for TPUs also what
+reaches main memory (benchmarks/memory_traffic.py). XLA counts a loop body once; here all iterations are
+included (benchmarks/loop_costs.py). For GPUs XLA estimates neither; reported are memory, GPUs
 with enough memory, collectives, and calls of cuDNN's attention.
 """
 
@@ -80,13 +81,12 @@ def measure(case: str, topology: str, program: str, *, images: int) -> dict[str,
         "flops_per_image": costs.flops and costs.flops / images,
         "minimum_flops_per_image": minimum(spec),
         "bytes_accessed": costs.bytes_accessed,
+        "main_memory_bytes": costs.main_memory_bytes if on_tpu else None,
         "temporary_bytes": costs.temporary_bytes,
         "peak_bytes": costs.peak_bytes,
         "collectives": [one._asdict() for one in costs.collectives],
         "arithmetic_seconds": costs.flops / FLOPS_PER_SECOND if on_tpu and costs.flops else None,
-        "memory_seconds": costs.bytes_accessed / BYTES_PER_SECOND
-        if on_tpu and costs.bytes_accessed
-        else None,
+        "memory_seconds": costs.main_memory_bytes / BYTES_PER_SECOND if on_tpu else None,
         "estimated_seconds": costs.estimated_cycles / CYCLES_PER_SECOND if on_tpu else None,
         "fused_attention": costs.fused_attention,
         "float32_scores": list(costs.float32_scores),
@@ -125,12 +125,12 @@ def _flops_table(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _memory_table(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "title": f"Per device, {rows[0]['images_per_chip']} images, GB",
-        "columns": ["program", "bytes accessed", "per image", "temporary", "peak", "collectives"],
+        "columns": ["program", "bytes accessed", "main memory", "temporary", "peak", "collectives"],
         "rows": [
             [
                 _name(row),
                 show(row["bytes_accessed"] and row["bytes_accessed"] / 1e9, 1),
-                show(row["bytes_accessed"] and row["bytes_accessed"] / row["images_per_chip"] / 1e9, 3),
+                show(row["main_memory_bytes"] and row["main_memory_bytes"] / 1e9, 1),
                 show(row["temporary_bytes"] / 1e9),
                 show(row["peak_bytes"] / 1e9),
                 describe_collectives([Collective(**one) for one in row["collectives"]]),
@@ -186,7 +186,8 @@ def notes(rows: list[dict[str, Any]]) -> list[str]:
         lines.append("Compiled for this CPU, 8 images, float32.")
     if any(row["arithmetic_seconds"] is not None for row in rows):
         lines += [
-            "arithmetic: FLOPs at 197 TFLOP/s; memory: bytes at 819 GB/s (cloud.google.com/tpu/docs/v5e).",
+            "bytes accessed: XLA's, which include on-chip memory; main memory: without it.",
+            "arithmetic: FLOPs at 197 TFLOP/s; memory: at 819 GB/s (cloud.google.com/tpu/docs/v5e).",
             "compiler's estimate: the sum of XLA:TPU's estimated cycles at 1.5 GHz, without overlap.",
         ]
     if any(is_gpu(row["topology"]) for row in rows):

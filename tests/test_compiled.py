@@ -206,6 +206,8 @@ def test_tpu_programs_compile_without_a_tpu():
     assert sum(one.num_bytes * one.executions for one in costs.collectives) == np.prod((6, 512, 512)) * 2
     assert costs.flops == pytest.approx(6 * 2 * 512 * 512 * (1024 // 8) * 3, rel=0.02)
     assert costs.estimated_cycles > 0
+    assert costs.bytes_accessed is not None
+    assert 0 < costs.main_memory_bytes <= costs.bytes_accessed
 
 
 def test_kernels_in_a_loop_count_what_they_say_of_themselves():
