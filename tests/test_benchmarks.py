@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from quick_compilation import child_flags
 
 from benchmarks import cost_curves, many_images, pipeline, startup, step, step_case, threshold_rules
 from benchmarks import predict as predict_benchmark
@@ -92,7 +93,8 @@ def test_our_side_is_importable_without_torch():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_a_case_measures_itself_in_a_process_of_its_own():
+def test_a_case_measures_itself_in_a_process_of_its_own(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", child_flags(1))
     case = step.Case(batch=8, classes=5, size="deit_tiny", dtype="float32", with_torch=False)
     assert (
         step.run_child("memory", case, "default")["bytes"] > 4 * 3 * 5_000_000

@@ -4,6 +4,7 @@ import http.client
 import io
 import itertools
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from quick_compilation import child_flags
 
 from lctr_jax.checkpoints.metadata import Metadata
 from lctr_jax.data.geometry import Geometry
@@ -59,7 +61,13 @@ def served(tmp_path_factory):
     with (
         said.open("w") as err,
         subprocess.Popen(
-            [sys.executable, __file__], cwd=ROOT, stdin=PIPE, stdout=PIPE, stderr=err, text=True
+            [sys.executable, __file__],
+            cwd=ROOT,
+            env=os.environ | {"XLA_FLAGS": child_flags(1)},
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=err,
+            text=True,
         ) as server,
     ):
         assert server.stdin is not None

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from browser import needs_browser, open_browser, requested
 from PIL import Image
+from quick_compilation import child_flags
 from test_demo import NAMES, ROOT, checkpoint, photo
 
 __all__ = ["checkpoint"]  # a fixture
@@ -46,7 +47,12 @@ def serving(checkpoint, tmp_path, *examples):
         return [(int(width), int(height)) for _, width, height in lines]
 
     with said.open("w") as out:
-        server = subprocess.Popen([sys.executable, "-c", SERVER, *map(str, options)], stdout=out, cwd=ROOT)
+        server = subprocess.Popen(
+            [sys.executable, "-c", SERVER, *map(str, options)],
+            env=os.environ | {"XLA_FLAGS": child_flags(1)},
+            stdout=out,
+            cwd=ROOT,
+        )
     try:
         for _ in range(900):
             if "local URL" in said.read_text():
