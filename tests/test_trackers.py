@@ -1,5 +1,6 @@
 """The trackers, each in its own process without a network, since they start threads and patch modules."""
 
+import functools
 import os
 import shutil
 import struct
@@ -29,6 +30,8 @@ with RunLog(active=True) as log:
 """
 MLFLOW = {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db", "MLFLOW_EXPERIMENT_NAME": "habits"}
 WANDB = {"WANDB_MODE": "offline"}
+ENVIRONMENTS = {"mlflow": MLFLOW, "wandb": WANDB}
+STRACE = shutil.which("strace")
 
 
 def report(
@@ -39,38 +42,57 @@ def report(
     return subprocess.run(command, cwd=workdir.parent, env=environment, capture_output=True, text=True)
 
 
-def test_mlflow_holds_what_was_written_and_a_resumed_run_goes_on_there(tmp_path):
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    """Start a tracker's run, once, and return its folder; `calls` lists its calls to the network."""
+
+    @functools.cache
+    def start(tracker: str) -> Path:
+        pytest.importorskip(tracker)
+        folder = tmp_path_factory.mktemp(tracker)
+        calls = ["-f", "-e", "trace=connect,sendto,sendmsg", "-o", str(folder / "calls")]
+        under = [STRACE, *calls] if STRACE else []
+        report(tracker, folder / "run", 5, *under, **ENVIRONMENTS[tracker]).check_returncode()
+        return folder
+
+    return start
+
+
+def test_mlflow_holds_what_was_written_and_a_resumed_run_goes_on_there(started):
     mlflow = pytest.importorskip("mlflow")
-    for last in (5, 10):
-        report("mlflow", tmp_path / "run", last, **MLFLOW).check_returncode()
-    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    folder = started("mlflow")
+    report("mlflow", folder / "run", 10, **MLFLOW).check_returncode()
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name("habits").experiment_id])
     assert (run.info.run_name, run.info.status) == ("run", "FINISHED")
     assert run.data.params == {"train.lr": "0.5", "data.name": "digits"}
     assert run.data.metrics["result/gt_known_loc"] == 82.5
     history = client.get_metric_history(run.info.run_id, "train/loss")
     assert [(metric.step, metric.value) for metric in history] == [(5, 0.2), (10, 0.1)]
-    pictures = sorted(path.name for path in tmp_path.rglob("artifacts/images/*.png"))
+    pictures = sorted(path.name for path in folder.rglob("artifacts/images/*.png"))
     assert [name.split("+")[:3] for name in pictures] == [
         ["eval~maps", "step", "10"],
         ["eval~maps", "step", "5"],
     ]
 
-    assert report("mlflow", tmp_path / "run", 13, **MLFLOW).returncode == 1
+    assert report("mlflow", folder / "run", 13, **MLFLOW).returncode == 1
     assert client.get_run(run.info.run_id).info.status == "FAILED"
 
-    elsewhere = report("mlflow", tmp_path / "run", 15, MLFLOW_TRACKING_URI="sqlite:///other.db")
+    elsewhere = report("mlflow", folder / "run", 15, MLFLOW_TRACKING_URI="sqlite:///other.db")
     assert "ValueError: log.mlflow:" in elsewhere.stderr
 
 
-def test_wandb_holds_what_was_written_and_a_resumed_run_is_the_same_one(tmp_path):
-    pytest.importorskip("wandb")
-    runs = []
-    for last in (5, 10):
-        shutil.rmtree(tmp_path / "run/wandb", ignore_errors=True)
-        report("wandb", tmp_path / "run", last, **WANDB).check_returncode()
-        (file,) = tmp_path.rglob("*.wandb")
-        runs.append(read_wandb(file))
+def test_wandb_holds_what_was_written_and_a_resumed_run_is_the_same_one(started):
+    folder = started("wandb")
+
+    def read_only_run() -> list:
+        (file,) = folder.rglob("*.wandb")
+        return read_wandb(file)
+
+    runs = [read_only_run()]
+    shutil.rmtree(folder / "run/wandb")
+    report("wandb", folder / "run", 10, **WANDB).check_returncode()
+    runs.append(read_only_run())
     for last, records in zip((5, 10), runs, strict=True):
         (run,) = (record.run for record in records if record.WhichOneof("record_type") == "run")
         config = {item.key: item.value_json for item in run.config.update}
@@ -94,13 +116,10 @@ def test_wandb_holds_what_was_written_and_a_resumed_run_is_the_same_one(tmp_path
     assert len({record.run.run_id for records in runs for record in records if record.run.run_id}) == 1
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
-@pytest.mark.parametrize(("tracker", "environment"), [("mlflow", MLFLOW), ("wandb", WANDB)])
-def test_a_local_run_never_reaches_for_the_network(tracker, environment, tmp_path):
-    pytest.importorskip(tracker)
-    strace = ["strace", "-f", "-e", "trace=connect,sendto,sendmsg", "-o", str(tmp_path / "calls")]
-    report(tracker, tmp_path / "run", 5, *strace, **environment).check_returncode()
-    calls = (tmp_path / "calls").read_text()
+@pytest.mark.skipif(STRACE is None, reason="needs strace")
+@pytest.mark.parametrize("tracker", ENVIRONMENTS)
+def test_a_local_run_never_reaches_for_the_network(tracker, started):
+    calls = (started(tracker) / "calls").read_text()
     assert "exited with 0" in calls
     assert "AF_INET" not in calls
 
