@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parent
 QUICK = {
     "step": [],
     "roofline": [],
-    "pipeline": ["--workers", "2", "--rounds", "3"],
+    "pipeline": ["--workers", "0", "2", "--rounds", "3"],
     "feeding": ["--rounds", "3"],
     "evaluation": ["--rounds", "3"],
     "predict": ["--images", "200"],

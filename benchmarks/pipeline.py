@@ -1,12 +1,13 @@
 """Images per second of the training pipeline, compared with the same recipe in PyTorch if installed.
 
-python -m benchmarks.pipeline [--workers 1 2] [--rounds 8] [--json FILE]
+python -m benchmarks.pipeline [--workers 0 1 2] [--rounds 8] [--json FILE]
 
 The published augmentation on 500 x 375 JPEGs in memory, as many as CUB's training split. Every round times
 each pipeline once, after consuming prefetched batches, so that disturbances affect all equally. Ours returns
 uint8, since normalization and random erasing run on the device in the training step; PyTorch's does them on
-the host. Ours decodes an image once for its three views; "ours, 1 view" shows the rate without that. A second
-table compares our stages with PIL's own operations, whose pixels ours equal.
+the host. Ours decodes an image once for its three views; "ours, 1 view" shows the rate without that. Without
+workers, two threads of this process read, whose batches need no shared memory. A second table compares our
+stages with PIL's own operations, whose pixels ours equal.
 """
 
 import argparse
@@ -85,7 +86,7 @@ def open_pipelines(
     published = Augmentation()
     yield Contestant("ours", workers, ours(augmentation=published))
     yield Contestant("ours, 1 view", workers, ours(augmentation=dataclasses.replace(published, repeats=1)))
-    if with_torch:
+    if with_torch and workers:
         from benchmarks.torch_pipeline import torch_batches
 
         theirs = torch_batches(records, batch_size=batch_size, image_size=IMAGE_SIZE, num_workers=workers)
@@ -98,7 +99,7 @@ def run_interleaved(contestants: list[Contestant], *, rounds: int, images: int, 
     for index in range(rounds + 1):
         for contestant in contestants:
             time.sleep(_SETTLE_SECONDS)
-            _take(contestant.batches, _BUFFERED_BATCHES * contestant.workers)
+            _take(contestant.batches, _BUFFERED_BATCHES * max(1, contestant.workers))
             cpu, start = _cpu_seconds(), time.perf_counter()
             _take(contestant.batches, steps)
             seconds, cpu = time.perf_counter() - start, _cpu_seconds() - cpu
@@ -215,7 +216,7 @@ def _cpu_seconds() -> float:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pipeline", description=__doc__)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="worker processes, 1 or more")
+    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2], help="worker processes")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--images", type=int, default=512, help="images per timing")
     parser.add_argument("--batch-size", type=int, default=32)
