@@ -1,6 +1,7 @@
 """`train.py --help` lists every option, from the place where it is declared."""
 
 import dataclasses
+import inspect
 import re
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def test_every_option_has_its_default_and_a_meaning(monkeypatch, capsys):
 )
 def test_every_field_is_documented(declared):
     if dataclasses.is_dataclass(declared):
-        documented = re.findall(r"^        (\w+): ", declared.__doc__ or "", flags=re.MULTILINE)
+        documented = re.findall(r"^    (\w+): ", inspect.getdoc(declared) or "", flags=re.MULTILINE)
         assert sorted(documented) == sorted(field.name for field in dataclasses.fields(declared))
 
 

@@ -12,7 +12,7 @@ from small_batches import SIZE, SPLIT, assert_same_batches, make_split, take, tr
 
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.geometry import Geometry
-from lctr_jax.data.pipeline import _stack, evaluation_batches
+from lctr_jax.data.pipeline import evaluation_batches
 from lctr_jax.data.samples import TrainSample
 
 
@@ -239,14 +239,13 @@ def test_evaluation_is_one_ordered_pass_with_a_padded_end(num_workers):
     np.testing.assert_array_equal(labels, [*(record["label"] for record in SPLIT), -1])
 
 
-def test_workers_stack_batches_in_shared_memory():
-    samples = [{"image": np.full((2, 2, 3), index, np.uint8), "label": np.int32(index)} for index in range(3)]
-    shared, own = _stack(samples, shared=True), _stack(samples, shared=False)
-    assert isinstance(shared["image"], SharedMemoryArray)
-    shared["image"].unlink_on_del()
-    for name, values in own.items():
-        np.testing.assert_array_equal(shared[name], values)
-        assert type(values) is np.ndarray
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_workers_stack_batches_in_shared_memory(num_workers):
+    batch = training(num_workers=num_workers)._batches[0]
+    for values in batch.values():
+        assert isinstance(values, SharedMemoryArray) == (num_workers > 0)
+        if num_workers:
+            values.unlink_on_del()
 
 
 def test_every_evaluation_host_runs_the_same_number_of_batches():

@@ -42,7 +42,9 @@ class TrainIterator(grain.DatasetIterator[HostBatch]):
         self._load_compiled = load_compiled
         self.steps_per_epoch = steps_per_epoch
         self._samples, self._host_batch = samples, host_batch
-        self._batches = samples.batch(host_batch, batch_fn=functools.partial(_stack, shared=num_workers > 0))
+        self._batches: Any = samples.batch(host_batch)
+        if num_workers:
+            self._batches.enable_shared_memory_output()  # Grain would stack first, and then copy
         self._num_workers = num_workers
         self._next_step = 0
         self._prefetched: grain.DatasetIterator[HostBatch] | None = None
@@ -203,23 +205,13 @@ def _drain(batches: grain.DatasetIterator[HostBatch]) -> Iterator[HostBatch]:
             raise
 
 
-def _stack(samples: Sequence[dict[str, Any]], *, shared: bool) -> HostBatch:
-    image = samples[0]["image"]
-    images = _allocate((len(samples), *image.shape), image.dtype, shared=shared)
-    stacked = {name: np.stack([sample[name] for sample in samples]) for name in samples[0] if name != "image"}
-    return {"image": np.stack([sample["image"] for sample in samples], out=images), **stacked}
-
-
-def _allocate(shape: tuple[int, ...], dtype: np.dtype[Any], *, shared: bool) -> np.ndarray:
-    """Allocate an array; a shared one is passed on to another process without a copy."""
-    return SharedMemoryArray(shape, dtype) if shared else np.empty(shape, dtype)
-
-
 def _stack_evaluation(
     samples: Sequence[dict[str, Any] | None], *, image_size: int, shared: bool
 ) -> HostBatch:
     real = [sample for sample in samples if sample is not None]
-    images = _allocate((len(samples), image_size, image_size, 3), np.dtype(np.uint8), shared=shared)
+    shape = (len(samples), image_size, image_size, 3)
+    # In shared memory, Grain passes it on to another process without a copy.
+    images = SharedMemoryArray(shape, np.uint8) if shared else np.empty(shape, np.uint8)
     images[len(real) :] = 0
     labels = np.full(len(samples), -1, np.int32)
     for row, sample in enumerate(real):
