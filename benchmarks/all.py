@@ -27,7 +27,7 @@ QUICK = {
     "pipeline": ["--workers", "0", "2", "--rounds", "3"],
     "feeding": ["--rounds", "3"],
     "evaluation": ["--rounds", "3"],
-    "predict": ["--images", "200"],
+    "predict": [],
     "startup": ["--rounds", "2"],
     "cost_curves": [],
     "scaling": [],
