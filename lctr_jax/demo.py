@@ -25,7 +25,7 @@ from lctr_jax.checkpoints.store import find_checkpoint
 from lctr_jax.command_line import ArgumentParser
 from lctr_jax.data.data_config import DataOptions
 from lctr_jax.data.geometry import Geometry, GeometryProtocol
-from lctr_jax.data.resize import RgbPixels
+from lctr_jax.data.image_decoding import RgbPixels
 from lctr_jax.data.samples import decode_record
 from lctr_jax.errors import one_line, one_line_errors
 from lctr_jax.host.paths import path_argument, text_argument

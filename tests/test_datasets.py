@@ -8,7 +8,8 @@ import tensorflow_datasets as tfds
 from animals import draw_animals
 from animals import open_split as open_animals
 
-from lctr_jax.data import datasets, preparation, tfds_prepared
+from lctr_jax.data import datasets, tfds_prepared
+from lctr_jax.host import file_locks
 
 SIZE = (48, 36)
 
@@ -203,6 +204,6 @@ def test_a_place_that_cannot_be_written_is_named_with_the_option(tmp_path):
 def test_prepared_data_is_found_without_a_lock(tmp_path, monkeypatch):
     draw_animals(tmp_path)
     found = open_animals(tmp_path / "animals", "val")
-    monkeypatch.setattr(preparation, "lock_exclusively", lambda *_, **__: pytest.fail("locked"))
+    monkeypatch.setattr(file_locks, "lock_exclusively", lambda *_, **__: pytest.fail("locked"))
     monkeypatch.setattr(Path, "mkdir", lambda *_, **__: pytest.fail("written to"))
     assert len(open_animals(tmp_path / "animals", "val")) == len(found)

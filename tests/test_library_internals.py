@@ -66,8 +66,14 @@ def private_names(path: Path, own: set[str]) -> Iterator[str]:
 
 
 def matches_error_text(path: Path) -> bool:
-    """Whether a file looks for words in `str(error)` or in an error's arguments."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    """Whether a file looks for words in `str(error..)`, or in a name that it is assigned to."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = {
+        ast.unparse(node.targets[0])
+        for node in nodes
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("str(error")
+    }
+    for node in nodes:
         if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
             texts = node.comparators
         elif (
@@ -76,7 +82,7 @@ def matches_error_text(path: Path) -> bool:
             texts = node.args
         else:
             continue
-        if any("str(error" in ast.unparse(text) for text in texts):
+        if any("str(error" in ast.unparse(text) or ast.unparse(text) in names for text in texts):
             return True
     return False
 

@@ -27,6 +27,7 @@ def test_every_source_gives_what_the_command_gives(model, checkpoint, tmp_path):
         "paths": paths,
         "images": images,
         "arrays": [np.asarray(image) for image in images],
+        "BGR, reversed": [np.asarray(image)[..., ::-1].copy()[..., ::-1] for image in images],
         "mixed": [paths[0], images[1], np.asarray(images[2])],
     }
     for name, source in sources.items():

@@ -39,7 +39,7 @@ def convert_once(source: str, data_dir: Path, console: Console) -> str:
         return str(path)
     with locked_folder(
         converted.parent,
-        contents="init_from: converted weights",
+        problem=f"init_from: converted weights are kept in {converted.parent}, which cannot be written to",
         remedy="choose another data.data_dir, or convert them beforehand: "
         "python convert_deit_weights.py SOURCE DEST",
         risk="do not convert the same weights in two processes at once",

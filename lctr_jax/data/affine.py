@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from PIL import Image
 
-from lctr_jax.data.resize import RgbPixels
+from lctr_jax.data.image_decoding import RgbPixels
 from lctr_jax.host.compilation import compiled
 
 Matrix = tuple[float, float, float, float, float, float]

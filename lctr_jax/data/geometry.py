@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from lctr_jax.data.image_decoding import MAX_PIXELS
-from lctr_jax.data.resize import RgbPixels, resize
+from lctr_jax.data.image_decoding import MAX_PIXELS, RgbPixels
+from lctr_jax.data.resize import resize
 
 GeometryProtocol = Literal["lctr", "wsoleval"]
 

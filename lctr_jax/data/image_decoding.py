@@ -24,6 +24,9 @@ MAX_PIXELS = 100_000_000
 """Width times height; 300 MB as RGB. More than cameras produce, and little enough for the memory."""
 
 
+RgbPixels = UInt8[np.ndarray, "_height _width 3"]
+"""An RGB image; those of one call may differ in size."""
+
 _END_OF_JPEG = b"\xff\xd9"
 _AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 
@@ -76,7 +79,7 @@ def decode_rgb(encoded: bytes, *, upright: bool = False) -> Image.Image:
     return load_rgb(open_image(encoded), upright=upright)
 
 
-def decode_pixels(encoded: bytes, *, upright: bool = False) -> UInt8[np.ndarray, "height width 3"]:
+def decode_pixels(encoded: bytes, *, upright: bool = False) -> RgbPixels:
     """Decode like `decode_rgb` to an array; OpenCV decodes color JPEGs to the same pixels, a little faster.
 
     Raises:
@@ -86,7 +89,7 @@ def decode_pixels(encoded: bytes, *, upright: bool = False) -> UInt8[np.ndarray,
     return np.asarray(decode_rgb(encoded, upright=upright)) if pixels is None else pixels
 
 
-def _decode_by_opencv(encoded: bytes, *, upright: bool) -> UInt8[np.ndarray, "height width 3"] | None:
+def _decode_by_opencv(encoded: bytes, *, upright: bool) -> RgbPixels | None:
     """Decode a JPEG of three colors that is not to be rotated; None for all other bytes."""
     header = read_jpeg_header(encoded)
     # OpenCV would fill the missing part of a truncated file, so a file without end marker is left to PIL.

@@ -10,7 +10,7 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from lctr_jax.data.record_builder import RecordBuilder
-from lctr_jax.host.file_locks import lock_exclusively
+from lctr_jax.host.file_locks import LOCK, locked_folder
 
 _WITHOUT_LOCKS = (
     "do not let two processes prepare data there at once: run python -m lctr_jax.prepare first, or use "
@@ -34,17 +34,18 @@ def prepare(
         builder.check_prepared()
     if _is_finished(builder) and not overwrite:
         return Path(builder.data_dir)
+    locking = locked_folder(
+        data_dir,
+        problem=f"{builder.name} is not prepared in {data_dir}, and that folder is not writable",
+        remedy="choose another folder for prepared data: data.data_dir or --data_dir",
+        risk=_WITHOUT_LOCKS,
+    )
     made = not data_dir.exists()
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        lock = (data_dir / ".preparing.lock").open("w")
-    except OSError as error:
-        raise OSError(
-            f"{builder.name} is not prepared in {data_dir}, and that folder is not writable "
-            f"({error.strerror}); choose another folder for prepared data: data.data_dir or --data_dir"
-        ) from error
-    with _nothing_left_of_failure(data_dir, made=made), lock, contextlib.redirect_stdout(sys.stderr):
-        locked = lock_exclusively(lock, wait=True, risk=_WITHOUT_LOCKS)
+    with (
+        _nothing_left_of_failure(data_dir, made=made),
+        locking as locked,
+        contextlib.redirect_stdout(sys.stderr),
+    ):
         folder = Path(builder.data_dir)
         if _is_finished(builder):
             if not overwrite:  # done by another process while this one waited
@@ -65,7 +66,8 @@ def _nothing_left_of_failure(data_dir: Path, *, made: bool) -> Iterator[None]:
         yield
     except BaseException:
         if made:
-            (data_dir / ".preparing.lock").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # not made
+                (data_dir / LOCK).unlink()
             for folder, _, _ in os.walk(data_dir, topdown=False):
                 with contextlib.suppress(OSError):  # not empty
                     os.rmdir(folder)

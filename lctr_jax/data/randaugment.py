@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from lctr_jax.data import affine
-from lctr_jax.data.resize import RgbPixels
+from lctr_jax.data.image_decoding import RgbPixels
 
 FILL = (124, 116, 104)  # ImageNet's mean color, for pixels uncovered by geometric operations
 _MAX_MAGNITUDE = 10.0

@@ -14,10 +14,8 @@ from jaxtyping import UInt8
 from numba import njit
 from PIL import Image
 
+from lctr_jax.data.image_decoding import RgbPixels
 from lctr_jax.host.compilation import compiled
-
-RgbPixels = UInt8[np.ndarray, "_height _width 3"]
-"""An RGB image; those of one call may differ in size."""
 
 _STRIP = 256  # rows resized at a time, which then fit in the cache
 _BITS = 22  # of a weight's fraction; 8 bits of a pixel and 2 of headroom complete an int32

@@ -13,9 +13,8 @@ import numpy as np
 
 from lctr_jax.data.augmentation import Augmentation
 from lctr_jax.data.geometry import Geometry
-from lctr_jax.data.image_decoding import CorruptImageError, decode_pixels, load_rgb, open_image
+from lctr_jax.data.image_decoding import CorruptImageError, RgbPixels, decode_pixels, load_rgb, open_image
 from lctr_jax.data.orientation import read_orientation
-from lctr_jax.data.resize import RgbPixels
 from lctr_jax.data.train_transforms import augment_image
 
 _log = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from PIL import Image, ImageEnhance
 
 from lctr_jax.data import affine
 from lctr_jax.data.augmentation import RESAMPLING, Augmentation
-from lctr_jax.data.image_decoding import load_rgb
+from lctr_jax.data.image_decoding import RgbPixels, load_rgb
 from lctr_jax.data.randaugment import FILL, draw_operations
-from lctr_jax.data.resize import RgbPixels, resize
+from lctr_jax.data.resize import resize
 
 _CROP_ATTEMPTS = 10  # as in common implementations of random-resized-crop
 

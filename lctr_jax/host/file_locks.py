@@ -11,33 +11,36 @@ from typing import IO, Any
 # NFS without lockd; FUSE and parallel file systems mounted without locks; 9p; some overlay file systems.
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 
+LOCK = ".lock"
+"""File in a folder of `locked_folder`."""
+
 _log = logging.getLogger(__name__)
 _warned: set[Path] = set()
 
 
 @contextmanager
-def locked_folder(folder: Path, *, contents: str, remedy: str, risk: str) -> Iterator[None]:
+def locked_folder(folder: Path, *, problem: str, remedy: str, risk: str) -> Iterator[bool]:
     """Make a folder that several processes of a host fill, and let one of them in at a time.
 
     Args:
         folder: the folder.
-        contents: what is kept there, with the option that asked for it, for the message.
-        remedy: what to do if it cannot be written to.
+        problem: what to say if it cannot be written to; the reason follows.
+        remedy: what to do then.
         risk: as in `lock_exclusively`.
+
+    Yields:
+        Whether it is locked; not on file systems without locks.
 
     Raises:
         OSError: it cannot be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        lock = (folder / LOCK).open("w")
     except OSError as error:
-        raise OSError(
-            f"{contents} are kept in {folder}, which cannot be written to ({error.strerror}); {remedy}"
-        ) from error
+        raise OSError(f"{problem} ({error.strerror}); {remedy}") from error
     with lock:
-        lock_exclusively(lock, wait=True, risk=risk)
-        yield
+        yield lock_exclusively(lock, wait=True, risk=risk)
 
 
 def lock_exclusively(file: IO[Any], *, wait: bool, risk: str) -> bool:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from lctr_jax.data.image_decoding import RgbPixels
 from lctr_jax.data.notes import some
-from lctr_jax.data.resize import RgbPixels
 from lctr_jax.inference.images import report_unreadable
 from lctr_jax.inference.loading import LoadedModel
 from lctr_jax.inference.localizer import Localizer, folder_label

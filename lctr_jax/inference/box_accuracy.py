@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from lctr_jax.data.geometry import Geometry
-from lctr_jax.data.resize import RgbPixels
+from lctr_jax.data.image_decoding import RgbPixels
 from lctr_jax.inference.localizer import Localizer
 from lctr_jax.localization.boxes import best_iou
 from lctr_jax.localization.measurement import sweep_map

@@ -9,10 +9,9 @@ from jaxtyping import Bool, Float
 
 from lctr_jax.data.box_lists import Annotation, read_annotations
 from lctr_jax.data.box_matching import match
-from lctr_jax.data.image_decoding import CorruptImageError, decode_pixels, open_image
+from lctr_jax.data.image_decoding import CorruptImageError, RgbPixels, decode_pixels, open_image
 from lctr_jax.data.notes import examples, some
 from lctr_jax.data.orientation import read_orientation
-from lctr_jax.data.resize import RgbPixels
 from lctr_jax.inference.image_search import check_arguments, find_images
 
 _SLACK = 1.0  # pixels that a box may extend beyond its image, as in data sets

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from lctr_jax.data.image_decoding import decode_pixels
-from lctr_jax.data.resize import RgbPixels
+from lctr_jax.data.image_decoding import RgbPixels, decode_pixels
 from lctr_jax.errors import one_line
 from lctr_jax.inference.prediction_inputs import Input
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from lctr_jax.data.geometry import Geometry
-from lctr_jax.data.resize import RgbPixels
+from lctr_jax.data.image_decoding import RgbPixels
 from lctr_jax.inference.loading import LoadedModel
 from lctr_jax.inference.result import BoxedClass, NotFiniteError, Prediction, RankedClass
 from lctr_jax.localization.maps import quantize_map, resize_map

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lctr_jax.data.image_decoding import load_rgb
-from lctr_jax.data.resize import RgbPixels
+from lctr_jax.data.image_decoding import RgbPixels, load_rgb
 from lctr_jax.host.paths import expand
 from lctr_jax.inference.image_search import check_arguments, find_images
 from lctr_jax.inference.images import read_upright
@@ -32,7 +31,7 @@ def read_sources(sources: Any) -> Iterator[tuple[Path | None, RgbPixels]]:
     for number, source in enumerate([sources] if single else sources):
         where = "images" if single else f"images[{number}]"
         if isinstance(source, np.ndarray):
-            yield None, _check(source, where)
+            yield None, _check(source, where).copy()  # predictions keep it
         elif isinstance(source, Image.Image):
             yield None, np.asarray(load_rgb(source, upright=True))
         elif isinstance(source, str | os.PathLike):

@@ -59,7 +59,7 @@ def open_feature_batches(experiment: Experiment, split: Split, spec: ModelSpec) 
     folder = Path(config.data.data_dir) / FEATURES_FOLDER / _key(experiment, split, spec)
     with locked_folder(
         folder.parent,
-        contents="train.cached_crops: features",
+        problem=f"train.cached_crops: features are kept in {folder.parent}, which cannot be written to",
         remedy="choose another data.data_dir, or train with train.cached_crops=0",
         risk="do not start two runs at once that compute the same features",
     ):

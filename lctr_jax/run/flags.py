@@ -39,9 +39,9 @@ def parse_flags(values: Any, argv: list[str], *, usage: str) -> Path:
         raise ValueError(f"command line: {error}; usage: {usage}") from error
     except (AttributeError, KeyError) as error:
         # ml_collections appends the closest option to its message, if one is close.
-        hint = re.search(r"Did you mean .*", str(error.args[0]).rstrip("'"))
-        name = str(error.args[0]).strip("\"'")
-        nearest = hint.group() if hint else f"{name}; train.py --help lists them"
+        text = str(error.args[0]).strip("'\"")
+        hint = re.search(r"Did you mean .*", text)
+        nearest = hint.group() if hint else f"{text}; train.py --help lists them"
         raise ValueError(f"command line: no such option: {nearest}") from error
     if unread:
         raise ValueError(f"command line: unexpected argument {' '.join(unread)!r}; usage: {usage}")
