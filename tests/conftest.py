@@ -9,6 +9,7 @@ import tempfile
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 
+import hypothesis
 import jax
 import pytest
 from jaxtyping import install_import_hook
@@ -19,6 +20,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 hook = install_import_hook("lctr_jax", "beartype.beartype")
 hook.__enter__()
+
+# An example may take long on a busy machine.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 gc.set_threshold(50_000, 20, 20)  # the search for garbage among a million objects took 7 % of the tests' time
 
