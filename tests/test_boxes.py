@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from test_imports import ROOT
@@ -26,7 +26,6 @@ def pixels(box, *, closed):
 
 
 @pytest.mark.parametrize("closed", [False, True])
-@settings(deadline=None)  # the first call compiles
 @given(pair=pairs)
 def test_iou_counts_pixels(pair, closed):
     first, second = (pixels(box, closed=closed) for box in pair)
@@ -36,7 +35,6 @@ def test_iou_counts_pixels(pair, closed):
 
 
 @pytest.mark.parametrize("closed", [False, True])
-@settings(deadline=None)
 @given(boxes=arrays(np.float64, (2, 4), elements=st.floats(-1e4, 1e4)))
 def test_iou_is_symmetric_and_bounded(boxes, closed):
     boxes = np.concatenate([boxes[:, :2], boxes[:, :2] + np.abs(boxes[:, 2:])], axis=1)
@@ -45,7 +43,6 @@ def test_iou_is_symmetric_and_bounded(boxes, closed):
     assert 0 <= there[0] <= 1 + 1e-9
 
 
-@settings(deadline=None)  # the first call compiles
 @given(pair=pairs)
 def test_a_box_fits_itself(pair):
     assert box_iou(pair[:1], pair[:1], closed=True)[0] == 1

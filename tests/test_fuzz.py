@@ -18,7 +18,6 @@ from lctr_jax.checkpoints.conversion import convert
 EXAMPLES = 60
 bounded = settings(
     max_examples=EXAMPLES,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,

@@ -174,7 +174,7 @@ def test_a_label_out_of_range_is_refused():
         accumulate(CASES[2:], options)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     seeds=st.lists(st.integers(0, 99), min_size=2, max_size=8, unique=True),
     cut=st.integers(0, 8),
@@ -190,7 +190,7 @@ def test_neither_order_nor_sharding_changes_a_digit(seeds, cut, protocol):
     assert json.dumps(summarize(joined, options)) == json.dumps(summarize(whole, options))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     seeds=st.lists(st.integers(0, 999), min_size=1, max_size=8, unique=True),
     protocol=st.sampled_from([LCTR_PROTOCOL, WSOLEVAL_PROTOCOL]),

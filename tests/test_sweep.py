@@ -41,14 +41,14 @@ def rectangles_at(contours, cut):
     return set(map(tuple, contours.rectangles_xyxy[there].tolist()))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(maps)
 def test_the_largest_contour_equals_the_naive_loop(levels):
     rectangles = largest_rectangles(levels)
     assert [tuple(row) for row in rectangles.tolist()] == [largest_at(levels, cut) for cut in range(256)]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(maps)
 def test_all_contours_equal_the_naive_loop(levels):
     contours = all_rectangles(levels)
@@ -66,7 +66,7 @@ def test_the_whole_frame_at_every_threshold(seed):
     np.testing.assert_array_equal(boxes, naive)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(maps, st.integers(0, 2**32 - 1))
 def test_the_best_contour_iou_equals_the_naive_loop(levels, seed):
     size = max(levels.shape)
@@ -80,7 +80,7 @@ def test_the_best_contour_iou_equals_the_naive_loop(levels, seed):
         assert curve[cut] == pytest.approx(best, abs=1e-12)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(maps)
 def test_a_mirrored_map_has_mirrored_contours(levels):
     width = levels.shape[1]
@@ -93,7 +93,7 @@ def test_a_mirrored_map_has_mirrored_contours(levels):
         assert rectangles_at(mirrored, cut) == flipped
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(maps)
 def test_a_mirrored_map_has_the_mirrored_box(levels):
     width = levels.shape[1]
