@@ -89,30 +89,37 @@ def torch_sides(batch: int, classes: int, size: str, dtype: str) -> Side:
     return torch_training(batch, classes, size, dtype), torch_evaluation(batch, classes, size, dtype)
 
 
-def torch_training(batch: int, classes: int, size: str, dtype: str) -> Callable[[], Any]:
-    """Return only the training step of `torch_sides`."""
+def torch_training(
+    batch: int, classes: int, size: str, dtype: str, *, device: str = "cpu", compile_blocks: bool = False
+) -> Callable[[], Any]:
+    """Return only the training step of `torch_sides`, on "cpu" or "cuda"."""
     import torch
 
     from benchmarks.torch_lctr import train_step
 
-    model, images, labels = _torch_network(batch, classes, size)
+    model, images, labels = _torch_network(batch, classes, size, device, compile_blocks)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=0.05)
 
-    return lambda: train_step(model, optimizer, images, labels, dtype=dtype).item()
+    return lambda: train_step(model, optimizer, images, labels, dtype=dtype).item()  # waits for the device
 
 
-def torch_evaluation(batch: int, classes: int, size: str, dtype: str) -> Callable[[], Any]:
-    """Return only the evaluation pass of `torch_sides`."""
+def torch_evaluation(
+    batch: int, classes: int, size: str, dtype: str, *, device: str = "cpu", compile_blocks: bool = False
+) -> Callable[[], Any]:
+    """Return only the evaluation pass of `torch_sides`, on "cpu" or "cuda"."""
     import torch
 
     from benchmarks.torch_lctr import autocast, localization_map
 
-    model, images, _ = _torch_network(batch, classes, size)
+    model, images, _ = _torch_network(batch, classes, size, device, compile_blocks)
     model.eval()
 
     def evaluate() -> Any:
-        with torch.inference_mode(), autocast(dtype):
-            return localization_map(model, images)
+        with torch.inference_mode(), autocast(dtype, device):
+            output = localization_map(model, images)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return output
 
     return evaluate
 
@@ -124,12 +131,15 @@ def random_batch(batch: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
     return images, rng.integers(0, classes, batch).astype(np.int32)
 
 
-def _torch_network(batch: int, classes: int, size: str):
+def _torch_network(batch: int, classes: int, size: str, device: str, compile_blocks: bool):
     import torch
 
     from benchmarks.torch_lctr import TorchLCTR
 
-    model = TorchLCTR(published_spec(size, classes=classes, dtype="float32"))
+    model = TorchLCTR(published_spec(size, classes=classes, dtype="float32")).to(device)
+    if compile_blocks:
+        for block in model.blocks:
+            block.compile()
     images, labels = random_batch(batch, classes)
     normalized = torch.from_numpy(images).permute(0, 3, 1, 2).float().div(255).sub(0.45).div(0.22)
-    return model, normalized.contiguous(), torch.from_numpy(labels).long()
+    return model, normalized.contiguous().to(device), torch.from_numpy(labels).long().to(device)

@@ -140,9 +140,9 @@ class TorchLCTR(nn.Module):
         return logits, maps, relation.unflatten(1, grid)
 
 
-def autocast(dtype: str) -> torch.autocast:
-    """Return PyTorch's autocast context; disabled for "float32"."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16")
+def autocast(dtype: str, device: str = "cpu") -> torch.autocast:
+    """Return PyTorch's autocast context for "cpu" or "cuda"; disabled for "float32"."""
+    return torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16")
 
 
 def localization_map(model: TorchLCTR, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -161,7 +161,7 @@ def train_step(
     dtype: str = "float32",
 ) -> Tensor:
     """Take one step of cross entropy with the forward pass in `dtype`, and return the loss."""
-    with autocast(dtype):
+    with autocast(dtype, images.device.type):
         loss = functional.cross_entropy(model(images)[0].float(), labels)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()

@@ -9,12 +9,13 @@ from typing import Any
 import jax
 from jax._src import compiler
 
-# Also without the kernels of MLIR, whose compilation takes as long as everything else.
-OPTIONS = {
+OPTIONS: dict[str, bool | int] = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
-    "xla_cpu_use_fusion_emitters": False,
 }
+if jax.__version_info__ < (0, 11):
+    # Without the kernels of MLIR, whose compilation takes as long as everything else; 0.11 has no other.
+    OPTIONS["xla_cpu_use_fusion_emitters"] = False
 
 _optimized = compiler.get_compile_options
 

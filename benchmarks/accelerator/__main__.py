@@ -23,7 +23,15 @@ from benchmarks.accelerator.report import failed, page
 from benchmarks.measurement import describe_machine
 from lctr_jax.host.paths import path_argument
 
-SHARES = {"goldens": 2.0, "attention": 1.5, "trajectory": 1.0, "digits": 2.0, "pipeline": 0.5, "speed": 4.0}
+SHARES = {
+    "goldens": 2.0,
+    "attention": 1.5,
+    "trajectory": 1.0,
+    "digits": 2.0,
+    "pipeline": 0.5,
+    "speed": 4.0,
+    "pytorch": 2.0,
+}
 """The sections in order, and their shares of the time; unused time goes to later sections."""
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -97,6 +105,7 @@ def slug(kind: str) -> str:
 
 def _run_here(name: str, small: bool, seconds: float, path: Path) -> None:
     # Imported here, because the process that waits for the sections must not use the devices.
+    from benchmarks.accelerator.pytorch import share_memory
     from benchmarks.accelerator.scale import FULL, SMALL
     from benchmarks.accelerator.sections import SECTIONS, Outcome, run_section
 
@@ -104,6 +113,8 @@ def _run_here(name: str, small: bool, seconds: float, path: Path) -> None:
         written = dataclasses.asdict(outcome)
         path.write_text(json.dumps({**written.pop("table"), **written, "note": SECTIONS[name].note}))
 
+    if name == "pytorch":
+        share_memory()
     run_section(SECTIONS[name], SMALL if small else FULL, seconds=seconds, keep=keep)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.accelerator import correctness, digits, pipeline, speed
+from benchmarks.accelerator import correctness, digits, pipeline, pytorch, speed
 from benchmarks.accelerator.scale import Scale
 from benchmarks.accelerator.table import Table
 
@@ -68,6 +68,14 @@ SECTIONS = {
         speed.cases,
         speed.measure_case,
         "Peak: the fastest matrix product of that dtype measured here. Arithmetic: the analytic minimum.",
+    ),
+    "pytorch": Section(
+        "Steps compared with PyTorch",
+        (*("network", "dtype", "batch", "step", "PyTorch"), "ours, ms", "PyTorch, ms", "PyTorch / ours"),
+        pytorch.cases,
+        pytorch.compare,
+        "LCTR with the cost structure of the published code (benchmarks/torch_lctr.py), bfloat16 by autocast;"
+        " median of pairs that alternate in one process, on images that are on the device already.",
     ),
 }
 """Most informative first; the speed of all settings takes longest."""
