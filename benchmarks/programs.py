@@ -28,7 +28,7 @@ OPTIONS = TrainingOptions()
 
 def published_spec(size: str, *, classes: int, dtype: str, **fields) -> ModelSpec:
     """Return the network as trained by the published configs."""
-    left_open = {"precision": "auto", "attention": "auto"}
+    left_open = {"precision": "auto", "attention": "auto", "layer_loop": "auto"}
     return model_spec(size, num_classes=classes, dtype=dtype, drop_path=0.1, **left_open | fields)
 
 

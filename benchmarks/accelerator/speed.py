@@ -25,11 +25,12 @@ EVALUATION = "evaluation"
 
 def cases(scale: Scale) -> list[Any]:
     """Return (size, images per device, dtype, attention, rematerialize), the default of each size first."""
-    settings = [("auto", scale.rematerialize[0]), (EVALUATION, "")]
-    settings += [("auto", rule) for rule in scale.rematerialize[1:]]
-    settings += [(name, scale.rematerialize[0]) for name in ("plain", *implementations())]
+    standard = [("auto", scale.rematerialize[0]), (EVALUATION, "")]
+    others = [("auto", rule) for rule in scale.rematerialize[1:]]
+    others += [(name, scale.rematerialize[0]) for name in ("plain", *implementations())]
     return [
         (size, images, dtype, *setting)
+        for settings in (standard, others)
         for dtype in scale.dtypes
         for setting in settings
         for size, images in scale.backbones

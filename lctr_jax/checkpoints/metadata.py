@@ -16,7 +16,7 @@ HEAD_FIELDS = ("method", "num_classes", "experts", "tokens_before_norm")
 # Fields that do not affect the shape of any array.
 _FREE_FIELDS = (
     *("alpha", "loc_dropout", "cls_dropout", "drop_path"),
-    *("dtype", "precision", "initialization", "attention", "rematerialize"),
+    *("dtype", "precision", "initialization", "attention", "rematerialize", "layer_loop"),
 )
 SHAPING_FIELDS = tuple(f.name for f in dataclasses.fields(ModelSpec) if f.name not in _FREE_FIELDS)
 BACKBONE_FIELDS = tuple(name for name in SHAPING_FIELDS if name not in HEAD_FIELDS)

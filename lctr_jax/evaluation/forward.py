@@ -16,7 +16,7 @@ from jax.stages import Wrapped
 from jaxtyping import Array, Float, Int, UInt8
 
 from lctr_jax.distributed.mesh import BATCH_AXES, batch_sharding, put_batch
-from lctr_jax.models.execution import device_kind, matmul_precision, resolve
+from lctr_jax.models.execution import device_kind, inference_compiler_options, matmul_precision, resolve
 from lctr_jax.models.normalization import normalize
 from lctr_jax.models.parameters import Parameters, bind
 from lctr_jax.models.spec import ModelSpec
@@ -64,7 +64,8 @@ def forward_program(spec: ModelSpec, mesh: Mesh) -> Wrapped:
 
     The devices of the mesh determine what "auto" means; they need not belong to this machine.
     """
-    spec = resolve(spec, device_kind(mesh.devices.flat))
+    kind = device_kind(mesh.devices.flat)
+    spec = resolve(spec, kind)
 
     def run(parameters: Parameters, image: Array, label: Array) -> ForwardOutput:
         predicted_and_true = jnp.stack([jnp.full_like(label, -1), label], axis=1)
@@ -75,7 +76,8 @@ def forward_program(spec: ModelSpec, mesh: Mesh) -> Wrapped:
 
     whole, rows = PartitionSpec(), PartitionSpec(BATCH_AXES)
     return jax.jit(
-        jax.shard_map(run, mesh=mesh, in_specs=(whole, rows, rows), out_specs=rows, check_vma=False)
+        jax.shard_map(run, mesh=mesh, in_specs=(whole, rows, rows), out_specs=rows, check_vma=False),
+        compiler_options=inference_compiler_options(kind),
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Int
 
+from lctr_jax.models.dense import Conv3x3
 from lctr_jax.models.initializers import uniform_initializer
 from lctr_jax.models.spec import ModelSpec
 
@@ -29,9 +30,7 @@ class CueDigging(nnx.Module):
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
         width, classes, experts = spec.width, spec.num_classes, spec.experts
         cue, routing = uniform_initializer(fan_in=TAPS**2 * width), uniform_initializer(fan_in=width)
-        self.conv3x3 = nnx.Conv(
-            width, width, (TAPS, TAPS), padding=1, dtype=spec.dtype, kernel_init=cue, bias_init=cue, rngs=rngs
-        )
+        self.conv3x3 = Conv3x3(width, width, dtype=spec.dtype, init=cue, rngs=rngs)
         self.route_mean = nnx.Linear(width, experts, kernel_init=routing, bias_init=routing, rngs=rngs)
         self.route_max = nnx.Linear(width, experts, kernel_init=routing, bias_init=routing, rngs=rngs)
         kernels = uniform_initializer(fan_in=TAPS**2 * width * classes)
@@ -51,8 +50,8 @@ class CueDigging(nnx.Module):
         sigmoid(W_mean mean(C) + W_max max(C)), where C = conv3x3(X (1 - a)) and mean and max are over
         positions.
         """
-        weak = (1 - attention)[..., None].astype(patches.dtype)
-        cues = self.conv3x3(patches * weak).astype(jnp.float32)
+        weak = (1 - attention)[..., None]
+        cues = self.conv3x3(patches.astype(jnp.float32) * weak)
         return jax.nn.sigmoid(self.route_mean(cues.mean((1, 2))) + self.route_max(cues.max((1, 2))))
 
     def logits(

@@ -14,6 +14,7 @@ _CHOICES = {
     "initialization": ("deit", "fan_in"),
     "attention": ("auto", "plain", "tpu", "cpu", "cudnn", "xla"),
     "rematerialize": ("elementwise", "nothing", "blocks"),
+    "layer_loop": ("auto", "scan", "unroll"),
 }
 
 
@@ -62,6 +63,9 @@ class ModelSpec:
         attention: "plain"; fused as "tpu", "cudnn" or "xla"; or "cpu", plain attention on parts of the batch.
         rematerialize: what the backward pass recomputes: "elementwise", all cheap operations; "nothing"; or
             "blocks", everything but the input of each block, for a third more FLOPs and the least memory.
+        layer_loop: how training runs the blocks: "scan", one compiled block in a loop, which compiles in half
+            the time and needs the least memory; or "unroll", which is faster on GPUs, where a loop copies
+            what the backward pass needs into and out of stacked arrays.
     """
 
     num_classes: int
@@ -86,6 +90,7 @@ class ModelSpec:
     initialization: str = "deit"
     attention: str = "plain"
     rematerialize: str = "elementwise"
+    layer_loop: str = "scan"
 
     def __post_init__(self) -> None:
         """Check the fields.

@@ -3,12 +3,12 @@
 import functools
 from collections.abc import Mapping
 
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float32, Int
 
 from lctr_jax.models.attention import Statistics
+from lctr_jax.models.dense import Conv3x3
 from lctr_jax.models.initializers import uniform_initializer
 from lctr_jax.models.method import Method
 from lctr_jax.models.network import Network
@@ -27,16 +27,7 @@ class TSCAM(Network):
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
         super().__init__(spec, rngs=rngs)
         init = uniform_initializer(fan_in=9 * spec.width)
-        self.head = nnx.Conv(
-            spec.width,
-            spec.num_classes,
-            (3, 3),
-            padding=1,
-            dtype=spec.dtype,
-            kernel_init=init,
-            bias_init=init,
-            rngs=rngs,
-        )
+        self.head = Conv3x3(spec.width, spec.num_classes, dtype=spec.dtype, init=init, rngs=rngs)
 
     def head_logits(self, features: BackboneOutput) -> Float32[Array, "batch classes"]:
         """Compute the mean of each class map."""
@@ -57,7 +48,7 @@ class TSCAM(Network):
         )
 
     def _class_maps(self, features: BackboneOutput) -> Float32[Array, "batch grid_h grid_w classes"]:
-        return self.head(features.patch_tokens).astype(jnp.float32)
+        return self.head(features.patch_tokens)
 
 
 class LCTRWithoutCDM(TSCAM):

@@ -12,6 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from lctr_jax.models.attention import Statistics
+from lctr_jax.models.dense import PatchEmbedding
 from lctr_jax.models.initializers import initialize_embedding, kernel_initializer
 from lctr_jax.models.layers import Block, LayerNorm, branch_scales, keep_products
 from lctr_jax.models.positions import resample_positions
@@ -48,13 +49,14 @@ def features_from(fields: Mapping[str, Array]) -> BackboneOutput:
 class VisionTransformer(nnx.Module):
     """DeiT without its classification head.
 
-    The blocks' parameters are stacked along a leading layer axis and run by `lax.scan`. Compile time does not
-    grow with depth, and XLA cannot recompute the residual chain in the backward pass.
+    The blocks' parameters are stacked along a leading layer axis and run by `lax.scan`. As a loop, compile
+    time does not grow with depth, and XLA cannot recompute the residual chain in the backward pass. Unrolled
+    (`ModelSpec.layer_loop`), training needs no stacked copies of what the backward pass uses.
     """
 
     def __init__(self, spec: ModelSpec, *, rngs: nnx.Rngs):
         patch = (spec.patch_size, spec.patch_size)
-        self.patch_embed = nnx.Conv(
+        self.patch_embed = PatchEmbedding(
             3,
             spec.width,
             patch,
@@ -123,8 +125,9 @@ class VisionTransformer(nnx.Module):
         if self.spec.cls_position:
             cls, positions = cls + positions[:, :1], positions[:, 1:]
         prefix = jnp.concatenate([cls, self.registers[...]], axis=1) if self.spec.registers else cls
-        prefix = jnp.broadcast_to(prefix.astype(dtype), (batch, *prefix.shape[1:]))
-        patches = patches.reshape(batch, -1, patches.shape[-1]) + positions.astype(dtype)
+        # In float32, because the gradients of these parameters are sums over the batch.
+        prefix = jnp.broadcast_to(prefix, (batch, *prefix.shape[1:])).astype(dtype)
+        patches = (patches.astype(jnp.float32) + positions.astype(jnp.float32)).astype(dtype)
         return jnp.concatenate([prefix, patches], axis=1), grid
 
     def _run_blocks(self, tokens: Array, statistics: Statistics, drop_path_keys: Array | None):
@@ -140,10 +143,13 @@ class VisionTransformer(nnx.Module):
                 nnx.replace_by_pure_dict(parameters, whole)
             return nnx.merge(graph, parameters)(tokens, statistics=statistics, scales=scales)
 
+        unroll = self.spec.layer_loop == "unroll" and drop_path_keys is not None  # in training
         if self.spec.rematerialize != "nothing" or self.gather_layer is not None:
             policy = _POLICIES[self.spec.rematerialize]
-            run = jax.checkpoint(run, policy=policy, prevent_cse=False)  # the scan prevents CSE already
-        tokens, layers = jax.lax.scan(run, tokens, (stacked, scales))
+            # A loop prevents CSE already. Unrolled, XLA may keep values instead, but not with "blocks".
+            prevent_cse = unroll and self.spec.rematerialize == "blocks"
+            run = jax.checkpoint(run, policy=policy, prevent_cse=prevent_cse)
+        tokens, layers = jax.lax.scan(run, tokens, (stacked, scales), unroll=unroll)
         relation = None if layers.relation is None else layers.relation.mean(0)
         return tokens, layers.cls.mean(0), relation, layers.matrix
 

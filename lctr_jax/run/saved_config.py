@@ -24,6 +24,7 @@ FREE = (
     "train.profile",
     "model.attention",
     "model.rematerialize",
+    "model.layer_loop",
     "train.fsdp",
     "train.micro_batches",
 )

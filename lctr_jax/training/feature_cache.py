@@ -16,7 +16,7 @@ from jaxtyping import Array
 from lctr_jax.data import sampling
 from lctr_jax.data.pipeline import TrainIterator
 from lctr_jax.distributed.mesh import BATCH_AXES, batch_sharding, put_batch
-from lctr_jax.models.execution import device_kind, matmul_precision, resolve
+from lctr_jax.models.execution import device_kind, inference_compiler_options, matmul_precision, resolve
 from lctr_jax.models.normalization import normalize
 from lctr_jax.models.parameters import Parameters, bind
 from lctr_jax.models.spec import ModelSpec
@@ -155,7 +155,8 @@ def open_features(folder: Path) -> FeatureCache | None:
 
 def _compile_backbone(spec: ModelSpec, mesh: Mesh) -> Callable[[Parameters, np.ndarray], dict[str, Array]]:
     """Return a function of weights and images, uint8 [b, h, w, 3], to the features that the head uses."""
-    spec = resolve(spec, device_kind(mesh.devices.flat))
+    kind = device_kind(mesh.devices.flat)
+    spec = resolve(spec, kind)
 
     def run(weights: Parameters, images: Array) -> dict[str, Array]:
         network = bind(spec, weights)
@@ -165,7 +166,8 @@ def _compile_backbone(spec: ModelSpec, mesh: Mesh) -> Callable[[Parameters, np.n
 
     rows, sharding = jax.P(BATCH_AXES), batch_sharding(mesh)
     program = jax.jit(
-        jax.shard_map(run, mesh=mesh, in_specs=(jax.P(), rows), out_specs=rows, check_vma=False)
+        jax.shard_map(run, mesh=mesh, in_specs=(jax.P(), rows), out_specs=rows, check_vma=False),
+        compiler_options=inference_compiler_options(kind),
     )
     return lambda weights, images: program(weights, put_batch({"image": images}, sharding)["image"])
 
