@@ -1,5 +1,6 @@
 # make demo    train LCTR on the included digits, evaluate it, and print the path of the report
-# make test    run the tests
+# make test    run the tests, except the slow ones
+# make test-slow   run the slow ones: whole runs, several processes
 # make lint    run linter, formatter and type checker
 # make docs    build the documentation to read from disk: site/index.html
 #
@@ -9,7 +10,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs
+.PHONY: demo test test-slow lint docs
 .DELETE_ON_ERROR:
 
 # On Linux with glibc, huge pages avoid page faults and make the training steps on a CPU faster. Ignored
@@ -19,7 +20,10 @@ demo: $(VENV)/.installed
 	$(BIN)/python train.py --config configs/digits.py --workdir runs/digits
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal -m "not slow"
+
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal -m slow
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -145,6 +145,7 @@ def run(monkeypatch, tmp_path, options):
     return run_command
 
 
+@pytest.mark.slow
 def test_runs_writes_the_table_and_resumes(run, options, capsys):
     asked = ["--methods=tscam,lctr_without_cdm", "--seeds=1"]
     out = run(*asked)

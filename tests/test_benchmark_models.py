@@ -35,6 +35,7 @@ def test_the_naive_port_equals_the_reference():
     assert reference.relative_error(chosen, GOLDEN["cam"]) < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("implicit_promotion")
 def test_the_naive_ports_step_equals_ours():
     spec = reference.TINY

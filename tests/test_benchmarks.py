@@ -62,6 +62,7 @@ def test_collectives_are_reported_by_kind():
     assert describe_collectives(found) == "13 all-reduce, 10.0 MB"
 
 
+@pytest.mark.slow
 def test_other_programs_may_time_our_side(monkeypatch):
     monkeypatch.setattr("benchmarks.sides.published_spec", lambda *_, **__: MINI)
     monkeypatch.setattr(
@@ -75,6 +76,7 @@ def test_other_programs_may_time_our_side(monkeypatch):
     assert jax.tree.all(jax.tree.map(lambda array: np.isfinite(array).all(), evaluate()))
 
 
+@pytest.mark.slow
 def test_a_methods_training_step_is_timed_beside_lctrs(monkeypatch):
     monkeypatch.setattr(
         "benchmarks.sides.published_spec", lambda *_, method, **__: replace(MINI, method=method)
@@ -93,6 +95,7 @@ def test_our_side_is_importable_without_torch():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+@pytest.mark.slow
 def test_a_case_measures_itself_in_a_process_of_its_own(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", child_flags(1))
     case = step.Case(batch=8, classes=5, size="deit_tiny", dtype="float32", with_torch=False)
@@ -208,6 +211,7 @@ def test_costs_over_records_are_measured_and_flat_ones_named(monkeypatch):
     assert "10 to 1000 classes, largest / smallest | at most 1.05 | 1.00 | yes |" in lines[0]
 
 
+@pytest.mark.slow
 def test_thresholds_are_compared_on_other_images_than_they_are_calibrated_on():
     levels = np.zeros((10, 10), np.uint8)
     levels[:, :3] = 120  # 30 % of the image; Otsu's threshold lies between 0 and 120

@@ -39,6 +39,7 @@ def draw(index, scene, seed):
     return drawing.draw(glyph(index), scene, np.random.default_rng(seed))
 
 
+@pytest.mark.slow
 def test_prepares_without_tensorflow_and_the_same_in_every_process(tmp_path):
     """Two processes, two folders, two hash seeds: the same bytes in every record."""
     digests = {

@@ -9,6 +9,7 @@ import pytest
 from test_imports import ROOT
 
 
+@pytest.mark.slow
 def test_the_pages_build_without_a_warning_and_ask_for_no_network(tmp_path):
     pytest.importorskip("mkdocs")
     pytest.importorskip("mkdocstrings")

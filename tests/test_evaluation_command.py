@@ -122,6 +122,7 @@ def test_an_impossible_option_is_one_line(trained, capsys, option, message):
     assert message in error
 
 
+@pytest.mark.slow
 def test_two_processes_write_one_set_of_results(trained, tmp_path):
     run, arguments = trained
     evaluation = ["--eval", f"--checkpoint={run}", f"--workdir={tmp_path}"]

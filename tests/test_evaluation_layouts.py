@@ -48,6 +48,7 @@ def test_the_number_of_devices_changes_no_byte(on_one_device, tmp_path, num_devi
     assert_same_files(tmp_path, on_one_device)
 
 
+@pytest.mark.slow
 def test_two_processes_change_no_byte(on_one_device, tmp_path):
     run_processes([str(TESTS / "evaluation_run.py")], [str(tmp_path)])
     assert_same_files(tmp_path, on_one_device)

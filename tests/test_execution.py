@@ -11,7 +11,13 @@ from small_run import draw_folder, train
 from lctr_jax.distributed.mesh import make_mesh
 from lctr_jax.models.attention_kernel import MAX_TOKENS
 from lctr_jax.models.attention_probe import attention_refusal
-from lctr_jax.models.execution import DeviceKind, device_kind, portable, resolve
+from lctr_jax.models.execution import (
+    DeviceKind,
+    device_kind,
+    inference_compiler_options,
+    portable,
+    resolve,
+)
 from lctr_jax.models.parameters import bind, parameter_shapes
 from lctr_jax.models.spec import model_spec
 from lctr_jax.run.config import default_config, parse_config
@@ -20,7 +26,7 @@ from lctr_jax.run.saved_config import as_json, require_same
 
 CPU, TPU, AMD = DeviceKind("cpu"), DeviceKind("tpu"), DeviceKind("gpu")
 V100, T4, A100, H100 = (DeviceKind("gpu", capability) for capability in ((7, 0), (7, 5), (8, 0), (9, 0)))
-OPEN = {"dtype": "auto", "precision": "auto", "attention": "auto"}
+OPEN = {"dtype": "auto", "precision": "auto", "attention": "auto", "layer_loop": "auto"}
 
 
 def resolved(kind, **fields):
@@ -63,6 +69,33 @@ def test_auto_is_what_suits_the_devices(kind, expected):
 )
 def test_what_is_explicit_stays_and_what_a_kernel_does_not_take_is_plain(kind, fields, expected):
     assert resolved(kind, **fields) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "expected"),
+    [
+        (H100, {}, "unroll"),
+        (V100, {}, "unroll"),
+        (AMD, {}, "unroll"),
+        (TPU, {}, "scan"),
+        (CPU, {}, "scan"),
+        (H100, {"rematerialize": "blocks"}, "scan"),
+        (H100, {"layer_loop": "scan"}, "scan"),
+        (CPU, {"layer_loop": "unroll"}, "unroll"),
+    ],
+)
+def test_gpus_unroll_the_blocks_unless_memory_is_short(kind, fields, expected):
+    assert resolve(model_spec("deit_small", num_classes=2, **OPEN | fields), kind).layer_loop == expected
+
+
+def test_forward_passes_on_nvidia_use_cublas_unless_the_environment_decides(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+    options = inference_compiler_options(H100)
+    assert options == {"xla_gpu_enable_triton_gemm": False}
+    assert [inference_compiler_options(kind) for kind in (CPU, TPU, AMD)] == [{}, {}, {}]
+    jax.jit(lambda x: x + 1, compiler_options=options)(jnp.ones(2))  # refused if XLA does not know the name
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_enable_triton_gemm=true")
+    assert inference_compiler_options(H100) == {}
 
 
 def test_tokens_decide_on_a_tpu():
@@ -150,7 +183,8 @@ def test_a_run_settles_its_dtype_and_does_not_go_on_in_another(tmp_path):
 def test_a_run_says_how_it_computes():
     lines = []
     spec = settle_execution(small(**OPEN), make_mesh(), lines.append)
-    assert lines == ["computing with model.dtype=float32, model.precision=highest, model.attention=cpu"]
+    computing = "computing with model.dtype=float32, model.precision=highest, model.attention=cpu"
+    assert lines == [f"{computing}, model.layer_loop=scan"]
     assert (spec.dtype, spec.precision, spec.attention) == ("float32", "highest", "cpu")
 
 
@@ -161,4 +195,4 @@ def test_refused_attention_is_said_in_one_line_and_replaced(tmp_path, capsys):
     (refused,) = [line for line in said if line.startswith("cudnn attention: ")]
     assert refused.endswith("; using plain attention")
     computing = "computing with model.dtype=float32, model.precision=highest, model.attention=plain"
-    assert said[said.index(refused) + 1] == computing
+    assert said[said.index(refused) + 1] == f"{computing}, model.layer_loop=scan"

@@ -55,6 +55,7 @@ def test_the_page_shows_what_is_run_here():
     ]
 
 
+@pytest.mark.slow
 def test_a_method_from_outside_trains_evaluates_loads_and_converts(package, tmp_path):
     draw_folder(tmp_path / "pictures")
     workdir = tmp_path / "run"
@@ -82,6 +83,7 @@ def test_a_method_from_outside_trains_evaluates_loads_and_converts(package, tmp_
     jax.tree.map(np.testing.assert_array_equal, arrays, parameters)
 
 
+@pytest.mark.slow
 def test_a_data_set_from_outside_is_prepared_trained_on_and_evaluated(package, tmp_path):
     root = tmp_path / "pictures"
     draw_folder(root)

@@ -36,6 +36,7 @@ def flat(tree) -> dict[str, Any]:
     return {".".join(map(str, path)): leaf for path, leaf in flatten_dict(tree).items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [{"num_devices": 2}, {"num_devices": 4, "fsdp": 2}], ids=str)
 def test_trilites_steps_do_not_depend_on_the_layout(layout):
     """Twenty steps with dropout, and BatchNorm over the batch of all devices."""
@@ -111,6 +112,7 @@ def pictures(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_a_run_with_trilite_resumes_bit_for_bit_and_evaluates(pictures, monkeypatch, capsys):
     whole, resumed = pictures.parent / "whole", pictures.parent / "resumed"
     seen = set()
@@ -139,6 +141,7 @@ def test_a_run_with_trilite_resumes_bit_for_bit_and_evaluates(pictures, monkeypa
         assert (whole / name).read_bytes() == (resumed / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_head_trains_the_same_on_cached_features(pictures, capsys):
     """Without random augmentation, features of fixed crops are those that each step would compute."""
     folder = pictures.parent

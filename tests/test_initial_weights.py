@@ -61,6 +61,7 @@ def train(place, tmp_path, monkeypatch, capsys):
     return run
 
 
+@pytest.mark.slow
 def test_a_file_is_converted_once_and_the_network_follows(train, place, tmp_path, monkeypatch):
     said = train(str(place / "vit.pth"))
     assert "blocks.*.attn.qkv.weight" in said  # the converter's table

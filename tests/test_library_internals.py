@@ -18,6 +18,7 @@ SOURCES = [*sorted((ROOT / "lctr_jax").rglob("*.py")), *sorted((ROOT / "benchmar
 PRIVATE = {
     "_parent": "test_closing_closes_the_source",  # grain's, the data set or iterator that one wraps
     "_assert_not_closed": "test_a_closed_iterator_says_so",  # grain's iterators
+    "_del_thread_pool": "test_the_last_batches_are_freed_before_the_process_exits",  # grain's
     "_get_filename_template": "test_prepared_once_and_again_after_any_change",  # TFDS's name of a shard
     "jaxlib._hlo": "test_loops_count_as_often_as_they_run",  # XLA's cost analysis of one computation
     "jax._src.lib": "test_loops_count_as_often_as_they_run",

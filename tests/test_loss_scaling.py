@@ -69,6 +69,7 @@ def assert_same(got, expected):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "fsdp", "micro_batches"), [(1, 1, 1), (4, 2, 2)])
 def test_an_overflow_halves_the_scale_and_leaves_the_rest_alone(count, fsdp, micro_batches):
     mesh = mesh_of(count, fsdp)
@@ -108,6 +109,7 @@ def test_a_resumed_run_goes_on_bit_for_bit(tmp_path):
     assert_same(take(step, resumed, mesh, range(20, 24))[0], whole)
 
 
+@pytest.mark.slow
 def test_thirty_steps_in_float16_follow_the_reference():
     golden = np.load(reference.GOLDENS / "trajectory.npz")
     spec = dataclasses.replace(reference.TINY, dtype="float16")

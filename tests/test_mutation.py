@@ -60,6 +60,7 @@ def run_driver(*arguments):
     return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asserted", "timeout", "killed"),
     [("half(8) == 4", "60", 2), ("half(8) > 0", "60", 0), ("time.sleep(100) is None", "1", 2)],

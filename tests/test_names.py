@@ -33,7 +33,8 @@ TERMS = {
     "trees": "parameters",
     "views": "crops, panels",
 }
-OF_LIBRARIES = {"stroke_width", "stroke_fill"}  # arguments of PIL's ImageDraw.text
+# Arguments of PIL's ImageDraw.text and of JAX's convolution.
+OF_LIBRARIES = {"stroke_width", "stroke_fill", "dimension_numbers"}
 
 
 def words(identifier: str) -> set[str]:

@@ -32,6 +32,7 @@ def draw_only_what_is_used(drawing):
     drawing.write_text(text.replace(published, fewer))
 
 
+@pytest.mark.slow
 @pytest.mark.optimized  # it trains for minutes
 def test_it_runs_where_only_the_wheel_is_and_learns_to_box(tmp_path):
     for package in ("build", "nbclient", "ipykernel"):

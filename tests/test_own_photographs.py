@@ -57,6 +57,7 @@ def run_train(monkeypatch, photos, *arguments):
     train.main()
 
 
+@pytest.mark.slow
 def test_from_a_flat_folder_to_yolo_labels(photos, monkeypatch, capsys):
     broken = photos / "square/broken.jpg"
     with pytest.raises(SystemExit, match="2"):

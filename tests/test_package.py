@@ -80,6 +80,7 @@ def test_every_console_script_tells_its_usage(environment, tmp_path):
         assert "usage: " in said[str(file)], name
 
 
+@pytest.mark.slow
 def test_all_of_it_is_importable_without_torch_and_tensorflow(environment, tmp_path):
     imported = json.loads(environment.run("python", "-c", BASE_ONLY, cwd=tmp_path).splitlines()[-1])
     assert "tensorflow" not in imported

@@ -71,6 +71,7 @@ def test_repeated_augmentation_shows_different_views_of_a_record_in_a_row():
         assert len({image.tobytes() for image in batch["image"]}) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_workers_do_not_change_the_sequence(reference, num_workers):
     assert_same_batches(take(training(num_workers=num_workers), 7), reference)
@@ -83,6 +84,7 @@ def test_batches_of_one_are_the_same_samples_in_the_same_order():
         np.testing.assert_array_equal(rows, np.concatenate([batch[key] for batch in whole]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "augmentation", [Augmentation(), Augmentation(randaugment_layers=0, repeats=1, fast_decode=True)]
 )
@@ -135,6 +137,7 @@ def test_hosts_do_not_change_the_global_batches(reference, hosts):
     assert_same_batches(joined, reference)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_the_state_continues_mid_epoch_under_any_number_of_workers(reference, num_workers):
     batches = training()

@@ -72,6 +72,7 @@ def run(two_steps, tmp_path):
     return shutil.copytree(two_steps, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_state_comes_back_on_any_number_of_devices(tmp_path):
     layouts = [mesh_of(1), mesh_of(4, fsdp=4), mesh_of(2), mesh_of(8, fsdp=2)]
     keep(tmp_path, 1, mesh=layouts[0])

@@ -59,6 +59,7 @@ def test_what_does_not_scale_is_named(faulty, message):
     assert message in fault
 
 
+@pytest.mark.slow
 def test_the_published_step_scales_at_a_small_size(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(data_parallel.CASES, "cub", Case("deit_demo", 10, 4))
     file = tmp_path / "scaling.json"

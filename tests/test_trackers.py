@@ -58,6 +58,7 @@ def started(tmp_path_factory):
     return start
 
 
+@pytest.mark.slow
 def test_mlflow_holds_what_was_written_and_a_resumed_run_goes_on_there(started):
     mlflow = pytest.importorskip("mlflow")
     folder = started("mlflow")
@@ -82,6 +83,7 @@ def test_mlflow_holds_what_was_written_and_a_resumed_run_goes_on_there(started):
     assert "ValueError: log.mlflow:" in elsewhere.stderr
 
 
+@pytest.mark.slow
 def test_wandb_holds_what_was_written_and_a_resumed_run_is_the_same_one(started):
     folder = started("wandb")
 

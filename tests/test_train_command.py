@@ -39,6 +39,7 @@ def weights(path: Path) -> dict[str, Any]:
     return dict(flatten_dict(load_weights(path)[1], sep="."))
 
 
+@pytest.mark.slow
 @pytest.mark.optimized
 def test_trains_evaluates_draws_and_resumes_bit_for_bit(run, folder, tmp_path, capsys):
     workdir = run()
@@ -74,6 +75,7 @@ def test_trains_evaluates_draws_and_resumes_bit_for_bit(run, folder, tmp_path, c
     assert (workdir / "eval/metrics.json").read_bytes() == first
 
 
+@pytest.mark.slow
 def test_an_average_of_the_weights_is_what_is_kept_and_evaluated(run):
     workdir = run(
         "--config.train.ema_decay=0.5", "--config.train.lr=1e-2", "--config.train.schedule=per_step"
@@ -130,6 +132,7 @@ def stopped(run, monkeypatch):
     return run_stopped
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_exactly(run, stopped, tmp_path, capsys):
     options = (
         "--config.train.epochs=3",

@@ -72,3 +72,23 @@ def test_a_lost_worker_process_is_reported_and_the_others_end():
         take(batches, 30)
     assert "\n" not in str(error.value)
     assert not [child for child in children if child.is_alive()]
+
+
+LAST_BATCHES = """
+from grain.multiprocessing import SharedMemoryArray
+from lctr_jax.data import workers
+workers.free_shared_memory_at_exit()
+SharedMemoryArray.enable_async_del(1)  # as Grain does when it starts a worker
+batches = [SharedMemoryArray((1 << 24,), "uint8") for _ in range(40)]
+for batch in batches:
+    batch[:] = 1
+    batch.unlink_on_del()
+"""
+
+
+def test_the_last_batches_are_freed_before_the_process_exits():
+    """Otherwise Python's resource tracker warns of leaked shared memory."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", LAST_BATCHES + "del batch, batches"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

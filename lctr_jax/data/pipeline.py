@@ -224,6 +224,8 @@ def _prefetch(batches: grain.MapDataset[HostBatch], num_workers: int) -> grain.D
     """Compute batches ahead of use, each in one thread or worker process, in order."""
     if num_workers and not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # Grain reads its flags when it starts a process
+    if num_workers:
+        workers.free_shared_memory_at_exit()
     # Batches are large, so few are buffered. Without workers, two threads overlap decoding (which releases
     # the GIL) and Python; a worker needs none, and would leave a thread's batches behind in shared memory.
     threads = grain.ReadOptions(num_threads=0 if num_workers else 2, prefetch_buffer_size=2)

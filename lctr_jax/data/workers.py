@@ -1,6 +1,9 @@
-"""Signals and lifetime of data worker processes."""
+"""Signals, lifetime and shared memory of data worker processes."""
 
+import atexit
 import contextlib
+import functools
+import gc
 import multiprocessing
 import os
 import re
@@ -9,6 +12,8 @@ import threading
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from types import FrameType
+
+from grain.multiprocessing import SharedMemoryArray
 
 from lctr_jax.host import resources
 
@@ -29,6 +34,22 @@ def hold_signals() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@functools.cache
+def free_shared_memory_at_exit() -> None:
+    """Let this process free the last batches before it exits.
+
+    Grain frees them in a thread, which the end of the process would stop; Python then reports "leaked
+    shared_memory objects" on the terminal.
+    """
+    atexit.register(_finish_deletions)
+
+
+def _finish_deletions() -> None:
+    gc.collect()
+    if SharedMemoryArray._del_thread_pool is not None:
+        SharedMemoryArray._del_thread_pool.apply(int)  # waits, since the pool's only thread works in order
 
 
 def begin(index: int, count: int) -> None:
