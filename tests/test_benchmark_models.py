@@ -110,6 +110,7 @@ def test_the_pytorch_sides_step_lowers_the_loss_and_drops_paths_only_in_training
     torch.testing.assert_close(dropping(images)[0], dropping(images)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("implicit_promotion")
 def test_ours_and_the_naive_port_agree_in_bfloat16_as_well():
     spec = reference.ModelSpec(num_classes=7, width=48, depth=3, heads=3, dtype="bfloat16")

@@ -66,6 +66,7 @@ def compare_runs(out, *folders):
     return out.read_text()
 
 
+@pytest.mark.slow
 def test_the_page_shows_every_run_and_asks_for_nothing(runs, tmp_path, capsys):
     hostile = next(runs.glob("<b>*"))
     html = compare_runs(tmp_path / "page.html", runs / "good", runs / "seeds", hostile)

@@ -46,6 +46,7 @@ def unset(monkeypatch, tmp_path):
         jax.config.update(name, value)
 
 
+@pytest.mark.slow
 def test_a_second_start_finds_the_programs_of_the_first_and_an_incomplete_one_is_replaced(tmp_path):
     printed, said = start(tmp_path)
     assert printed == "7.0 0"

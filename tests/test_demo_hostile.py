@@ -30,6 +30,8 @@ from lctr_jax.models.spec import ModelSpec
 from lctr_jax.viewer.demo_page import PREDICTED_CLASS, draw_reading, serve_page
 from lctr_jax.viewer.reading import MAX_PHOTO_SIDE
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 MAX_UPLOAD_BYTES = 100_000_000
 NAMES = ("cat", "dog", "owl")

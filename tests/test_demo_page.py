@@ -14,6 +14,8 @@ from PIL import Image
 from quick_compilation import child_flags
 from test_demo import NAMES, ROOT, checkpoint, photo
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["checkpoint"]  # a fixture
 
 

@@ -68,6 +68,7 @@ def maps_on(num_devices: int) -> ForwardOutput:
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
 
+@pytest.mark.slow
 @pytest.mark.optimized
 @pytest.mark.parametrize("num_devices", [2, 8])
 def test_the_number_of_devices_changes_no_bit_of_the_maps(num_devices):

@@ -106,6 +106,7 @@ def test_stablehlo_computes_what_the_network_does(checkpoint_of, tmp_path, metho
     assert facts["exported_with"]["jax"] == jax.__version__
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "input_type"), [*((method, "uint8") for method in METHODS), ("lctr", "float32")]
 )

@@ -48,6 +48,7 @@ def test_trilites_steps_do_not_depend_on_the_layout(layout):
         np.testing.assert_allclose(others[path], leaf, atol=2e-3, rtol=1e-3, err_msg=path)
 
 
+@pytest.mark.slow
 def test_trilite_learns_its_heads_and_leaves_the_backbone_as_it_was():
     losses, weights = one_device()
     fresh = initialize(dataclasses.replace(SPEC, **TRILITE), jax.random.key(0))
@@ -74,6 +75,7 @@ def test_a_frozen_backbone_has_no_gradient_no_optimizer_state_and_only_a_forward
     assert forward < 0.6 * whole
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("implicit_promotion")  # by Optax
 def test_rates_fall_from_layer_to_layer_and_the_class_head_has_its_own():
     options = TrainingOptions(layer_decay=0.5, lr_multiplier=10.0, weight_decay=0.0)

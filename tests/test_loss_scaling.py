@@ -93,6 +93,7 @@ def test_an_overflow_halves_the_scale_and_leaves_the_rest_alone(count, fsdp, mic
     )
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_bit_for_bit(tmp_path):
     mesh = mesh_of(2, 2)
     start = fresh(mesh, scale=2.0**24)

@@ -222,6 +222,7 @@ def test_skipping_everything_is_an_error():
         take(training(damaged_split(*range(11)), on_corrupt="skip"), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_evaluation_is_one_ordered_pass_with_a_padded_end(num_workers):
     geometry = Geometry("lctr", SIZE)

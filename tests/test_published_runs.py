@@ -20,6 +20,8 @@ from lctr_jax.run import assembly
 from lctr_jax.run.seed_summary import summarize_folders
 from lctr_jax.train import main
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 SMALL = [
     "--config.model.name=deit_tiny",
@@ -76,7 +78,6 @@ def logged(workdir: Path) -> list[dict]:
     return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.slow
 def test_cub_trains_as_published_and_takes_its_threshold_from_cubv2(run, tmp_path, monkeypatch, capsys):
     files, masks, facts = published.cub_files(images_per_class=16)
     published.pack(tmp_path / "downloads/segmentations.tgz", masks, "w:gz")
@@ -120,7 +121,6 @@ def test_cub_trains_as_published_and_takes_its_threshold_from_cubv2(run, tmp_pat
         assert f"  data {100 * step['train/waiting_for_data']:.0f}%" in line
 
 
-@pytest.mark.slow
 def test_imagenet_trains_and_its_boxes_are_the_same_in_every_layout(run, tmp_path):
     train, val = published.ilsvrc_facts()
     source = published.unpack(tmp_path / "ilsvrc", {f"train/{name}": image for name, image in train.items()})
@@ -205,7 +205,6 @@ def test_a_corrupt_image_is_skipped_and_counted(run, tmp_path, capsys):
     assert sum("replaced 1" in line for line in progress) == 1
 
 
-@pytest.mark.slow
 def test_openimages_is_measured_on_masks_alone(run, tmp_path, capsys):
     source, lists, _ = published.openimages(tmp_path)
     prepare_data("openimages", source, tmp_path / "data", "--metadata", lists)

@@ -118,6 +118,7 @@ def test_wandb_holds_what_was_written_and_a_resumed_run_is_the_same_one(started)
     assert len({record.run.run_id for records in runs for record in records if record.run.run_id}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(STRACE is None, reason="needs strace")
 @pytest.mark.parametrize("tracker", ENVIRONMENTS)
 def test_a_local_run_never_reaches_for_the_network(tracker, started):

@@ -169,6 +169,7 @@ def one_device():
     return run_steps(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "layout",
     [

@@ -107,6 +107,7 @@ def test_unequal_query_key_and_value_are_one_line(tmp_path, capsys):
 MODELS = ("ViT", "DeiT", "ViTMAE", "Dinov2", "Dinov2WithRegisters")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", MODELS)
 def test_the_file_that_transformers_writes_computes_what_its_model_computes(name, tmp_path):

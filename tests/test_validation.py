@@ -11,6 +11,8 @@ from small_run import draw_folder, train
 
 from lctr_jax.training.profile_span import parse_span
 
+pytestmark = pytest.mark.slow
+
 EPOCH = 3  # steps
 
 

@@ -24,6 +24,7 @@ def signal_workers_from_birth(stop: threading.Event, reached: set[int]) -> None:
             reached.add(child.pid)
 
 
+@pytest.mark.slow
 def test_workers_leave_signals_to_their_parent():
     stop, reached = threading.Event(), set()
     sender = threading.Thread(target=signal_workers_from_birth, args=(stop, reached))
@@ -61,6 +62,7 @@ def test_workers_of_a_killed_process_end(tmp_path):
     worker.wait(timeout=20)
 
 
+@pytest.mark.slow
 def test_a_lost_worker_process_is_reported_and_the_others_end():
     batches = training(num_workers=2)
     next(batches)
