@@ -52,8 +52,9 @@ def analyze(compiled: Compiled, *, tokens: int | None = None) -> Costs:
     costs, memory = compiled.cost_analysis(), compiled.memory_analysis()
     assert memory is not None  # available from the compilers for CPU, GPU and TPU
     program = hlo.parse(compiled.as_text() or "")
-    flops, num_bytes = None, None
-    if costs is not None:
+    flops, num_bytes, main_memory = None, None, 0
+    if costs is not None:  # not for GPUs that are not present
+        main_memory = main_memory_bytes(program)
         surplus = loop_surplus(program)
         flops = costs.get("flops", 0.0) + surplus.flops
         num_bytes = costs.get("bytes accessed", 0.0) + surplus.num_bytes
@@ -67,6 +68,6 @@ def analyze(compiled: Compiled, *, tokens: int | None = None) -> Costs:
         collectives=program.collectives(),
         estimated_cycles=program.estimated_cycles(),
         fused_attention=program.fused_attention(),
-        main_memory_bytes=main_memory_bytes(program),
+        main_memory_bytes=main_memory,
         float32_scores=() if tokens is None else tuple(sorted(program.float32_scores(tokens))),
     )

@@ -163,8 +163,10 @@ def _trips(line: str, condition: list[str]) -> int:
 
 def _payload(match: re.Match[str]) -> int:
     shapes = [shape for shape in _SHAPE.finditer(match["result"]) if shape["type"] != "token0"]
-    if match["start"] and match["kind"] in ("all-gather", "reduce-scatter", "collective-permute"):
-        # The tuple contains the operands, the results, and on some platforms two scalars.
+    with_operands = match["kind"] in ("all-gather", "reduce-scatter", "collective-permute")
+    if match["start"] and (with_operands or match["result"].startswith("((")):
+        # The tuple contains the operands (those of an all-reduce since JAX 0.11), the results, and on some
+        # platforms two scalars.
         arrays = [shape for shape in shapes if not (shape["type"] == "u32" and not shape["sides"])]
         shapes = arrays[len(arrays) // 2 :]
     return sum(_num_bytes(shape) for shape in shapes)

@@ -107,6 +107,7 @@ ASYNCHRONOUS = """
 ENTRY %main (a: f32[8,4], b: bf16[2,3]) -> f32[8,4] {
   %ar = (f32[8,4]{1,0:T(8,128)}, bf16[2,3]{1,0}) all-reduce-start(%a, %b), to_apply=%add
   %ar-done = (f32[8,4]{1,0}, bf16[2,3]{1,0}) all-reduce-done(%ar)
+  %ar.1 = ((bf16[5,3]{1,0}), bf16[5,3]{1,0}) all-reduce-start(%c), to_apply=%add
   %ag = (bf16[2,3]{1,0}, /*index=1*/bf16[16,3]{1,0:T(8,128)(2,1)}) all-gather-start(%b), dimensions={0}
   %ag-done = bf16[16,3]{1,0} all-gather-done(%ag)
   %cp = (f32[8,4]{1,0}, f32[8,4]{1,0}, u32[], u32[]) collective-permute-start(%a)
@@ -122,6 +123,7 @@ def test_asynchronous_pairs_count_once_and_by_their_results():
     found = sorted(hlo.parse(ASYNCHRONOUS).collectives())
     assert found == [
         ("all-gather", 16 * 3 * 2, 1),
+        ("all-reduce", 5 * 3 * 2, 1),
         ("all-reduce", 8 * 4 * 4 + 2 * 3 * 2, 1),
         ("collective-permute", 8 * 4 * 4, 1),
         ("reduce-scatter", 4 * 4, 1),
