@@ -24,7 +24,8 @@ class Dense(nnx.Linear):
 class PatchEmbedding(nnx.Conv):
     """Flax's `Conv` of non-overlapping patches, computed as one matrix product.
 
-    cuDNN convolves three channels in 16 bits without the GPU's matrix units, six times as slowly.
+    cuDNN convolves three channels in 16 bits without the GPU's matrix units, which takes 0.6 ms for 128
+    images on an H100.
     """
 
     def __call__(
