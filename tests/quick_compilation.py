@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from jax._src import compiler
 
-OPTIONS: dict[str, bool | int] = {
+OPTIONS: dict[str, Any] = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
 }
