@@ -25,6 +25,8 @@ from lctr_jax.run.config import parse_config
 from lctr_jax.run.config_files import find_config
 from lctr_jax.training.state import new_state
 
+pytestmark = pytest.mark.slow
+
 # One device: with several, what cuDNN is to compute is settled by their compiler, after the lowering.
 MESH = Mesh(np.array(jax.devices()[:1]).reshape(1, 1), BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
 BATCH = 2

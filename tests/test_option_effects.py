@@ -137,6 +137,7 @@ def differs(one: np.ndarray, other: np.ndarray) -> bool:
 plain_outcome = functools.cache(lambda: outcome({}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IN_THE_STEP)
 def test_options_of_the_step(name):
     value, expected = IN_THE_STEP[name]

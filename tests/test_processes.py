@@ -21,6 +21,8 @@ from lctr_jax.distributed.processes import join_processes
 from lctr_jax.run.workdir import lock_workdir
 from lctr_jax.train import main
 
+pytestmark = pytest.mark.slow
+
 STEPS = 20
 # Everything random: crops, RandAugment, erasing, mixup, cutmix, drop path.
 OPTIONS = [
@@ -116,7 +118,6 @@ def on_one_process(folder, tmp_path_factory) -> Path:
     return workdir
 
 
-@pytest.mark.slow
 def test_two_processes_train_as_one(folder, on_one_process, tmp_path):
     said = train_on_two_processes(folder, tmp_path / "run", "--config.train.micro_batches=4")
     assert said.count("on 4 x cpu (cpu) of 2 processes") == 1
@@ -127,7 +128,6 @@ def test_two_processes_train_as_one(folder, on_one_process, tmp_path):
     assert ids(tmp_path / "run") == ids(on_one_process)
 
 
-@pytest.mark.slow
 def test_shards_on_two_processes_train_as_copies_do_and_resume_on_one(folder, on_one_process, tmp_path):
     workdir = tmp_path / "run"
     train_on_two_processes(folder, workdir, "--config.train.fsdp=4")
@@ -140,7 +140,6 @@ def test_shards_on_two_processes_train_as_copies_do_and_resume_on_one(folder, on
     assert_same_run(workdir, on_one_process, first=11)
 
 
-@pytest.mark.slow
 def test_what_stops_the_first_process_stops_the_other(folder, tmp_path):
     workdir = tmp_path / "run"
     with lock_workdir(workdir, active=True):
