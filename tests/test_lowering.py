@@ -4,6 +4,7 @@ What JAX refuses when lowering, such as an unsupported number of tokens for cuDN
 """
 
 import importlib.util
+import itertools
 import re
 
 import jax
@@ -91,7 +92,9 @@ def shape(sides, dtype):
 def kernels(traced, platform):
     """The calls, in what a platform's compiler is given, of programs that it does not make itself."""
     text = traced.lower(lowering_platforms=(platform,)).as_text()
-    return [name for name in re.findall(r"custom_call @([\w$]+)", text) if name in {*CUDNN, *PALLAS}]
+    calls = [name for name in re.findall(r"custom_call @([\w$]+)", text) if name in {*CUDNN, *PALLAS}]
+    # GPUs unroll the blocks: newer releases of JAX then write the calls of every block.
+    return calls if platform == "tpu" else [name for name, _ in itertools.groupby(calls)]
 
 
 @pytest.mark.parametrize("name", ["cub", "imagenet"])
