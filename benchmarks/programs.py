@@ -54,7 +54,7 @@ def our_step(spec: ModelSpec, mesh: Mesh, state: TrainState, *, augmentation: Au
 
 def lower_ours(spec: ModelSpec, mesh: Mesh, batch: int) -> Lowered:
     """Lower our step for a global batch from shapes only, as on a machine with the mesh's devices."""
-    spec = resolve(spec, device_kind(mesh.devices.flat))
+    spec = resolve(spec, device_kind(mesh.devices.flat), fsdp=mesh.shape["fsdp"])
     state = jax.eval_shape(functools.partial(fresh_state, spec))
     image, label = _batch_shapes(spec, batch)
     return our_step(spec, mesh, state).lower(state, {"image": image, "label": label})

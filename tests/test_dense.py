@@ -1,4 +1,4 @@
-"""Dense and convolutional layers: against NumPy in float64 and Flax's, and the precision of biases' gradients."""
+"""Dense and convolutional layers compared with NumPy in float64 and with Flax."""
 
 import jax
 import jax.numpy as jnp

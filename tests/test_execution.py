@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import pytest
 from small_run import draw_folder, train
 
+from benchmarks.programs import fresh_state, our_step
 from lctr_jax.distributed.mesh import make_mesh
 from lctr_jax.models.attention_kernel import MAX_TOKENS
 from lctr_jax.models.attention_probe import attention_refusal
@@ -20,9 +21,11 @@ from lctr_jax.models.execution import (
 )
 from lctr_jax.models.parameters import bind, parameter_shapes
 from lctr_jax.models.spec import model_spec
+from lctr_jax.run import execution_settings
 from lctr_jax.run.config import default_config, parse_config
 from lctr_jax.run.execution_settings import settle_dtype, settle_execution
 from lctr_jax.run.saved_config import as_json, require_same
+from lctr_jax.training import steps
 
 CPU, TPU, AMD = DeviceKind("cpu"), DeviceKind("tpu"), DeviceKind("gpu")
 V100, T4, A100, H100 = (DeviceKind("gpu", capability) for capability in ((7, 0), (7, 5), (8, 0), (9, 0)))
@@ -86,6 +89,34 @@ def test_what_is_explicit_stays_and_what_a_kernel_does_not_take_is_plain(kind, f
 )
 def test_gpus_unroll_the_blocks_unless_memory_is_short(kind, fields, expected):
     assert resolve(model_spec("deit_small", num_classes=2, **OPEN | fields), kind).layer_loop == expected
+
+
+def test_shared_parameters_keep_the_loop_over_blocks():
+    """Unrolled, the compiler could gather the parameters of all blocks at once."""
+    spec = model_spec("deit_small", num_classes=2, **OPEN)
+    assert [resolve(spec, H100, fsdp=fsdp).layer_loop for fsdp in (1, 8)] == ["unroll", "scan"]
+    explicit = replace(spec, layer_loop="unroll")
+    assert resolve(explicit, H100, fsdp=8).layer_loop == "unroll"
+
+
+@pytest.mark.parametrize(("fsdp", "loop", "other"), [(1, "unroll", "scan"), (4, "scan", "unroll")])
+def test_the_training_step_takes_the_loop_that_a_run_reports(monkeypatch, fsdp, loop, other):
+    for module in (steps, execution_settings):
+        monkeypatch.setattr(module, "device_kind", lambda devices: AMD)
+    mesh, lines = make_mesh(fsdp=fsdp), []
+    spec = small(**OPEN | {"dtype": "float32"}, depth=2, drop_path=0.1)
+    settle_execution(spec, mesh, lines.append)
+    assert lines[-1].endswith(f"model.layer_loop={loop}")
+
+    def count_loops(spec):
+        plain = replace(spec, attention="plain", precision="highest")
+        state = jax.eval_shape(lambda: fresh_state(plain))
+        image = jax.ShapeDtypeStruct((8, 64, 64, 3), jnp.uint8)
+        batch = {"image": image, "label": jax.ShapeDtypeStruct((8,), jnp.int32)}
+        return our_step(plain, mesh, state).lower(state, batch).as_text().count("stablehlo.while")
+
+    explicit = {choice: count_loops(replace(spec, layer_loop=choice)) for choice in (loop, other)}
+    assert count_loops(spec) == explicit[loop] != explicit[other]
 
 
 def test_forward_passes_on_nvidia_use_cublas_unless_the_environment_decides(monkeypatch):

@@ -108,7 +108,6 @@ def slug(kind: str) -> str:
 
 def _run_here(name: str, small: bool, seconds: float, path: Path) -> None:
     # Imported here, because the process that waits for the sections must not use the devices.
-    from benchmarks.accelerator.pytorch import share_memory
     from benchmarks.accelerator.scale import FULL, SMALL
     from benchmarks.accelerator.sections import SECTIONS, Outcome, run_section
 
@@ -117,7 +116,7 @@ def _run_here(name: str, small: bool, seconds: float, path: Path) -> None:
         path.write_text(json.dumps({**written.pop("table"), **written, "note": SECTIONS[name].note}))
 
     if name == "pytorch":
-        share_memory()
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leaves memory to PyTorch
     run_section(SECTIONS[name], SMALL if small else FULL, seconds=seconds, keep=keep)
 
 

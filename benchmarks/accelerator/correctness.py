@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import importlib.util
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,27 +39,16 @@ def spec_in(spec: ModelSpec, dtype: str) -> ModelSpec:
     return resolve(open_spec, device_kind(jax.devices()))
 
 
-@functools.cache
-def _compiled(function: Callable[..., Any], spec: ModelSpec) -> Any:
-    """Jit a function of a spec and arrays as a run would."""
-
-    def run(*arguments: Any) -> Any:
-        with matmul_precision(spec):
-            return function(spec, *arguments)
-
-    return jax.jit(run)
-
-
+@functools.partial(jax.jit, static_argnums=0)
 def _gradients(spec: ModelSpec, *arguments: Any) -> Any:
-    return _compiled(gradients, spec)(*arguments)
+    with matmul_precision(spec):
+        return gradients(spec, *arguments)
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _outputs(spec: ModelSpec, parameters: Parameters, images: Any) -> Any:
-    return _compiled(_forward, spec)(parameters, images)
-
-
-def _forward(spec: ModelSpec, parameters: Parameters, images: Any) -> Any:
-    return bind(spec, parameters)(images)
+    with matmul_precision(spec):
+        return bind(spec, parameters)(images)
 
 
 def golden_cases(scale: Scale) -> list[Any]:

@@ -1,26 +1,19 @@
 """Our steps and those of a PyTorch LCTR on the same device, alternating in one process."""
 
 import importlib.util
-import os
-from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 
 from benchmarks.accelerator.scale import Scale
-from benchmarks.accelerator.speed import median_seconds, prepare_evaluation, prepare_training
+from benchmarks.accelerator.speed import prepare_evaluation, prepare_training
+from benchmarks.measurement import show, summarize, summarize_ratio, time_interleaved
 from benchmarks.programs import published_spec
 from benchmarks.sides import torch_evaluation, torch_training
 
 KINDS = ("training", "evaluation")
 VARIANTS = ("eager", "compiled blocks")
 """As published, and with `torch.compile` on every transformer block."""
-
-
-def share_memory() -> None:
-    """Let JAX allocate on demand, so that PyTorch has room; call it before JAX's first use of the device."""
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
 def cases(scale: Scale) -> list[Any]:
@@ -49,10 +42,10 @@ def compare(scale: Scale, case: Any) -> list[str]:
     theirs = side(
         images, scale.classes, size, dtype, device=device, compile_blocks=variant == "compiled blocks"
     )
-    pairs = _alternate(ours, theirs, rounds=scale.rounds)
-    ratio = float(np.median([second / first for first, second in pairs]))
-    ours_ms, theirs_ms = (1000 * float(np.median(times)) for times in zip(*pairs, strict=True))
-    return [size, dtype, str(images), kind, variant, f"{ours_ms:.1f}", f"{theirs_ms:.1f}", f"{ratio:.2f}"]
+    times = time_interleaved({"ours": ours, "torch": theirs}, rounds=scale.rounds)
+    ratio = summarize_ratio(times["torch"], times["ours"])["median"]
+    milliseconds = [show(1000 * summarize(times[side])["median"], 1) for side in ("ours", "torch")]
+    return [size, dtype, str(images), kind, variant, *milliseconds, show(ratio)]
 
 
 def torch_device() -> str:
@@ -69,11 +62,3 @@ def torch_device() -> str:
     if device != "cpu" and not torch.cuda.is_available():
         raise ModuleNotFoundError(f"PyTorch is installed without support for {device}")
     return device
-
-
-def _alternate(
-    ours: Callable[[], Any], theirs: Callable[[], Any], *, rounds: int
-) -> list[tuple[float, float]]:
-    """Return `rounds` pairs of seconds; each side is warmed up before each of its measurements."""
-    theirs()  # compiles
-    return [(median_seconds(ours, rounds=1), median_seconds(theirs, rounds=1)) for _ in range(rounds)]

@@ -45,8 +45,14 @@ def device_kind(devices: Iterable[Device]) -> DeviceKind:
     return DeviceKind("gpu" if platform in ("cuda", "rocm") else platform, min(capabilities, default=None))
 
 
-def resolve(spec: ModelSpec, kind: DeviceKind) -> ModelSpec:
-    """Replace every "auto" of the spec by the choice for such devices; explicit values are kept."""
+def resolve(spec: ModelSpec, kind: DeviceKind, *, fsdp: int = 1) -> ModelSpec:
+    """Replace every "auto" of the spec by the choice for such devices; explicit values are kept.
+
+    Args:
+        spec: the network.
+        kind: the devices.
+        fsdp: number of devices that share one copy of the parameters.
+    """
     spec = dataclasses.replace(spec, dtype=resolve_dtype(spec.dtype, kind))
     if spec.precision == "auto":
         # With 16-bit operands, float32 products gain nothing from more digits.
@@ -55,8 +61,7 @@ def resolve(spec: ModelSpec, kind: DeviceKind) -> ModelSpec:
     if spec.attention == "auto":
         spec = dataclasses.replace(spec, attention=_choose_attention(spec, kind))
     if spec.layer_loop == "auto":
-        unroll = kind.platform == "gpu" and spec.rematerialize != "blocks"  # which is for the least memory
-        spec = dataclasses.replace(spec, layer_loop="unroll" if unroll else "scan")
+        spec = dataclasses.replace(spec, layer_loop=_choose_loop(spec, kind, fsdp))
     return spec
 
 
@@ -124,6 +129,16 @@ def _choose_attention(spec: ModelSpec, kind: DeviceKind) -> str:
         width = spec.head_width
         return "cudnn" if width % 8 == 0 and width <= _MAX_CUDNN_HEAD_WIDTH else "plain"
     return "plain"
+
+
+def _choose_loop(spec: ModelSpec, kind: DeviceKind, fsdp: int) -> str:
+    """Return "unroll" for GPUs, unless a loop saves memory that was asked for.
+
+    A loop holds the gathered parameters of one block at a time (`fsdp`), and only the inputs of all blocks
+    (`rematerialize="blocks"`).
+    """
+    short_of_memory = fsdp > 1 or spec.rematerialize == "blocks"
+    return "unroll" if kind.platform == "gpu" and not short_of_memory else "scan"
 
 
 def _compute_capability(device: Device) -> tuple[int, int] | None:

@@ -31,13 +31,13 @@ class TSCAM(Network):
 
     def head_logits(self, features: BackboneOutput) -> Float32[Array, "batch classes"]:
         """Compute the mean of each class map."""
-        return self._class_maps(features).mean((1, 2))
+        return self.head(features.patch_tokens).mean((1, 2))
 
     def output(
         self, features: BackboneOutput, classes: Int[Array, " batch"] | Int[Array, "batch asked"] | None
     ) -> Output:
         """Compute the maps of the requested classes; the relation map is CLS's attention or RPAM's."""
-        maps = self._class_maps(features)
+        maps = self.head(features.patch_tokens)
         logits = maps.mean((1, 2))
         return Output(
             logits=logits,
@@ -46,9 +46,6 @@ class TSCAM(Network):
             cls_attention=features.cls_attention,
             patch_tokens=features.patch_tokens,
         )
-
-    def _class_maps(self, features: BackboneOutput) -> Float32[Array, "batch grid_h grid_w classes"]:
-        return self.head(features.patch_tokens)
 
 
 class LCTRWithoutCDM(TSCAM):

@@ -127,7 +127,7 @@ class VisionTransformer(nnx.Module):
         prefix = jnp.concatenate([cls, self.registers[...]], axis=1) if self.spec.registers else cls
         # In float32, because the gradients of these parameters are sums over the batch.
         prefix = jnp.broadcast_to(prefix, (batch, *prefix.shape[1:])).astype(dtype)
-        patches = (patches.astype(jnp.float32) + positions.astype(jnp.float32)).astype(dtype)
+        patches = (patches.astype(jnp.float32) + positions).astype(dtype)
         return jnp.concatenate([prefix, patches], axis=1), grid
 
     def _run_blocks(self, tokens: Array, statistics: Statistics, drop_path_keys: Array | None):

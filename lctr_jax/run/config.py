@@ -106,9 +106,8 @@ def default_config() -> ConfigDict:
 
 def _model_defaults() -> dict[str, Any]:
     """Return every field of `ModelSpec` with the recipe's value, or a placeholder for that of the size."""
-    defaults = {"name": "deit_small", "drop_path": 0.1, "method": "lctr"}
-    defaults |= {"dtype": "auto", "precision": "auto", "attention": "auto", "layer_loop": "auto"}
-    defaults |= {"rematerialize": "elementwise"}
+    defaults = {"name": "deit_small", "drop_path": 0.1, "method": "lctr", "rematerialize": "elementwise"}
+    defaults |= dict.fromkeys(("dtype", "precision", "attention", "layer_loop"), "auto")
     fields: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(ModelSpec)}
     return {name: placeholder(kind) for name, kind in fields.items()} | defaults
 

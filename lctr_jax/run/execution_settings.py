@@ -27,7 +27,7 @@ def settle_execution(spec: ModelSpec, mesh: Mesh, say: Callable[[str], None]) ->
 
     If one process cannot use the attention, all use plain attention. A collective call.
     """
-    spec = resolve(spec, device_kind(mesh.devices.flat))
+    spec = resolve(spec, device_kind(mesh.devices.flat), fsdp=mesh.shape["fsdp"])
     refusal = attention_refusal(spec, mesh.local_devices[0])
     if _anywhere(refusal is not None):
         say(f"{spec.attention} attention: {refusal or 'refused on another host'}; using plain attention")

@@ -1,6 +1,5 @@
 """The training step as a pure function, and its compilation for a mesh."""
 
-import dataclasses
 import functools
 from typing import Any, NamedTuple, cast
 
@@ -270,9 +269,7 @@ def compile_step(mesh: Mesh, state: TrainState, *, spec: ModelSpec, **settings) 
 
     The devices of the mesh determine what "auto" means; they need not belong to this machine.
     """
-    spec = resolve(spec, device_kind(mesh.devices.flat))
-    if mesh.shape["fsdp"] > 1:  # a loop holds the gathered parameters of one block at a time
-        spec = dataclasses.replace(spec, layer_loop="scan")
+    spec = resolve(spec, device_kind(mesh.devices.flat), fsdp=mesh.shape["fsdp"])
 
     @functools.wraps(train_step)  # traces show its name
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
