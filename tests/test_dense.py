@@ -15,11 +15,15 @@ def draw(*shape, seed):
     return np.random.default_rng(seed).normal(size=shape)
 
 
+def use_derivatives_of_other_platforms(monkeypatch):
+    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *args, cpu, default: default(*args))
+
+
 @pytest.mark.parametrize("platform", ["cpu", "another"])
 @pytest.mark.parametrize("features", [3, 7])  # narrower and wider than the tokens: another side is transposed
 def test_value_and_gradients(monkeypatch, features, platform):
     if platform == "another":
-        monkeypatch.setattr(jax.lax, "platform_dependent", lambda *args, cpu, default: default(*args))
+        use_derivatives_of_other_platforms(monkeypatch)
     tokens, kernel, cotangent = draw(2, 4, 5, seed=0), draw(5, features, seed=1), draw(2, 4, features, seed=2)
     bias = draw(features, seed=3)
     layer = Dense(5, features, rngs=nnx.Rngs(0))
@@ -71,8 +75,11 @@ def test_the_3x3_convolution_is_flaxs():
     assert_close(gradients(ours, images), gradients(flax, images))
 
 
+@pytest.mark.parametrize("platform", ["cpu", "another"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_the_gradient_of_a_bias_is_a_sum_in_float32(dtype):
+def test_the_gradient_of_a_bias_is_a_sum_in_float32(monkeypatch, dtype, platform):
+    if platform == "another":
+        use_derivatives_of_other_platforms(monkeypatch)
     cotangent = jnp.asarray(DRAWS.normal(1, 1, size=(16, 197, 4)), dtype)
     tokens, kernel = jnp.zeros((16, 197, 3), dtype), jnp.zeros((3, 4), dtype)
     _, pull = jax.vjp(lambda bias: project(tokens, kernel, bias), jnp.zeros(4))
